@@ -1,0 +1,173 @@
+//! A workspace with one application, and `neuroglia` running in it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A copy of the fixture in a folder of its own.
+pub(crate) struct Workshop {
+    folder: tempfile::TempDir,
+    environment: Vec<(String, String)>,
+}
+
+impl Workshop {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        copy(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/app"),
+            folder.path(),
+        );
+        Self {
+            folder,
+            environment: Vec::new(),
+        }
+    }
+
+    /// Exports a variable in the developer's shell.
+    pub(crate) fn export(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// Runs `neuroglia dev` for the workspace's application.
+    pub(crate) fn dev(&self, arguments: &[&str]) -> Session {
+        self.neuroglia(&[&["dev", "--package", "fixture-app"], arguments].concat())
+    }
+
+    pub(crate) fn neuroglia(&self, arguments: &[&str]) -> Session {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_neuroglia"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("CARGO_TARGET_DIR", self.path("target"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // What the person who runs the tests has exported is not part of them.
+        for name in ["SERVER_HOST", "ADMIN_PORT", "DATABASE_URL", "BEHAVIOUR"] {
+            command.env_remove(name);
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        Session::start(command)
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("the folder is ours");
+    for entry in std::fs::read_dir(from).expect("the fixture is there") {
+        let entry = entry.expect("the fixture is readable");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("the folder is ours");
+        }
+    }
+}
+
+/// A running `neuroglia`, with what it has written so far.
+pub(crate) struct Session {
+    child: Child,
+    lines: Receiver<String>,
+    seen: String,
+}
+
+impl Session {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("cargo has built it");
+        let (sender, lines) = channel();
+        let streams: [Box<dyn Read + Send>; 2] = [
+            Box::new(child.stdout.take().expect("it is piped")),
+            Box::new(child.stderr.take().expect("it is piped")),
+        ];
+        for stream in streams {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Self {
+            child,
+            lines,
+            seen: String::new(),
+        }
+    }
+
+    /// Waits for a line that contains `words`.
+    pub(crate) fn wait_for(&mut self, words: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.seen.contains(words) {
+            match self
+                .lines
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
+                Ok(line) => self.note(&line),
+                Err(error) => panic!("no `{words}` ({error}) in:\n{}", self.seen),
+            }
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+    }
+
+    /// Waits for the end; what was written altogether, and how it ended.
+    pub(crate) fn end(mut self) -> (String, ExitStatus) {
+        let deadline = Instant::now() + PATIENCE;
+        while let Ok(line) = self
+            .lines
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
+            self.note(&line);
+        }
+        assert!(Instant::now() < deadline, "it did not end:\n{}", self.seen);
+        let status = self.child.wait().expect("it is our child");
+        (std::mem::take(&mut self.seen), status)
+    }
+
+    fn note(&mut self, line: &str) {
+        self.seen.push_str(line);
+        self.seen.push('\n');
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            // Gracefully, so that it takes its own child along.
+            self.signal(Signal::TERM);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// A port with a free one above it.
+pub(crate) fn free_port() -> u16 {
+    for _ in 0..100 {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("the machine has a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        if port < 65_535 && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            return port;
+        }
+    }
+    panic!("the machine has no two free ports in a row");
+}

@@ -1,0 +1,102 @@
+//! The aggregates of one kind, seen through the running unit of work.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::{Cursor, Page, Query, UnitOfWork};
+use crate::di::{Dependencies, Inject, Scope};
+use crate::domain::Aggregate;
+use crate::error::Result;
+
+/// Loads and saves aggregates of type `A`; injected as a field, without being registered.
+///
+/// Reading by id gives back what this unit of work has saved; queries see committed state only.
+pub struct Repository<A> {
+    work: Arc<UnitOfWork>,
+    of: PhantomData<fn() -> A>,
+}
+
+impl<A: Aggregate> Repository<A> {
+    /// The aggregate, or `None` when there is none.
+    ///
+    /// # Errors
+    /// When the store cannot be reached, or its document is not an `A`.
+    pub async fn get(&self, id: &A::Id) -> Result<Option<A>> {
+        self.work.get(id).await
+    }
+
+    /// Keeps the aggregate, and the events that it raised, in the unit of work.
+    ///
+    /// Nothing reaches the store before the unit commits; a conflict shows then.
+    ///
+    /// # Errors
+    /// When the aggregate cannot be written as JSON, or when it is an older copy of what this unit has saved.
+    pub fn save(&self, aggregate: &mut A) -> Result<()> {
+        self.work.save(aggregate)
+    }
+
+    /// Removes the aggregate when the unit of work commits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::error::ErrorKind::NotFound) when it was never saved.
+    pub fn remove(&self, aggregate: &mut A) -> Result<()> {
+        self.work.remove(aggregate)
+    }
+
+    /// The committed aggregates that match, one page of them.
+    ///
+    /// # Errors
+    /// When the store cannot be reached, or the cursor belongs to another query.
+    pub async fn find(&self, query: Query<A>) -> Result<Page<A>> {
+        let select = query.to_select()?;
+        let mut documents = self.work.store().query(&select).await?;
+        let limit = query.page_limit() as usize;
+        let next = if documents.len() > limit {
+            documents.truncate(limit);
+            documents.last().map(|last| Cursor::after(A::COLLECTION, &select.sort, last)).transpose()?
+        } else {
+            None
+        };
+        let items = documents.iter().map(UnitOfWork::decode).collect::<Result<_>>()?;
+        Ok(Page { items, next })
+    }
+
+    /// The first committed aggregate that matches.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub async fn first(&self, query: Query<A>) -> Result<Option<A>> {
+        Ok(self.find(query.limit(1)).await?.items.pop())
+    }
+
+    /// How many committed aggregates match.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub async fn count(&self, query: Query<A>) -> Result<u64> {
+        self.work.store().count(&query.after(None).to_select()?).await
+    }
+}
+
+impl<A: Aggregate> Inject for Repository<A> {
+    fn dependencies(needs: &mut Dependencies) {
+        needs.one::<UnitOfWork>();
+    }
+
+    fn inject(scope: &Scope) -> Result<Self> {
+        Ok(Self { work: scope.get()?, of: PhantomData })
+    }
+}
+
+impl<A> Clone for Repository<A> {
+    fn clone(&self) -> Self {
+        Self { work: Arc::clone(&self.work), of: PhantomData }
+    }
+}
+
+impl<A: Aggregate> fmt::Debug for Repository<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Repository of {}", A::COLLECTION)
+    }
+}

@@ -1,0 +1,195 @@
+//! One unit of work's view of the services: scoped instances live here and end with it.
+
+use std::any::TypeId;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use once_cell::sync::OnceCell;
+
+use super::collection::{Cast, DisposeErased, Erased, Lifetime, short_type_name};
+use super::inject::Inject;
+use super::provider::{Registration, Root};
+use crate::error::{Error, Result};
+
+/// The services of one request, message, job, tick or command.
+///
+/// Clones are the same scope. When the work is done, [`Scope::close`] disposes of what was built in it; when the
+/// work is cancelled and the last clone is dropped, the disposal goes on in a task of its own, which the end of
+/// the application waits for.
+#[derive(Clone)]
+pub struct Scope(Arc<Inner>);
+
+struct Inner {
+    root: Arc<Root>,
+    slots: Box<[OnceCell<Erased>]>,
+    disposals: Mutex<Vec<(DisposeErased, Erased)>>,
+}
+
+impl Scope {
+    pub(super) fn new(root: Arc<Root>) -> Self {
+        let slots = (0..root.scoped_slots).map(|_| OnceCell::new()).collect();
+        Self(Arc::new(Inner { root, slots, disposals: Mutex::default() }))
+    }
+
+    /// A scope beside this one, of the same application: it shares singletons only.
+    pub fn sibling(&self) -> Self {
+        Self::new(Arc::clone(&self.0.root))
+    }
+
+    /// The service of this type.
+    ///
+    /// # Errors
+    /// When none is registered, or when its factory fails.
+    pub fn get<P: ?Sized + Send + Sync + 'static>(&self) -> Result<Arc<P>> {
+        match self.0.root.find(TypeId::of::<P>()) {
+            Some(registration) => self.resolve(registration),
+            None => Err(not_registered::<P>()),
+        }
+    }
+
+    /// The service of this type, or none when there is none.
+    ///
+    /// # Errors
+    /// When its factory fails.
+    pub fn find<P: ?Sized + Send + Sync + 'static>(&self) -> Result<Option<Arc<P>>> {
+        self.0.root.find(TypeId::of::<P>()).map(|registration| self.resolve(registration)).transpose()
+    }
+
+    /// All services of this type, in the order of registration.
+    ///
+    /// # Errors
+    /// When a factory fails.
+    pub fn all<P: ?Sized + Send + Sync + 'static>(&self) -> Result<Vec<Arc<P>>> {
+        self.0.root.find_all(TypeId::of::<P>()).map(|registration| self.resolve(registration)).collect()
+    }
+
+    /// Builds something that derives `Inject` from this scope.
+    ///
+    /// # Errors
+    /// When a factory on the way fails.
+    pub fn inject<T: Inject>(&self) -> Result<T> {
+        T::inject(self)
+    }
+
+    /// Gives this scope its value of a service registered by [`Service::per_scope`](super::Service::per_scope).
+    ///
+    /// # Errors
+    /// When no such service is registered, or when the scope has its value already.
+    pub fn provide<T: Send + Sync + 'static>(&self, value: T) -> Result<()> {
+        let registration = self.0.root.find(TypeId::of::<T>()).ok_or_else(not_registered::<T>)?;
+        if registration.lifetime != Lifetime::Scoped {
+            return Err(Error::internal(format!("`{}` is not a value of a scope", short_type_name::<T>())));
+        }
+        self.0.slots[registration.slot].set(Arc::new(value)).map_err(|_| {
+            Error::internal(format!("the scope has its `{}` already", short_type_name::<T>()))
+        })
+    }
+
+    /// Ends the scope: disposes of what was built in it, in the reverse order of construction.
+    ///
+    /// The disposal also completes when the future that waits for it is dropped.
+    pub async fn close(self) {
+        let disposals = self.0.take_disposals();
+        if disposals.is_empty() {
+            return;
+        }
+        let done = self.0.root.tracker.spawn(dispose_all(disposals));
+        // It ends with an error only when a disposal panicked, which the runtime has reported.
+        let _ = done.await;
+    }
+
+    /// A reference that does not keep the scope alive.
+    pub fn downgrade(&self) -> WeakScope {
+        WeakScope(Arc::downgrade(&self.0))
+    }
+
+    pub(super) fn root(&self) -> &Arc<Root> {
+        &self.0.root
+    }
+
+    fn resolve<P: ?Sized + Send + Sync + 'static>(&self, registration: &Registration) -> Result<Arc<P>> {
+        let instance = match registration.lifetime {
+            Lifetime::Singleton => match self.0.root.singletons[registration.slot].get() {
+                Some(instance) => Arc::clone(instance),
+                None => return Err(Error::internal(format!("`{}` is not started yet", short_type_name::<P>()))),
+            },
+            Lifetime::Scoped => {
+                let instance = self.0.slots[registration.slot].get_or_try_init(|| self.make(registration))?;
+                Arc::clone(instance)
+            }
+            Lifetime::Transient => self.make(registration)?,
+        };
+        registration
+            .cast
+            .downcast_ref::<Cast<P>>()
+            .and_then(|cast| cast(instance))
+            .ok_or_else(|| Error::internal(format!("`{}` is kept as another type", short_type_name::<P>())))
+    }
+
+    fn make(&self, registration: &Registration) -> Result<Erased> {
+        let instance = (registration.make)(self)?;
+        if let Some(dispose) = registration.dispose {
+            let mut disposals = self.0.disposals.lock().unwrap_or_else(PoisonError::into_inner);
+            disposals.push((dispose, Arc::clone(&instance)));
+        }
+        Ok(instance)
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let built = self.0.slots.iter().filter(|slot| slot.get().is_some()).count();
+        write!(f, "Scope ({built} of {} scoped services built)", self.0.slots.len())
+    }
+}
+
+impl Inner {
+    fn take_disposals(&self) -> Vec<(DisposeErased, Erased)> {
+        std::mem::take(&mut *self.disposals.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let disposals = self.take_disposals();
+        if disposals.is_empty() {
+            return;
+        }
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                self.root.tracker.spawn_on(dispose_all(disposals), &runtime);
+            }
+            Err(_) => tracing::warn!("a scope ended outside the runtime; its services are dropped undisposed"),
+        }
+    }
+}
+
+async fn dispose_all(disposals: Vec<(DisposeErased, Erased)>) {
+    for (dispose, instance) in disposals.into_iter().rev() {
+        dispose(instance).await;
+    }
+}
+
+/// A reference to a scope that does not keep it alive; what scope-bound handles such as the mediator keep.
+#[derive(Clone)]
+pub struct WeakScope(Weak<Inner>);
+
+impl WeakScope {
+    /// The scope, while it lasts.
+    ///
+    /// # Errors
+    /// When the scope has ended.
+    pub fn upgrade(&self) -> Result<Scope> {
+        self.0.upgrade().map(Scope).ok_or_else(|| Error::internal("the scope has ended"))
+    }
+}
+
+impl fmt::Debug for WeakScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakScope")
+    }
+}
+
+fn not_registered<P: ?Sized>() -> Error {
+    Error::internal(format!("`{}` is not registered", short_type_name::<P>()))
+}

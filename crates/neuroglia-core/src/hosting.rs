@@ -1,0 +1,41 @@
+//! Long-running parts of a process beside its requests.
+
+use std::future::Future;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::di::Inject;
+use crate::error::Result;
+
+/// Something that runs as long as the process does: the reference's `HostedService`, in two phases.
+///
+/// Every `start` ends before the process is ready, in the order of registration; when one fails, those before
+/// it are stopped and the process exits. Then all `run` at once. A `run` that fails or panics is started again
+/// after a growing pause; one that ends in peace stays ended. At shutdown the token is cancelled when the
+/// requests have drained, and each is waited for in the reverse order.
+///
+/// It is built from the root: what it needs must be singletons, and it opens scopes by
+/// [`ScopeFactory`](crate::di::ScopeFactory).
+pub trait HostedService: Inject {
+    /// A stable name for logs and metrics.
+    const NAME: &'static str;
+
+    /// Gets ready; the process waits for it.
+    ///
+    /// # Errors
+    /// Whatever keeps the process from starting.
+    fn start(&self) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Works until the token is cancelled.
+    ///
+    /// # Errors
+    /// Whatever makes a new beginning necessary.
+    fn run(&self, stop: CancellationToken) -> impl Future<Output = Result<()>> + Send;
+
+    /// Gives back what `start` took; called once, after `run` has ended.
+    fn stop(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}

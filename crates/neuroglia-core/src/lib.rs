@@ -1,0 +1,26 @@
+//! The contracts and the pure heart of Neuroglia: no HTTP, no driver, no signal, no environment.
+//!
+//! Layers of an application below HTTP depend on this crate under the name `neuroglia`; the API layer and the
+//! composition root depend on the host crate, which re-exports everything here. Source therefore says
+//! `use neuroglia::…` everywhere, and `use neuroglia::web` in a domain crate is a compile error.
+//!
+//! In reading order: [`error`], [`clock`] and [`id`]; what a [`domain`] is made of; the container ([`di`]); the
+//! [`mediation`] of messages; the store port and the unit of work ([`data`]); [`settings`].
+
+extern crate self as neuroglia;
+
+pub mod error;
+pub mod fault;
+
+pub mod clock;
+pub mod id;
+
+pub mod domain;
+
+pub mod di;
+pub mod identity;
+
+pub mod data;
+
+pub mod hosting;
+pub mod mediation;

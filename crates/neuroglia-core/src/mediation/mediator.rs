@@ -1,0 +1,62 @@
+//! Sends messages to their handlers, through the pipeline.
+
+use std::any::TypeId;
+use std::fmt;
+use std::sync::Arc;
+
+use super::message::Message;
+use super::messages::Listed;
+use super::pipeline::{Pipeline, short_name};
+use crate::di::{Dependencies, Inject, Scope, WeakScope};
+use crate::error::{Error, Result};
+
+/// Sends messages within one scope; injected as a field.
+///
+/// A command that a handler sends joins the unit of work of the command that it handles. Commands that are
+/// sent one after another commit one after another.
+#[derive(Clone)]
+pub struct Mediator {
+    scope: WeakScope,
+    pipeline: Arc<Pipeline>,
+    listed: Option<Arc<Listed>>,
+}
+
+impl Mediator {
+    /// Has a command carried out, or a query answered.
+    ///
+    /// # Errors
+    /// Those of the message's handler and of the behaviours around it.
+    ///
+    /// # Panics
+    /// In debug builds, when the message is not listed in the application's table of messages: its handler's
+    /// needs would never have been checked.
+    pub async fn send<As, M: Message<As>>(&self, message: M) -> Result<M::Response> {
+        if let Some(listed) = &self.listed
+            && !listed.0.contains(&TypeId::of::<M>())
+        {
+            let name = short_name::<M>();
+            debug_assert!(false, "`{name}` was sent and is not listed; add `messages.{}::<{name}>()`", M::KIND);
+            return Err(Error::internal(format!("`{name}` is not listed")));
+        }
+        let scope = self.scope.upgrade()?;
+        self.pipeline.run(message, &scope).await
+    }
+}
+
+impl Inject for Mediator {
+    fn dependencies(needs: &mut Dependencies) {
+        needs.scope("Mediator");
+        needs.one::<Pipeline>();
+    }
+
+    fn inject(scope: &Scope) -> Result<Self> {
+        let listed = if cfg!(debug_assertions) { scope.find()? } else { None };
+        Ok(Self { scope: scope.downgrade(), pipeline: scope.get()?, listed })
+    }
+}
+
+impl fmt::Debug for Mediator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mediator").field("pipeline", &self.pipeline).finish_non_exhaustive()
+    }
+}

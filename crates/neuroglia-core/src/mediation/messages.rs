@@ -1,0 +1,161 @@
+//! The table of an application's messages: what it can be asked, listed once.
+
+use std::any::TypeId;
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::event::{EventHandler, EventHandlers};
+use super::message::{Command, Kind, Message, Query};
+use super::pipeline::{Pipeline, short_name};
+use crate::di::{Service, ServiceCollection};
+use crate::domain::{AnyEvent, DomainEvent};
+use crate::fault::{Area, Fault, Faults};
+
+/// What [`Messages`] tells of a message or an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MessageDescription {
+    /// The name of its type, or of the event.
+    pub name: String,
+    /// `command`, `query` or `event`.
+    pub kind: String,
+    /// The type of its handler.
+    pub handler: String,
+}
+
+/// The messages of an application, their handlers and the pipeline around them.
+///
+/// The list feeds the check of the graph at boot, `describe` and the documentation.
+pub struct Messages {
+    pipeline: Pipeline,
+    listed: Listed,
+    events: EventHandlers,
+    declared: ServiceCollection,
+    faults: Faults,
+    descriptions: Vec<MessageDescription>,
+}
+
+/// Which messages are listed; the mediator asks it in debug builds.
+#[derive(Debug, Default)]
+pub(super) struct Listed(pub(super) HashSet<TypeId>);
+
+impl Messages {
+    /// An empty table.
+    pub fn new(pipeline: Pipeline) -> Self {
+        Self {
+            pipeline,
+            listed: Listed::default(),
+            events: EventHandlers::default(),
+            declared: ServiceCollection::new(),
+            faults: Faults::default(),
+            descriptions: Vec::new(),
+        }
+    }
+
+    /// Lists a command.
+    #[must_use]
+    pub fn command<C: Command>(self) -> Self {
+        self.message::<_, C>()
+    }
+
+    /// Lists a query.
+    #[must_use]
+    pub fn query<Q: Query>(self) -> Self {
+        self.message::<_, Q>()
+    }
+
+    /// Lists a handler that runs inside the unit of work in which an `E` is raised.
+    #[must_use]
+    pub fn event<E: DomainEvent, H: EventHandler<E>>(mut self) -> Self {
+        self.events.on::<E, H>();
+        self.describe_event(E::NAME, short_name::<H>());
+        self
+    }
+
+    /// Lists a handler that runs inside the unit of work in which any event is raised.
+    #[must_use]
+    pub fn every_event<H: EventHandler<AnyEvent>>(mut self) -> Self {
+        self.events.on_every::<H>();
+        self.describe_event("*", short_name::<H>());
+        self
+    }
+
+    /// Replaces the pipeline around every message.
+    #[must_use]
+    pub fn pipeline(mut self, pipeline: Pipeline) -> Self {
+        self.pipeline = pipeline;
+        self
+    }
+
+    /// What is listed, in order.
+    pub fn descriptions(&self) -> &[MessageDescription] {
+        &self.descriptions
+    }
+
+    /// The names of the behaviours around each message, outermost first.
+    pub fn pipeline_names(&self) -> Vec<&'static str> {
+        self.pipeline.names()
+    }
+
+    /// Adds what the mediator needs to an application's services.
+    pub fn register(mut self, services: &mut ServiceCollection) {
+        self.pipeline.declare(&mut self.declared);
+        self.events.declare(&mut self.declared);
+        services.take_entries(self.declared);
+        for fault in self.faults.iter() {
+            services.fault(fault.clone());
+        }
+        services.try_add(Service::instance(crate::clock::Clock::system()));
+        services.try_add(Service::instance(crate::id::Ids::random()));
+        services.try_add(Service::per_scope::<crate::identity::Identity>());
+        services.try_add(Service::per_scope::<crate::identity::Correlation>());
+        services.add_instance(self.pipeline);
+        services.add_instance(self.events);
+        services.add_instance(self.listed);
+    }
+
+    fn message<As, M: Message<As>>(mut self) -> Self {
+        let (name, handler) = (short_name::<M>(), short_name::<M::Handler>());
+        if !self.listed.0.insert(TypeId::of::<M>()) {
+            self.faults.push(Fault {
+                area: Area::Services,
+                code: "duplicate",
+                what: format!("the {} `{name}` is listed twice", M::KIND),
+                at: std::any::type_name::<M>().to_owned(),
+                fix: "list each message once".to_owned(),
+            });
+        }
+        self.declared.enter::<M::Handler>();
+        let kind = match M::KIND {
+            Kind::Command => "command",
+            Kind::Query => "query",
+        };
+        self.descriptions.push(MessageDescription {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            handler: handler.to_owned(),
+        });
+        self
+    }
+
+    fn describe_event(&mut self, name: &str, handler: &str) {
+        self.descriptions.push(MessageDescription {
+            name: name.to_owned(),
+            kind: "event".to_owned(),
+            handler: handler.to_owned(),
+        });
+    }
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        Self::new(Pipeline::standard())
+    }
+}
+
+impl fmt::Debug for Messages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.descriptions).finish()
+    }
+}

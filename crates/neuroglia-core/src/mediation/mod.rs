@@ -1,0 +1,53 @@
+//! Commands, queries and domain events, and the pipeline around each message.
+//!
+//! A message names its handler, so dispatch is static: no look-up, and a missing handler is a compile error at
+//! the message. Around it stands the application's [`Pipeline`]: behaviours in an explicit order, by default
+//! trace → validate → authorise → idempotency → retry on conflict → unit of work.
+//!
+//! ```
+//! use neuroglia_core::di::{Inject, ServiceCollection};
+//! use neuroglia_core::error::Result;
+//! use neuroglia_core::mediation::{Mediator, Messages, Pipeline, Query, QueryHandler};
+//!
+//! struct Greet { name: String }
+//!
+//! impl Query for Greet {
+//!     type Response = String;
+//!     type Handler = GreetHandler;
+//! }
+//!
+//! #[derive(Inject)]
+//! struct GreetHandler {}
+//!
+//! impl QueryHandler<Greet> for GreetHandler {
+//!     async fn handle(&self, query: Greet) -> Result<String> {
+//!         Ok(format!("hello, {}", query.name))
+//!     }
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let mut services = ServiceCollection::new();
+//! Messages::new(Pipeline::empty()).query::<Greet>().register(&mut services);
+//!
+//! let services = services.build().unwrap().start().await.unwrap();
+//! let scope = services.scope();
+//! let mediator: Mediator = scope.inject().unwrap();
+//! assert_eq!(mediator.send(Greet { name: "Ada".into() }).await.unwrap(), "hello, Ada");
+//! # });
+//! ```
+
+mod behaviours;
+mod event;
+mod mediator;
+mod message;
+mod messages;
+mod pipeline;
+mod validation;
+
+pub use behaviours::{Authorise, Commit, Idempotency, RetryOnConflict, Trace, Validate};
+pub use event::EventHandler;
+pub use mediator::Mediator;
+pub use message::{Command, CommandHandler, Kind, Message, Query, QueryHandler};
+pub use messages::{MessageDescription, Messages};
+pub use pipeline::{Behaviour, Call, Next, Pipeline};
+pub use validation::Checks;

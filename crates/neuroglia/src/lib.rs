@@ -1,0 +1,3 @@
+//! neuroglia
+
+pub mod telemetry;

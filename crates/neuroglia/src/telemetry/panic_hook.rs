@@ -1,0 +1,46 @@
+//! A panic is one event among the others, and nothing else.
+
+use std::{
+    backtrace::Backtrace,
+    panic::{self, PanicHookInfo},
+    thread,
+    time::Duration,
+};
+
+use tracing::Level;
+
+use super::queue::Queue;
+
+/// How long a panicking thread waits for its line to go out, in case the process ends right after.
+const FLUSH_WITHIN: Duration = Duration::from_millis(50);
+
+/// The target of the event.
+const TARGET: &str = "panic";
+
+/// Replaces the process's panic hook.
+///
+/// The standard hook, which writes to stderr, still speaks where the filter drops the event: a panic is never silent.
+pub(super) fn install(queue: Queue, with_backtrace: bool) {
+    let standard = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if tracing::enabled!(target: TARGET, Level::ERROR) {
+            log(info, with_backtrace);
+            queue.flush(FLUSH_WITHIN);
+        } else {
+            standard(info);
+        }
+    }));
+}
+
+fn log(info: &PanicHookInfo<'_>, with_backtrace: bool) {
+    let thread = thread::current();
+    tracing::event!(
+        target: TARGET,
+        Level::ERROR,
+        panic.message = info.payload_as_str().unwrap_or("a value that is not text"),
+        panic.location = info.location().map(display),
+        panic.backtrace = with_backtrace.then(|| display(Backtrace::force_capture())),
+        thread.name = thread.name().unwrap_or("unnamed"),
+        "panic"
+    );
+}

@@ -1,0 +1,118 @@
+//! What every request starts from: the application's services and the way to tell who is asking.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::request::Parts;
+use http::{Method, Request, Response};
+use neuroglia_core::di::{Scope, Services};
+use neuroglia_core::error::Result;
+use neuroglia_core::identity::{Correlation, Identity};
+
+use super::edge::{Arrival, buffer_and_fingerprint, mark_replayed};
+use super::policy::Policy;
+use super::problem::Problem;
+use crate::auth::Authenticator;
+use axum::response::IntoResponse;
+
+/// The application, as a request sees it; a clone is one reference count.
+#[derive(Clone)]
+pub struct Context(Arc<Inner>);
+
+struct Inner {
+    services: Services,
+    authenticator: Option<Arc<dyn Authenticator>>,
+}
+
+impl Context {
+    /// A context over started services. When they have an [`Authenticator`], it tells who is asking; without
+    /// one everybody is anonymous.
+    ///
+    /// # Errors
+    /// When the authenticator cannot be taken from the services.
+    pub fn new(services: Services) -> Result<Self> {
+        let authenticator = services.scope().find::<dyn Authenticator>()?;
+        Ok(Self(Arc::new(Inner { services, authenticator })))
+    }
+
+    /// Finds out who is asking, checks the policy, opens a scope, and runs the action in it. The scope is
+    /// closed when the action has answered.
+    pub async fn enter<F, O>(&self, policy: &Policy, request: Request<Body>, action: F) -> Response<Body>
+    where
+        F: FnOnce(Scope, Parts, Body) -> O + Send,
+        O: Future<Output = Response<Body>> + Send,
+    {
+        let identity = match self.identify(&request).await {
+            Ok(identity) => identity,
+            Err(error) => return Problem::from(error).into_response(),
+        };
+        if let Err(error) = policy.check(&identity) {
+            return Problem::from(error).into_response();
+        }
+        let (request, idempotency) = match needs_key(&request) {
+            false => (request, None),
+            true => match buffer_and_fingerprint(request, &identity).await {
+                Ok((request, key)) => (request, Some(key)),
+                Err(problem) => return problem.into_response(),
+            },
+        };
+        let (mut parts, body) = request.into_parts();
+        let scope = self.0.services.scope();
+        let replayed = idempotency.as_ref().map(|key| key.replayed.clone());
+        if let Err(error) = prepare(&scope, &parts, identity, idempotency) {
+            return Problem::from(error).into_response();
+        }
+        parts.extensions.insert(scope.clone());
+        let mut response = action(scope.clone(), parts, body).await;
+        scope.close().await;
+        if replayed.is_some_and(|replayed| replayed.get()) {
+            mark_replayed(&mut response);
+        }
+        response
+    }
+
+    async fn identify(&self, request: &Request<Body>) -> Result<Identity> {
+        match &self.0.authenticator {
+            None => Ok(Identity::anonymous()),
+            Some(authenticator) => {
+                authenticator.authenticate(request.headers().get(http::header::AUTHORIZATION)).await
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("services", &self.0.services).finish_non_exhaustive()
+    }
+}
+
+/// Whether the request carries a key by which a repetition of it is recognised.
+fn needs_key(request: &Request<Body>) -> bool {
+    const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
+    !SAFE.contains(request.method()) && request.headers().contains_key("idempotency-key")
+}
+
+/// Gives the scope what belongs to this request. What is not given stays at its default, at no cost.
+fn prepare(
+    scope: &Scope,
+    parts: &Parts,
+    identity: Identity,
+    idempotency: Option<neuroglia_core::identity::IdempotencyKey>,
+) -> Result<()> {
+    if identity.is_known() {
+        scope.provide(identity)?;
+    }
+    // Only what changes something leaves traces that need the ids.
+    if let Some(arrival) = parts.extensions.get::<Arrival>()
+        && !parts.method.is_safe()
+    {
+        scope.provide(Correlation {
+            request_id: Some(arrival.request_id().to_owned()),
+            traceparent: Some(arrival.traceparent()),
+            idempotency,
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! Taking connections from the kernel, whatever it answers.
+//!
+//! `accept` fails for two kinds of reasons. A connection may have died in the backlog: the next one
+//! is fine. Or the process has run out of descriptors or memory: the next call fails too, at once,
+//! and a loop would burn a core and fill the log. So that kind is waited out with back-off, and said
+//! once until it is over.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::connection::Host;
+
+const BACKOFF_FIRST: Duration = Duration::from_millis(10);
+const BACKOFF_MOST: Duration = Duration::from_secs(1);
+
+/// Where connections come from; a listener, or a test that fails on purpose.
+trait Acceptor {
+    fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send;
+}
+
+impl Acceptor for TcpListener {
+    fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send {
+        TcpListener::accept(self)
+    }
+}
+
+/// Accepts and serves until it is dropped.
+pub(super) async fn run(listener: &TcpListener, host: &Arc<Host>) -> Infallible {
+    accept_all(listener, host.limits().connections, |stream, peer, permit| host.spawn(stream, peer, permit)).await
+}
+
+async fn accept_all(
+    acceptor: &impl Acceptor,
+    connections: usize,
+    mut serve: impl FnMut(TcpStream, SocketAddr, Option<OwnedSemaphorePermit>),
+) -> Infallible {
+    let slots = Arc::new(Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let mut trouble = Trouble::default();
+    let mut full = false;
+    loop {
+        let permit = match Arc::clone(&slots).try_acquire_owned() {
+            Ok(permit) => {
+                full = false;
+                permit
+            }
+            Err(_) => {
+                if !std::mem::replace(&mut full, true) {
+                    tracing::warn!(
+                        http.connections = connections,
+                        "all connections are taken; further ones wait in the backlog"
+                    );
+                }
+                Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed")
+            }
+        };
+        match acceptor.accept().await {
+            Ok((stream, peer)) => {
+                trouble.end();
+                serve(stream, peer, Some(permit));
+            }
+            Err(error) if is_of_one_connection(&error) => (),
+            Err(error) => tokio::time::sleep(trouble.next(&error)).await,
+        }
+    }
+}
+
+/// Whether the error is about the connection in question and not about this process.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// An episode in which nothing can be accepted.
+#[derive(Default)]
+struct Trouble {
+    backoff: Option<Duration>,
+}
+
+impl Trouble {
+    fn next(&mut self, error: &io::Error) -> Duration {
+        let wait = match self.backoff {
+            Some(last) => (last * 2).min(BACKOFF_MOST),
+            None => {
+                tracing::error!(%error, "connections cannot be accepted; trying again until they can");
+                BACKOFF_FIRST
+            }
+        };
+        self.backoff = Some(wait);
+        wait
+    }
+
+    fn end(&mut self) {
+        if self.backoff.take().is_some() {
+            tracing::info!("connections are accepted again");
+        }
+    }
+}
+
+/// Closes the listener, after serving everyone whom the kernel had already let in.
+///
+/// Their handshake is complete and their request may have arrived: closing the listener over them
+/// would reset them. The cap on connections does not count here, the backlog is bounded itself.
+pub(super) fn empty_backlog(listener: TcpListener, host: &Arc<Host>) {
+    // tokio asks the kernel only after it was told that there is something; we have to know now.
+    let Ok(listener) = listener.into_std() else { return };
+    loop {
+        match listener.accept() {
+            Ok((stream, peer)) => {
+                if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                    host.spawn(stream, peer, None);
+                }
+            }
+            Err(error) if is_of_one_connection(&error) => (),
+            Err(_) => break,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use rustix::io::Errno;
+
+    use super::*;
+
+    /// Fails as scripted, then accepts for real.
+    struct Failing {
+        errors: Mutex<VecDeque<Errno>>,
+        listener: TcpListener,
+    }
+
+    impl Acceptor for Failing {
+        async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+            let error = self.errors.lock().expect("not poisoned").pop_front();
+            match error {
+                Some(error) => Err(error.into()),
+                None => self.listener.accept().await,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn errors_of_accept_are_survived() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let acceptor = Failing {
+            errors: Mutex::new(VecDeque::from([
+                Errno::CONNABORTED,
+                Errno::MFILE,
+                Errno::NFILE,
+                Errno::NOBUFS,
+                Errno::NOMEM,
+                Errno::INTR,
+            ])),
+            listener,
+        };
+        let (served, mut connections) = tokio::sync::mpsc::unbounded_channel();
+        let _client = TcpStream::connect(address).await.expect("the backlog takes it");
+        tokio::select! {
+            never = accept_all(&acceptor, 8, |_, peer, _| served.send(peer).expect("open")) => match never {},
+            peer = connections.recv() => assert!(peer.is_some()),
+        }
+        assert!(acceptor.errors.lock().expect("not poisoned").is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_cap_is_kept_and_freed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (served, mut connections) = tokio::sync::mpsc::unbounded_channel();
+        let accepting = accept_all(&listener, 1, |stream, _, permit| served.send((stream, permit)).expect("open"));
+        let clients = async {
+            let _first = TcpStream::connect(address).await.expect("connects");
+            let _second = TcpStream::connect(address).await.expect("the backlog takes it");
+            let first = connections.recv().await.expect("served");
+            assert!(connections.try_recv().is_err(), "the second waits");
+            drop(first);
+            connections.recv().await.expect("served as soon as there is room");
+        };
+        tokio::select! {
+            never = accepting => match never {},
+            () = clients => (),
+        }
+    }
+
+    #[test]
+    fn back_off_grows_to_a_bound() {
+        let mut trouble = Trouble::default();
+        let error = io::Error::from(Errno::MFILE);
+        let waits: Vec<_> = (0..9).map(|_| trouble.next(&error)).collect();
+        assert_eq!(waits[0], BACKOFF_FIRST);
+        assert_eq!(waits[1], BACKOFF_FIRST * 2);
+        assert_eq!(waits[8], BACKOFF_MOST);
+        trouble.end();
+        assert_eq!(trouble.next(&error), BACKOFF_FIRST);
+    }
+}

@@ -1,0 +1,221 @@
+//! What the parts of one connection tell each other, and the requests that it has in flight.
+//!
+//! hyper owns the socket and the service while it runs, so the clock beside it cannot ask them
+//! anything. Instead, each writes what it did into [`Connection`]. For HTTP/1 all of them run in one
+//! task; HTTP/2 requests have tasks of their own, hence atomics. None of them guards other memory, so
+//! all are relaxed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+use http::uri::PathAndQuery;
+use http::{Method, Request};
+
+use super::drain::{Phase, Shared};
+
+/// The state of one connection, as seen by all its parts.
+pub(super) struct Connection {
+    shared: Arc<Shared>,
+    multiplexed: AtomicBool,
+    /// Requests whose answer is not completely handed over.
+    in_flight: AtomicU32,
+    /// All requests so far.
+    requests: AtomicU32,
+    /// There is, or may be, something of our own in what hyper writes next.
+    own_answer: AtomicBool,
+    /// Some bytes of a request head are there.
+    partial_head: AtomicBool,
+    /// The client takes nothing at the moment.
+    write_blocked: AtomicBool,
+    /// Moves with everything that the kernel takes for the client.
+    written: AtomicU32,
+    /// Moves with every step of an HTTP/2 answer.
+    progress: AtomicU32,
+    /// HTTP/2 answers that wait for the client to make room.
+    unread: AtomicU32,
+    /// HTTP/2 requests that were cancelled before their answer.
+    cancelled: AtomicU32,
+    /// We have said everything and read on only out of courtesy.
+    lingering: AtomicBool,
+}
+
+impl Connection {
+    pub(super) fn new(shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self {
+            shared,
+            multiplexed: AtomicBool::new(false),
+            in_flight: AtomicU32::new(0),
+            requests: AtomicU32::new(0),
+            own_answer: AtomicBool::new(false),
+            partial_head: AtomicBool::new(false),
+            write_blocked: AtomicBool::new(false),
+            written: AtomicU32::new(0),
+            progress: AtomicU32::new(0),
+            unread: AtomicU32::new(0),
+            cancelled: AtomicU32::new(0),
+            lingering: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Whether this is HTTP/2.
+    pub(super) fn multiplexed(&self) -> bool {
+        self.multiplexed.load(Relaxed)
+    }
+
+    pub(super) fn set_multiplexed(&self) {
+        self.multiplexed.store(true, Relaxed);
+        self.partial_head.store(false, Relaxed);
+    }
+
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    pub(super) fn requests(&self) -> u32 {
+        self.requests.load(Relaxed)
+    }
+
+    /// Whether what hyper writes is, at least in part, an answer of ours, and not its own.
+    pub(super) fn answers(&self) -> bool {
+        self.own_answer.load(Relaxed) || self.in_flight() > 0
+    }
+
+    /// Everything of ours has left.
+    pub(super) fn flushed(&self) {
+        self.own_answer.store(false, Relaxed);
+    }
+
+    pub(super) fn partial_head(&self) -> bool {
+        self.partial_head.load(Relaxed)
+    }
+
+    /// Bytes have come that belong to no request in flight.
+    pub(super) fn begin_head(&self) {
+        self.partial_head.store(true, Relaxed);
+    }
+
+    pub(super) fn write_blocked(&self) -> bool {
+        self.write_blocked.load(Relaxed)
+    }
+
+    /// The kernel takes no more at the moment.
+    pub(super) fn block_write(&self) {
+        self.write_blocked.store(true, Relaxed);
+    }
+
+    /// Whether the client has yet to take an answer that is complete.
+    pub(super) fn withholds(&self) -> bool {
+        self.in_flight() == 0 && self.write_blocked()
+    }
+
+    /// The kernel took something.
+    pub(super) fn wrote(&self) {
+        self.write_blocked.store(false, Relaxed);
+        step(&self.written);
+    }
+
+    pub(super) fn written(&self) -> u32 {
+        self.written.load(Relaxed)
+    }
+
+    /// An HTTP/2 answer went on.
+    pub(super) fn progress(&self) {
+        step(&self.progress);
+    }
+
+    pub(super) fn progressed(&self) -> u32 {
+        self.progress.load(Relaxed)
+    }
+
+    /// One more HTTP/2 answer waits for its client.
+    pub(super) fn offer(&self) {
+        self.unread.fetch_add(1, Relaxed);
+    }
+
+    /// One HTTP/2 answer waits no longer.
+    pub(super) fn taken(&self) {
+        self.unread.fetch_sub(1, Relaxed);
+    }
+
+    pub(super) fn unread(&self) -> bool {
+        self.unread.load(Relaxed) > 0
+    }
+
+    /// Whether the client of an HTTP/2 connection cancels more than it lets finish.
+    pub(super) fn floods(&self) -> bool {
+        let cancelled = self.cancelled.load(Relaxed);
+        let answered = self.requests().saturating_sub(cancelled);
+        cancelled > answered.saturating_add(self.shared.limits.h2_resets)
+    }
+
+    pub(super) fn lingering(&self) -> bool {
+        self.lingering.load(Relaxed)
+    }
+
+    pub(super) fn linger(&self) {
+        self.lingering.store(true, Relaxed);
+    }
+}
+
+/// Moves a counter of which only the change is of interest, so that a lost step is no loss.
+fn step(counter: &AtomicU32) {
+    counter.store(counter.load(Relaxed).wrapping_add(1), Relaxed);
+}
+
+/// A request from its head to the end of its answer.
+///
+/// If it is dropped unfinished after the deadline, it was abandoned and is noted as such.
+pub(super) struct InFlight {
+    connection: Arc<Connection>,
+    method: Method,
+    target: Option<PathAndQuery>,
+    answered: bool,
+    finished: bool,
+}
+
+impl InFlight {
+    pub(super) fn enter<B>(connection: &Arc<Connection>, request: &Request<B>) -> Self {
+        connection.partial_head.store(false, Relaxed);
+        connection.requests.fetch_add(1, Relaxed);
+        connection.in_flight.fetch_add(1, Relaxed);
+        Self {
+            connection: Arc::clone(connection),
+            method: request.method().clone(),
+            target: request.uri().path_and_query().cloned(),
+            answered: false,
+            finished: false,
+        }
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The head of the answer is there.
+    pub(super) fn answer(&mut self) {
+        self.answered = true;
+    }
+
+    /// The answer is complete.
+    pub(super) fn finish(&mut self) {
+        self.finished = true;
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let connection = &self.connection;
+        connection.own_answer.store(true, Relaxed);
+        connection.in_flight.fetch_sub(1, Relaxed);
+        if !self.answered {
+            connection.cancelled.fetch_add(1, Relaxed);
+        }
+        if !self.finished && connection.shared.phase() == Phase::Aborted {
+            connection.shared.abandon(std::mem::take(&mut self.method), self.target.as_ref());
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The service that hyper calls: judges the head, asks the router, answers in time.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::routing::future::RouteFuture;
+use http::header::{CONNECTION, HOST};
+use http::{HeaderValue, Request, Response, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use super::body::{BodyMeter, ReplyBody, RequestBody};
+use super::drain::Phase;
+use super::flight::{Connection, InFlight};
+use super::limits::Limits;
+use super::refusal::Refusal;
+use super::watch::later;
+
+/// One connection's way into the application.
+pub(super) struct Front {
+    pub(super) connection: Arc<Connection>,
+    pub(super) router: Router,
+    pub(super) peer: SocketAddr,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Front {
+    type Response = Response<ReplyBody>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, request: Request<Incoming>) -> Answer {
+        let limits = &self.connection.shared().limits;
+        let flight = Some(InFlight::enter(&self.connection, &request));
+        if let Err(refusal) = judge(&request, limits) {
+            return Answer { work: Err(refusal), flight, meter: None, timer: None };
+        }
+        let (mut head, incoming) = request.into_parts();
+        head.extensions.insert(ConnectInfo(self.peer));
+        let (body, meter) = if incoming.is_end_stream() {
+            (Body::empty(), None)
+        } else {
+            let meter = BodyMeter::new(limits.body_bytes);
+            head.extensions.insert(meter.handle());
+            (Body::new(RequestBody::new(incoming, Arc::clone(&meter), limits)), Some(meter))
+        };
+        let route = tower::Service::call(&mut self.router.clone(), Request::from_parts(head, body));
+        Answer { work: Ok(route), flight, meter, timer: None }
+    }
+}
+
+/// What the head alone is enough to refuse for.
+fn judge<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refusal> {
+    // The method, the target, the version, two spaces and a line end.
+    let uri = request.uri();
+    let line = request.method().as_str().len()
+        + uri.path_and_query().map_or(0, |target| target.as_str().len())
+        + uri.authority().map_or(0, |authority| authority.as_str().len())
+        + " HTTP/1.1\r\n".len()
+        + 1;
+    if line > limits.request_line_bytes {
+        return Err(Refusal::URI_TOO_LONG);
+    }
+    let headers = request.headers();
+    if headers.len() > limits.header_count {
+        return Err(Refusal::HEADERS_TOO_LARGE);
+    }
+    // Each field has a colon, a space and a line end besides.
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if bytes > limits.header_bytes {
+        return Err(Refusal::HEADERS_TOO_LARGE);
+    }
+    // Two parties that disagree on the host of a request can be played off against each other.
+    if request.version() == Version::HTTP_11 {
+        let mut hosts = headers.get_all(HOST).iter();
+        if hosts.next().is_none() || hosts.next().is_some() {
+            return Err(Refusal::HOST);
+        }
+    }
+    Ok(())
+}
+
+/// The future of one answer's head.
+pub(super) struct Answer {
+    work: Result<RouteFuture<Infallible>, Refusal>,
+    flight: Option<InFlight>,
+    meter: Option<Arc<BodyMeter>>,
+    /// Only there once the application has made us wait.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Answer {
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(flight) = &self.flight else { return Poll::Pending };
+        let limits = &flight.connection().shared().limits;
+        let timer = self.timer.get_or_insert_with(|| {
+            Box::pin(tokio::time::sleep_until(later(tokio::time::Instant::now(), limits.request_timeout)))
+        });
+        timer.as_mut().poll(cx)
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<Response<ReplyBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let routed = match &mut this.work {
+            Err(refusal) => Err(*refusal),
+            Ok(route) => match Pin::new(route).poll(cx) {
+                Poll::Ready(Ok(response)) => Ok(response),
+                Poll::Pending => match this.poll_timeout(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(()) => {
+                        // Dropping the handler here, and not with the answer, frees what it holds.
+                        this.work = Err(Refusal::TIMEOUT);
+                        Err(Refusal::TIMEOUT)
+                    }
+                },
+            },
+        };
+        let mut flight = this.flight.take().expect("a future is not polled after it was ready");
+        flight.answer();
+        Poll::Ready(Ok(finish(routed, flight, this.meter.as_deref())))
+    }
+}
+
+/// Gives the answer its last touches: the limits' word, and the connection's end.
+fn finish(
+    routed: Result<Response<Body>, Refusal>,
+    flight: InFlight,
+    meter: Option<&BodyMeter>,
+) -> Response<ReplyBody> {
+    let connection = flight.connection();
+    let shared = connection.shared();
+    let mut close = shared.phase() >= Phase::Draining;
+    let mut response = match routed {
+        Ok(response) => response,
+        Err(refusal) => {
+            tracing::debug!(code = refusal.code, "request refused");
+            close |= refusal != Refusal::TIMEOUT;
+            refusal.response(shared.document)
+        }
+    };
+    if let Some(fault) = meter.and_then(BodyMeter::fault) {
+        tracing::debug!(%fault, "request refused");
+        close = true;
+        let refusal = fault.refusal();
+        if response.status() != refusal.status {
+            refusal.overwrite(&mut response, shared.document);
+        }
+    }
+    if close && !connection.multiplexed() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.map(|body| ReplyBody::new(body, flight))
+}

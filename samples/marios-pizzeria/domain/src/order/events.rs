@@ -1,0 +1,200 @@
+//! What happens to orders, as others learn of it.
+//!
+//! Each event carries the ids, the time and the acting user; none carries a name, a telephone number, an
+//! address, the customer's notes or a tracking token.
+
+use neuroglia::clock::Timestamp;
+use neuroglia::domain::DomainEvent;
+use serde::{Deserialize, Serialize};
+
+use super::{OrderId, OrderLine, PaymentMethod, PaymentStatus};
+use crate::customer::CustomerId;
+use crate::money::Money;
+use crate::user::UserId;
+
+/// An order was placed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderCreated {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub customer_id: CustomerId,
+    /// What was ordered.
+    pub lines: Vec<OrderLine>,
+    /// What it costs.
+    pub total: Money,
+    /// With what it is paid.
+    pub payment_method: PaymentMethod,
+    /// When.
+    pub at: Timestamp,
+    /// Who placed it; `None` for a guest.
+    pub by: Option<UserId>,
+}
+
+impl DomainEvent for OrderCreated {
+    const NAME: &'static str = "order.created";
+}
+
+/// An order was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderConfirmed {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub customer_id: CustomerId,
+    /// What it costs.
+    pub total: Money,
+    /// When.
+    pub at: Timestamp,
+    /// Who confirmed it; `None` when it was paid by card.
+    pub by: Option<UserId>,
+}
+
+impl DomainEvent for OrderConfirmed {
+    const NAME: &'static str = "order.confirmed";
+}
+
+/// The kitchen has started an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderCookingStarted {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub customer_id: CustomerId,
+    /// When it should be ready.
+    pub estimated_ready_at: Timestamp,
+    /// When.
+    pub at: Timestamp,
+    /// Who cooks it.
+    pub by: Option<UserId>,
+}
+
+impl DomainEvent for OrderCookingStarted {
+    const NAME: &'static str = "order.cooking.started";
+}
+
+/// An order waits for its driver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderReady {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub customer_id: CustomerId,
+    /// When cooking started.
+    pub cooking_started_at: Option<Timestamp>,
+    /// When.
+    pub at: Timestamp,
+    /// Who cooked it.
+    pub by: Option<UserId>,
+}
+
+impl DomainEvent for OrderReady {
+    const NAME: &'static str = "order.ready";
+}
+
+/// An order has a driver, or another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderDriverAssigned {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub customer_id: CustomerId,
+    /// Who drives it.
+    pub driver: UserId,
+    /// When.
+    pub at: Timestamp,
+    /// Who said so.
+    pub by: Option<UserId>,
+}
+
+impl DomainEvent for OrderDriverAssigned {
+    const NAME: &'static str = "order.driver.assigned";
+}
+
+/// An order is on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderDeliveryStarted {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub customer_id: CustomerId,
+    /// Who drives it.
+    pub driver: Option<UserId>,
+    /// When.
+    pub at: Timestamp,
+    /// Who took it out.
+    pub by: Option<UserId>,
+}
+
+impl DomainEvent for OrderDeliveryStarted {
+    const NAME: &'static str = "order.delivery.started";
+}
+
+/// An order has arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderDelivered {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub customer_id: CustomerId,
+    /// What it costs.
+    pub total: Money,
+    /// How far its payment has come: what is authorized is to be captured.
+    pub payment_status: PaymentStatus,
+    /// Who drove it.
+    pub driver: Option<UserId>,
+    /// When it was placed.
+    pub placed_at: Timestamp,
+    /// When.
+    pub at: Timestamp,
+    /// Who handed it over.
+    pub by: Option<UserId>,
+}
+
+impl DomainEvent for OrderDelivered {
+    const NAME: &'static str = "order.delivered";
+}
+
+/// An order was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderCancelled {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub customer_id: CustomerId,
+    /// What it would have cost.
+    pub total: Money,
+    /// How far its payment has come: what is authorized or captured is to be given back.
+    pub payment_status: PaymentStatus,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// Who cancelled it; `None` for a guest, and when it has expired.
+    pub by: Option<UserId>,
+}
+
+impl DomainEvent for OrderCancelled {
+    const NAME: &'static str = "order.cancelled";
+}
+
+/// The payment of an order has come further.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderPaymentChanged {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub customer_id: CustomerId,
+    /// What it costs.
+    pub total: Money,
+    /// How far its payment has come.
+    pub payment_status: PaymentStatus,
+    /// When.
+    pub at: Timestamp,
+    /// Who did it; `None` when the gateway did.
+    pub by: Option<UserId>,
+}
+
+impl DomainEvent for OrderPaymentChanged {
+    const NAME: &'static str = "order.payment.changed";
+}

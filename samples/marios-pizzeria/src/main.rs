@@ -1,0 +1,2 @@
+//! pizzeria
+fn main() {}

@@ -1,0 +1,188 @@
+//! One command that proves the tree: every step that CI runs, in the order of what fails soonest.
+//!
+//! Steps do not stop one another: a person sees all that is wrong in one run, with what each cost.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+
+use crate::workspace::{Result, Workspace, run as execute, show};
+use crate::{codegen, tidy, tools};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Run these steps only, in the order below
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "STEP,…")]
+    only: Vec<Step>,
+}
+
+/// One thing that has to hold. The order of the variants is the order of the run.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// The code is formatted
+    Fmt,
+    /// The invariants of ARCHITECTURE.md hold
+    Tidy,
+    /// Licences, bans and sources of the dependencies
+    Deny,
+    /// No warning from the compiler or from clippy
+    Clippy,
+    /// The executables that tests drive
+    Build,
+    /// All tests, doc tests and the README's own commands
+    Test,
+    /// The documentation builds without a warning
+    Doc,
+    /// The generated files are current
+    Codegen,
+}
+
+/// Runs the steps and prints a summary.
+///
+/// # Errors
+/// When a step failed; the sentence names all that did.
+pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
+    let mut results = Vec::new();
+    for step in Step::value_variants() {
+        if arguments.only.is_empty() || arguments.only.contains(step) {
+            println!("\n==> {}: {}", step.name(), step.idea());
+            let started = Instant::now();
+            let outcome = step.run(workspace);
+            if let Err(failure) = &outcome {
+                println!("{failure}");
+            }
+            results.push((*step, started.elapsed(), outcome));
+        }
+    }
+    println!("\n{}", summary(&results));
+
+    let failed: Vec<_> = results
+        .iter()
+        .filter(|result| result.2.is_err())
+        .map(|result| result.0.name())
+        .collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let failed = failed.join(",");
+    Err(format!(
+        "not all steps passed; to run the failed ones again: cargo xtask test --only {failed}"
+    ))
+}
+
+impl Step {
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+
+    fn idea(self) -> String {
+        let help = self
+            .to_possible_value()
+            .and_then(|value| value.get_help().map(ToString::to_string));
+        help.unwrap_or_default()
+    }
+
+    fn run(self, workspace: &Workspace) -> Result<()> {
+        let cargo = |arguments: &[&str]| {
+            let mut command = workspace.cargo();
+            command.args(arguments);
+            command
+        };
+        match self {
+            Self::Fmt => watch(&mut cargo(&["fmt", "--all", "--check"])),
+            Self::Tidy => tidy::run(workspace),
+            Self::Deny => {
+                let mut deny = Command::new(tools::cargo_deny(workspace)?);
+                deny.current_dir(&workspace.root);
+                watch(deny.args(["--config", "deny.toml", "check", "licenses", "bans", "sources"]))
+            }
+            Self::Clippy => watch(&mut cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--all-features",
+                "--",
+                "-D",
+                "warnings",
+            ])),
+            Self::Build => watch(&mut cargo(&["build", "--workspace", "--bins"])),
+            Self::Test => watch(&mut cargo(&["test", "--workspace", "--no-fail-fast"])),
+            Self::Doc => {
+                watch(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+            }
+            Self::Codegen => codegen::run(workspace, &codegen::Arguments { check: true }),
+        }
+    }
+}
+
+/// Shows the command line, then runs it with its output on the terminal.
+fn watch(command: &mut Command) -> Result<()> {
+    println!("{}", show(command));
+    execute(command)
+}
+
+fn summary(results: &[(Step, Duration, Result<()>)]) -> String {
+    let mut lines = vec![format!("{:<10}{:>9}  result", "step", "seconds")];
+    for (step, elapsed, outcome) in results {
+        let result = match outcome {
+            Ok(()) => "ok".to_owned(),
+            Err(failure) => format!("FAILED: {}", failure.lines().next().unwrap_or_default()),
+        };
+        lines.push(format!(
+            "{:<10}{:>9.1}  {result}",
+            step.name(),
+            elapsed.as_secs_f64()
+        ));
+    }
+    let total: Duration = results.iter().map(|result| result.1).sum();
+    lines.push(format!("{:<10}{:>9.1}", "total", total.as_secs_f64()));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn steps_are_chosen_by_name() {
+        let line = Line::try_parse_from(["test", "--only", "fmt,deny"]).expect("both are steps");
+        assert!(line.arguments.only == [Step::Fmt, Step::Deny]);
+        assert!(Line::try_parse_from(["test", "--only", "coffee"]).is_err());
+    }
+
+    #[test]
+    fn the_summary_lists_every_step_and_every_failure() {
+        let told = summary(&[
+            (Step::Fmt, Duration::from_millis(1_250), Ok(())),
+            (
+                Step::Tidy,
+                Duration::from_secs(1),
+                Err("2 violations\nsrc/a.rs:1".to_owned()),
+            ),
+            (
+                Step::Doc,
+                Duration::from_secs(2),
+                Err("`cargo doc` failed".to_owned()),
+            ),
+        ]);
+        assert_eq!(
+            told,
+            "step        seconds  result\n\
+             fmt             1.2  ok\n\
+             tidy            1.0  FAILED: 2 violations\n\
+             doc             2.0  FAILED: `cargo doc` failed\n\
+             total           4.2"
+        );
+    }
+}
