@@ -1,1 +1,75 @@
-//! neuroglia-backing
+//! Attached resources, each chosen by its URL: this crate is the only one that knows drivers.
+//!
+//! An application names no engine. Its settings carry a URL, [`check_url`] judges it together with all other
+//! settings, and [`connect`] opens it once at start; what comes back is the store port. Replacing the resource
+//! is then a matter of configuration, and an engine is compiled in only when its feature is on.
+//!
+//! | URL | engine | feature |
+//! |---|---|---|
+//! | `sqlite:///var/lib/shop/shop.db`, `sqlite://shop.db` | a file, absolute or below the working directory | `sqlite` |
+//! | `memory:` | this process, forgotten at its end | always there |
+
+use std::sync::Arc;
+
+use neuroglia::data::Store;
+use neuroglia::data::memory::MemoryStore;
+use neuroglia::error::{Error, Result};
+use url::Url;
+
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+/// Opens the store that the URL names.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`](neuroglia::error::ErrorKind::Invalid) for a URL that [`check_url`] refuses;
+/// [`ErrorKind::Unavailable`](neuroglia::error::ErrorKind::Unavailable) when the resource cannot be reached.
+pub async fn connect(url: &Url) -> Result<Arc<dyn Store>> {
+    match Engine::of(url).map_err(|fault| Error::invalid("store.url", fault))? {
+        Engine::Memory => Ok(Arc::new(MemoryStore::new())),
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => Ok(sqlite::SqliteStore::open(url, sqlite::SqliteOptions::default()).await?),
+    }
+}
+
+/// Whether [`connect`] could open such a URL, without touching anything.
+///
+/// # Errors
+/// What is wrong with it, as a fragment for the report of settings.
+pub fn check_url(url: &Url) -> Result<(), String> {
+    Engine::of(url).map(|_| ())
+}
+
+enum Engine {
+    Memory,
+    #[cfg(feature = "sqlite")]
+    Sqlite,
+}
+
+impl Engine {
+    fn of(url: &Url) -> Result<Self, String> {
+        match url.scheme() {
+            "memory" if matches!(url.path(), "" | "/") && !url.has_host() => Ok(Self::Memory),
+            "memory" => Err("memory: takes nothing after the colon".to_owned()),
+            #[cfg(feature = "sqlite")]
+            "sqlite" => sqlite::check_url(url).map(|()| Self::Sqlite),
+            #[cfg(not(feature = "sqlite"))]
+            "sqlite" => Err("this executable was built without the feature `sqlite`".to_owned()),
+            scheme => Err(format!("there is no store engine {scheme}: use sqlite:///path/to/file.db or memory:")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_judged_by_its_scheme() {
+        let fault = |url: &str| check_url(&url.parse().expect("a URL")).err();
+        assert_eq!(fault("memory:"), None);
+        assert_eq!(fault("memory://"), None);
+        assert!(fault("memory://shop").is_some_and(|fault| fault.contains("nothing after the colon")));
+        assert!(fault("redis://cache").is_some_and(|fault| fault.contains("no store engine redis")));
+    }
+}

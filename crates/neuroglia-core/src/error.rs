@@ -191,9 +191,13 @@ impl Error {
         Self::new(ErrorKind::Internal, "internal", "an internal error occurred").with_source(source)
     }
 
-    /// A compare-and-set that found another version.
+    /// A compare-and-set that found another version; of kind [`ErrorKind::NotFound`] when it found no document.
     pub fn version_conflict(conflict: VersionConflict) -> Self {
-        let mut error = Self::conflict("version.conflict", "it was changed by somebody else meanwhile; read it again");
+        let mut error = if conflict.expected.is_some() && conflict.actual.is_none() {
+            Self::not_found(&conflict.collection, &conflict.id)
+        } else {
+            Self::conflict("version.conflict", "it was changed by somebody else meanwhile; read it again")
+        };
         error.0.conflict = Some(conflict);
         error
     }

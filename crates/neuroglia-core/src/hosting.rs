@@ -39,3 +39,26 @@ pub trait HostedService: Inject {
         async {}
     }
 }
+
+/// Tells long-lived answers, such as event streams, that the process is about to end.
+///
+/// Every application has it as a service (`Arc<Stopping>`).
+#[derive(Debug, Clone, Default)]
+pub struct Stopping(CancellationToken);
+
+impl Stopping {
+    /// Begins the end.
+    pub fn begin(&self) {
+        self.0.cancel();
+    }
+
+    /// Whether the end has begun.
+    pub fn has_begun(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Waits for the beginning of the end.
+    pub async fn begun(&self) {
+        self.0.cancelled().await;
+    }
+}

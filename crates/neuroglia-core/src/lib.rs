@@ -24,3 +24,5 @@ pub mod data;
 
 pub mod hosting;
 pub mod mediation;
+
+pub mod settings;

@@ -156,11 +156,11 @@ fn route(
         ReturnType::Type(_, ty) => quote!(#ty),
     };
     let describe = parameters.iter().map(|parameter| &*parameter.ty).map(|ty| {
-        quote_spanned!(ty.span()=> (&::neuroglia::web::openapi::Probe::<#ty>::new()).describe(operation);)
+        quote_spanned!(ty.span()=> (&::neuroglia::web::openapi::Probe::<#ty>::new()).describe_parameter(operation);)
     });
     let returned_span = signature.output.span();
     let describe_returned =
-        quote_spanned!(returned_span=> (&::neuroglia::web::openapi::Probe::<#returned>::new()).describe(operation););
+        quote_spanned!(returned_span=> (&::neuroglia::web::openapi::Probe::<#returned>::new()).describe_reply(operation););
 
     let bindings: Vec<_> = (0..parameters.len()).map(|index| format_ident!("parameter_{index}")).collect();
     let last = parameters.len().saturating_sub(1);
@@ -199,8 +199,8 @@ fn route(
             #action_name,
             #policy,
             |operation| {
-                #[expect(unused_imports, reason = "which of the two applies depends on the types")]
-                use ::neuroglia::web::openapi::{DescribeKnown as _, DescribeUnknown as _};
+                // A glob, because which of the two traits in it is used depends on the types.
+                use ::neuroglia::web::openapi::probe::methods::*;
                 operation.documented(#docs);
                 #(#describe)*
                 #describe_returned

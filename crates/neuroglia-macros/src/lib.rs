@@ -7,6 +7,7 @@
 
 mod controller;
 mod inject;
+mod settings;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
@@ -57,4 +58,42 @@ pub fn derive_inject(input: TokenStream) -> TokenStream {
 pub fn controller(prefix: TokenStream, item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as syn::ItemImpl);
     controller::expand(prefix.into(), item).into()
+}
+
+/// Fills this struct from variables: the name of a field is the name of a variable, its type is the parser, its doc
+/// comment is the operator's help.
+///
+/// A field is any type with `FromStr`, a `Duration`, a `ByteSize`, or an `Option`, a `Vec` or a `Secret` of one.
+///
+/// | on a field | meaning |
+/// |---|---|
+/// | `#[setting(default = "8000")]` | what counts when the variable is not set; without it, the variable is required |
+/// | `#[setting(alias = "SERVER_PORT")]` | another name, in full; may stand several times |
+/// | `#[setting(example = "9000")]` | a value for reports and templates |
+/// | `#[setting(min_bytes = 32)]` | the fewest bytes of the value |
+/// | `#[setting(check = path)]` | `fn(&FieldType) -> Result<(), impl Display>` judges the value |
+/// | `#[setting(section)]` | the field is a struct of settings whose variables begin with the field's name |
+/// | `#[setting(section, flatten)]` | the same without the prefix |
+///
+/// On the struct, `#[setting(check = path)]` names a `fn(&Self, &mut Problems)` that judges the fields together; it
+/// runs when all of them could be loaded. A section of type `Option<_>` is there when any of its variables is set.
+///
+/// # What it expands to
+/// An implementation of `neuroglia::settings::Settings`. Its `load` asks the loader for each field in order, so that
+/// every fault is found, and then puts the struct together.
+///
+/// # Without the macro
+/// ```ignore
+/// impl Settings for ServerSettings {
+///     fn load(loader: &mut Loader) -> Option<Self> {
+///         let port = loader.value(Variable::new("PORT").default("8000").help("The port the HTTP server binds."));
+///         let payment = loader.section("PAYMENT");
+///         Some(Self { port: port?, payment: payment? })
+///     }
+/// }
+/// ```
+#[proc_macro_derive(Settings, attributes(setting))]
+pub fn derive_settings(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    settings::expand(&input).into()
 }

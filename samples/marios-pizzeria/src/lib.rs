@@ -1,1 +1,35 @@
-//! pizzeria
+//! Mario's Pizzeria: the composition root, where layers and adapters meet.
+
+pub mod admin;
+mod security;
+mod settings;
+
+pub use settings::PizzeriaSettings;
+
+use neuroglia::App;
+use neuroglia::di::ServiceCollection;
+use pizzeria_application::House;
+use pizzeria_domain::order::PaymentMethod;
+
+/// The whole application. `main` and the tests both start here.
+pub fn app() -> App<PizzeriaSettings> {
+    App::new("marios-pizzeria")
+        .title("Mario's Pizzeria")
+        .version(env!("CARGO_PKG_VERSION"))
+        .own_prefix("PIZZERIA_")
+        .migrations(pizzeria_application::migrations)
+        .services(services)
+        .messages(pizzeria_application::messages)
+        .web(pizzeria_api::controllers)
+        .admin(admin::commands)
+}
+
+fn services(services: &mut ServiceCollection, settings: &PizzeriaSettings) {
+    services.add_instance(House {
+        currency: settings.currency,
+        kitchen_capacity: settings.kitchen_capacity,
+        accepted: vec![PaymentMethod::Cash],
+    });
+    pizzeria_integration::register(services, &settings.database);
+    security::register(services, settings);
+}

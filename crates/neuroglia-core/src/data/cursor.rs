@@ -30,58 +30,79 @@ impl Cursor {
         let keys = sort
             .iter()
             .map(|sort| match sort.path {
-                Path::Id => Value::Text(document.id.clone()),
-                Path::Body(path) => value_at(&body, path),
+                Path::Id => Ok(Value::Text(document.id.clone())),
+                Path::Body(path) => scalar_at(&body, path).ok_or_else(|| {
+                    Error::internal(format!("{collection} is sorted by {path}, which no cursor can hold"))
+                }),
             })
-            .collect();
+            .collect::<Result<_>>()?;
         Ok(Self { digest: digest(collection, sort), keys })
     }
 
-    /// What holds for the items after the cursor.
-    pub(super) fn condition(&self, collection: &str, sort: &[Sort]) -> Result<Condition> {
+    /// What holds for the items after the cursor, as one or two parts of the order that follow each other.
+    ///
+    /// Each part is a range of the first sort key, so that an index leads straight to where the page begins;
+    /// unset and set values are never in one part, because no index takes them as one range.
+    pub(super) fn parts(&self, collection: &str, sort: &[Sort]) -> Result<Vec<Condition>> {
         if self.digest != digest(collection, sort) || self.keys.len() != sort.len() {
             return Err(invalid());
         }
-        // (a, b, c) > (x, y, z)  is  a > x  or  a = x and b > y  or  a = x and b = y and c > z
-        let mut any = Vec::with_capacity(sort.len());
-        let mut equal: Vec<Condition> = Vec::new();
-        for (sort, key) in sort.iter().zip(&self.keys) {
-            let mut all = equal.clone();
-            all.push(beyond(*sort, key));
-            any.push(Condition::All(all));
-            equal.push(same(sort.path, key));
-        }
-        Ok(Condition::Any(any))
+        let (Some((first, others)), Some((key, keys))) = (sort.split_first(), self.keys.split_first()) else {
+            return Err(invalid());
+        };
+        let Sort { path, direction } = *first;
+        let ties = beyond(others, keys);
+        let compare = |op| Condition::Compare { path, op, value: key.clone() };
+        let from = |at: Op, past: Op| {
+            if others.is_empty() {
+                return compare(past);
+            }
+            let tied = Condition::All(vec![compare(Op::Equal), ties.clone()]);
+            Condition::All(vec![compare(at), Condition::Any(vec![compare(past), tied])])
+        };
+        let unset = Condition::IsNull(path);
+        Ok(match (direction, key) {
+            (Direction::Ascending, Value::Null) => {
+                vec![Condition::All(vec![unset.clone(), ties]), Condition::Not(Box::new(unset))]
+            }
+            (Direction::Ascending, _) => vec![from(Op::GreaterOrEqual, Op::Greater)],
+            (Direction::Descending, Value::Null) => vec![Condition::All(vec![unset, ties])],
+            (Direction::Descending, _) if path == Path::Id => vec![from(Op::LessOrEqual, Op::Less)],
+            (Direction::Descending, _) => vec![from(Op::LessOrEqual, Op::Less), unset],
+        })
     }
 }
 
-fn same(path: Path, key: &Value) -> Condition {
-    match key {
-        Value::Null => Condition::IsNull(path),
-        value => Condition::Compare { path, op: Op::Equal, value: value.clone() },
+/// What holds for the items whose sort keys come after these.
+///
+/// (a, b, c) > (x, y, z)  is  a > x  or  a = x and b > y  or  a = x and b = y and c > z
+fn beyond(sort: &[Sort], keys: &[Value]) -> Condition {
+    let mut any = Vec::with_capacity(sort.len());
+    let mut equal: Vec<Condition> = Vec::new();
+    for (Sort { path, direction }, key) in sort.iter().copied().zip(keys) {
+        let unset = Condition::IsNull(path);
+        let compare = |op| Condition::Compare { path, op, value: key.clone() };
+        let past = match (direction, key) {
+            (Direction::Ascending, Value::Null) => Condition::Not(Box::new(unset.clone())),
+            (Direction::Ascending, _) => compare(Op::Greater),
+            (Direction::Descending, Value::Null) => Condition::Any(Vec::new()),
+            (Direction::Descending, _) if path == Path::Id => compare(Op::Less),
+            (Direction::Descending, _) => Condition::Any(vec![compare(Op::Less), unset.clone()]),
+        };
+        any.push(Condition::All(equal.iter().cloned().chain([past]).collect()));
+        equal.push(if *key == Value::Null { unset } else { compare(Op::Equal) });
     }
+    Condition::Any(any)
 }
 
-fn beyond(Sort { path, direction }: Sort, key: &Value) -> Condition {
-    match (direction, key) {
-        (Direction::Ascending, Value::Null) => Condition::Not(Box::new(Condition::IsNull(path))),
-        (Direction::Ascending, value) => Condition::Compare { path, op: Op::Greater, value: value.clone() },
-        (Direction::Descending, Value::Null) => Condition::Any(Vec::new()),
-        (Direction::Descending, value) => Condition::Any(vec![
-            Condition::Compare { path, op: Op::Less, value: value.clone() },
-            Condition::IsNull(path),
-        ]),
-    }
-}
-
-/// The scalar at a dotted path; null when it is not there or not a scalar.
-pub(super) fn value_at(body: &serde_json::Value, path: &str) -> Value {
-    let found = path.split('.').try_fold(body, |value, part| value.get(part));
-    match found {
-        Some(serde_json::Value::Bool(value)) => Value::Bool(*value),
-        Some(serde_json::Value::Number(value)) => value.as_i64().map_or(Value::Null, Value::Integer),
-        Some(serde_json::Value::String(value)) => Value::Text(value.clone()),
-        _ => Value::Null,
+/// The scalar at a dotted path, null when nothing is there; `None` for what is no scalar of a query.
+fn scalar_at(body: &serde_json::Value, path: &str) -> Option<Value> {
+    match path.split('.').try_fold(body, |value, part| value.get(part)) {
+        None | Some(serde_json::Value::Null) => Some(Value::Null),
+        Some(serde_json::Value::Bool(value)) => Some(Value::Bool(*value)),
+        Some(serde_json::Value::Number(value)) => value.as_i64().map(Value::Integer),
+        Some(serde_json::Value::String(value)) => Some(Value::Text(value.clone())),
+        Some(_) => None,
     }
 }
 

@@ -2,7 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
+use super::query::{check_name, check_path};
 use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{Area, Fault, Faults};
 
 /// One step of the schema's history; once released it is never changed, only followed by another.
@@ -48,11 +50,76 @@ pub struct Index {
 }
 
 impl Migration {
+    /// Its version and name in one.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.version, self.name)
+    }
+
     /// A digest of what it does: a released migration that was edited shows by it.
     pub fn checksum(&self) -> String {
         // The debug form names every part of every step; it changes only when a step does.
         let digest = Sha256::digest(format!("{} {} {:?}", self.version, self.name, self.steps));
         digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Refuses steps whose names no engine would take, or that belong to the framework.
+    ///
+    /// # Errors
+    /// [`Migration::failed`] with the name as its cause.
+    pub fn check(&self) -> Result<()> {
+        let own = |name: &str| {
+            if name.starts_with("ng_") || name.starts_with("sqlite_") || name.starts_with("pg_") {
+                return Err(Error::internal(format!("the name {name} is reserved")));
+            }
+            check_name(name)
+        };
+        self.steps
+            .iter()
+            .try_for_each(|step| match step {
+                Step::CreateCollection(name) | Step::DropIndex(name) => own(name),
+                Step::CreateIndex(index) => {
+                    own(index.collection)?;
+                    own(index.name)?;
+                    if index.paths.is_empty() {
+                        return Err(Error::internal(format!("the index {} has no fields", index.name)));
+                    }
+                    index.paths.iter().try_for_each(|path| check_path(path))
+                }
+                Step::Sql { .. } => Ok(()),
+            })
+            .map_err(|error| self.failed(error))
+    }
+
+    /// Whether it is among those that were applied.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when another one of its version is.
+    pub fn is_applied(&self, applied: &[AppliedMigration]) -> Result<bool> {
+        match applied.iter().find(|done| done.version == self.version) {
+            None => Ok(false),
+            Some(done) if done.checksum == self.checksum() => Ok(true),
+            Some(done) => Err(Error::conflict(
+                "migration.changed",
+                format!(
+                    "migration {} ({}) is not the one that was applied on {}; restore it as it was released and put \
+                     the change into a new one",
+                    self.version, self.name, done.applied_at
+                ),
+            )),
+        }
+    }
+
+    /// The error of an engine that could not apply it; nothing of it was kept.
+    pub fn failed(&self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        let detail = format!("migration {} ({}) failed; nothing of it was kept", self.version, self.name);
+        Error::new(ErrorKind::Internal, "migration.failed", detail).with_source(cause)
+    }
+}
+
+impl Index {
+    /// What a duplicate in the index with this name is reported as: the part after the collection's name.
+    pub fn short_name<'a>(collection: &str, name: &'a str) -> &'a str {
+        name.strip_prefix(collection).and_then(|rest| rest.strip_prefix('_')).unwrap_or(name)
     }
 }
 
@@ -81,6 +148,19 @@ pub struct MigrationRun {
 pub struct Migrations(pub Vec<Migration>);
 
 impl Migrations {
+    /// Refuses migrations that no store could apply: out of order, or with a name that is not allowed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`], naming the migration.
+    pub fn validate(migrations: &[Migration]) -> Result<()> {
+        for pair in migrations.windows(2) {
+            if pair[0].version >= pair[1].version {
+                return Err(pair[1].failed(format!("its version does not follow {}", pair[0].version)));
+            }
+        }
+        migrations.iter().try_for_each(Migration::check)
+    }
+
     /// What keeps this application from running on a store with those applied; `command` applies the rest.
     ///
     /// A store that is ahead is no fault: the next release has begun to roll out, and migrations only add.

@@ -12,7 +12,7 @@ use super::Cursor;
 use super::page::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX};
 use crate::clock::Timestamp;
 use crate::domain::Aggregate;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::Id;
 
 /// A scalar field of an aggregate's document, declared once beside the aggregate.
@@ -279,21 +279,27 @@ impl<A: Aggregate> Query<A> {
         self.limit
     }
 
-    /// What an engine is asked: one more than the page, so that it shows whether there is another.
+    /// What an engine is asked, one after the other until the page is full; each asks for one more than a page,
+    /// so that it shows whether there is another.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](crate::error::ErrorKind::Malformed) when the cursor belongs to another query.
-    pub fn to_select(&self) -> Result<Select> {
+    pub fn to_selects(&self) -> Result<Vec<Select>> {
+        let all = self.to_select();
+        let Some(cursor) = &self.after else { return Ok(vec![all]) };
+        let parts = cursor.parts(A::COLLECTION, &all.sort)?;
+        let select = |part| Select { condition: Condition::All(vec![all.condition.clone(), part]), ..all.clone() };
+        Ok(parts.into_iter().map(select).collect())
+    }
+
+    /// The whole result, wherever it is to begin.
+    pub(super) fn to_select(&self) -> Select {
         let mut sort = self.sort.clone();
         if !sort.iter().any(|sort| sort.path == Path::Id) {
             let direction = sort.last().map_or(Direction::Ascending, |sort| sort.direction);
             sort.push(Sort { path: Path::Id, direction });
         }
-        let mut condition = self.filter.condition.clone();
-        if let Some(cursor) = &self.after {
-            condition = Condition::All(vec![condition, cursor.condition(A::COLLECTION, &sort)?]);
-        }
-        Ok(Select { collection: A::COLLECTION, condition, sort, limit: self.limit + 1 })
+        Select { collection: A::COLLECTION, condition: self.filter.condition.clone(), sort, limit: self.limit + 1 }
     }
 }
 
@@ -308,6 +314,64 @@ pub struct Select {
     pub sort: Vec<Sort>,
     /// The largest number of documents.
     pub limit: u32,
+}
+
+impl Select {
+    /// Refuses names that would not be safe, or would not mean the same, in the language of an engine.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`](crate::error::ErrorKind::Internal), with the name in its cause.
+    pub fn check(&self) -> Result<()> {
+        check_name(self.collection)?;
+        self.condition.check()?;
+        self.sort.iter().try_for_each(|sort| sort.path.check())
+    }
+}
+
+impl Condition {
+    fn check(&self) -> Result<()> {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().try_for_each(Self::check),
+            Self::Not(part) => part.check(),
+            Self::Compare { path, .. } | Self::In { path, .. } | Self::IsNull(path) => path.check(),
+        }
+    }
+}
+
+impl Path {
+    fn check(self) -> Result<()> {
+        match self {
+            Self::Id => Ok(()),
+            Self::Body(path) => check_path(path),
+        }
+    }
+}
+
+/// Refuses what is no name of a collection or an index: lower-case letters, digits and underscores, the first
+/// of them a letter.
+///
+/// Engines put such names into statements; nothing else ever becomes a part of their text.
+///
+/// # Errors
+/// [`ErrorKind::Internal`](crate::error::ErrorKind::Internal), with the name in its cause.
+pub fn check_name(name: &str) -> Result<()> {
+    let mut bytes = name.bytes();
+    let first = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase());
+    if first && bytes.all(is_name_byte) { Ok(()) } else { Err(unsafe_name(name)) }
+}
+
+/// Refuses what is no path: parts of lower-case letters, digits and underscores with dots between them.
+pub(super) fn check_path(path: &str) -> Result<()> {
+    let sound = path.split('.').all(|part| !part.is_empty() && part.bytes().all(is_name_byte));
+    if sound { Ok(()) } else { Err(unsafe_name(path)) }
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')
+}
+
+fn unsafe_name(name: &str) -> Error {
+    Error::internal(format!("{name:?} is no name for a collection, an index or a field"))
 }
 
 /// What must hold for a document.

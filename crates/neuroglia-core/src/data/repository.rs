@@ -18,6 +18,11 @@ pub struct Repository<A> {
 }
 
 impl<A: Aggregate> Repository<A> {
+    /// The aggregates as this unit of work sees them; in an application the container makes it.
+    pub fn new(work: Arc<UnitOfWork>) -> Self {
+        Self { work, of: PhantomData }
+    }
+
     /// The aggregate, or `None` when there is none.
     ///
     /// # Errors
@@ -49,12 +54,20 @@ impl<A: Aggregate> Repository<A> {
     /// # Errors
     /// When the store cannot be reached, or the cursor belongs to another query.
     pub async fn find(&self, query: Query<A>) -> Result<Page<A>> {
-        let select = query.to_select()?;
-        let mut documents = self.work.store().query(&select).await?;
         let limit = query.page_limit() as usize;
+        let mut documents = Vec::new();
+        let mut sort = Vec::new();
+        for mut select in query.to_selects()? {
+            select.limit = query.page_limit() + 1 - documents.len() as u32;
+            documents.append(&mut self.work.store().query(&select).await?);
+            sort = select.sort;
+            if documents.len() > limit {
+                break;
+            }
+        }
         let next = if documents.len() > limit {
             documents.truncate(limit);
-            documents.last().map(|last| Cursor::after(A::COLLECTION, &select.sort, last)).transpose()?
+            documents.last().map(|last| Cursor::after(A::COLLECTION, &sort, last)).transpose()?
         } else {
             None
         };
@@ -75,7 +88,7 @@ impl<A: Aggregate> Repository<A> {
     /// # Errors
     /// When the store cannot be reached.
     pub async fn count(&self, query: Query<A>) -> Result<u64> {
-        self.work.store().count(&query.after(None).to_select()?).await
+        self.work.store().count(&query.to_select()).await
     }
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{AppliedMigration, Migration, MigrationRun, Select};
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A store engine. `DATABASE_URL` chooses which; the conformance suite of `neuroglia-testing` says what each
 /// must do.
@@ -221,6 +221,16 @@ pub struct Completion {
     pub response: String,
     /// How long it is kept.
     pub keep_until: Timestamp,
+}
+
+impl Completion {
+    /// The error of a batch whose token no longer holds the key.
+    pub fn lost(&self) -> Error {
+        Error::conflict(
+            "idempotency.lost",
+            "the request took so long that another with its idempotency key has begun; nothing was changed",
+        )
+    }
 }
 
 /// A statement of the application's own, in the terms of one engine.

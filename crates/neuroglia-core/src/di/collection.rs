@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 
+use super::disposal::DisposeErased;
 use super::inject::{Dependencies, Inject, Key, Provides};
 use super::provider::Graph;
 use super::validation::{self, Entry};
@@ -42,7 +43,6 @@ pub(super) type Erased = Arc<dyn Any + Send + Sync>;
 type SyncMake = Box<dyn Fn(&Scope) -> Result<Erased> + Send + Sync>;
 type AsyncMake = Box<dyn FnOnce(&Scope) -> BoxFuture<'static, Result<Erased>> + Send + Sync>;
 pub(super) type Cast<P> = fn(Erased) -> Option<Arc<P>>;
-pub(super) type DisposeErased = fn(Erased) -> BoxFuture<'static, ()>;
 
 pub(super) enum Make {
     Sync(SyncMake),
@@ -54,13 +54,17 @@ pub(super) enum Make {
 /// [`ServiceCollection::add`], [`ServiceCollection::try_add`] and [`ServiceCollection::replace`] take one.
 pub struct Service {
     pub(super) key: Key,
-    pub(super) implementation: Key,
+    /// The type that is built; none when an object was given, or a factory.
+    pub(super) implementation: Option<Key>,
     pub(super) lifetime: Lifetime,
     pub(super) needs: fn(&mut Dependencies),
     pub(super) make: Make,
     /// A `Cast<P>` for the `P` of `key`.
     pub(super) cast: Box<dyn Any + Send + Sync>,
     pub(super) dispose: Option<DisposeErased>,
+    /// Whether [`Scope::provide`] may give the instance.
+    pub(super) is_provided: bool,
+    fault: Option<Fault>,
 }
 
 /// Keeps an `Arc` of an unsized port behind a sized, downcastable type.
@@ -131,18 +135,25 @@ impl Service {
     pub fn per_scope<T: Default + Send + Sync + 'static>() -> Self {
         Self {
             key: Key::of::<T>(),
-            implementation: Key::of::<T>(),
+            implementation: Some(Key::of::<T>()),
             lifetime: Lifetime::Scoped,
             needs: |_| {},
             make: Make::Sync(Box::new(|_| Ok(Arc::new(T::default())))),
             cast: Box::new((|erased| Arc::downcast::<T>(erased).ok()) as Cast<T>),
             dispose: None,
+            is_provided: true,
+            fault: None,
         }
     }
 
     /// This service, disposed of when its scope or the application ends.
+    ///
+    /// `T` is the type that is built, or the type under which a factory's object is found; another is a fault.
     #[must_use]
     pub fn disposed<T: Dispose>(mut self) -> Self {
+        if self.implementation.unwrap_or(self.key).id != TypeId::of::<T>() {
+            self.fault = Some(validation::disposed_as_another(&self, type_name::<T>()));
+        }
         self.dispose = Some(|erased| {
             async move {
                 match Arc::downcast::<T>(erased) {
@@ -162,12 +173,14 @@ impl Service {
     fn typed<P: ?Sized + Send + Sync + 'static, T: Inject + Provides<P>>(lifetime: Lifetime) -> Self {
         Self {
             key: Key::of::<P>(),
-            implementation: Key::of::<T>(),
+            implementation: Some(Key::of::<T>()),
             lifetime,
             needs: T::dependencies,
             make: Make::Sync(Box::new(|scope| Ok(Arc::new(T::inject(scope)?)))),
             cast: Box::new((|erased| Some(Arc::downcast::<T>(erased).ok()?.provide())) as Cast<P>),
             dispose: T::disposer().map(|_| dispose_typed::<T> as DisposeErased),
+            is_provided: false,
+            fault: None,
         }
     }
 
@@ -178,7 +191,7 @@ impl Service {
     ) -> Self {
         Self {
             key: Key::of::<P>(),
-            implementation: Key::of::<Held<P>>(),
+            implementation: None,
             lifetime,
             needs,
             make,
@@ -186,6 +199,8 @@ impl Service {
                 (|erased| Some(Arc::clone(&Arc::downcast::<Held<P>>(erased).ok()?.0))) as Cast<P>,
             ),
             dispose: None,
+            is_provided: false,
+            fault: None,
         }
     }
 
@@ -196,9 +211,11 @@ impl Service {
     }
 
     fn is_same_as(&self, other: &Self) -> bool {
-        self.key.id == other.key.id
-            && self.implementation.id == other.implementation.id
-            && !self.implementation.name.contains("::Held<")
+        let is_same_type = match (self.implementation, other.implementation) {
+            (Some(own), Some(others)) => own.id == others.id,
+            _ => false,
+        };
+        is_same_type && self.key.id == other.key.id
     }
 }
 
@@ -313,11 +330,9 @@ impl ServiceCollection {
             .iter()
             .map(|service| ServiceDescription {
                 service: short_name(service.key.name),
-                implementation: if service.implementation.name.contains("::Held<") {
-                    "factory".to_owned()
-                } else {
-                    short_name(service.implementation.name)
-                },
+                implementation: service
+                    .implementation
+                    .map_or_else(|| "factory".to_owned(), |implementation| short_name(implementation.name)),
                 lifetime: service.lifetime,
                 needs: service.dependencies().list.iter().map(|need| short_name(need.key.name)).collect(),
             })
@@ -332,6 +347,7 @@ impl ServiceCollection {
     pub fn build(mut self) -> Result<Graph, Faults> {
         let mut faults = std::mem::take(&mut self.faults);
         for (index, service) in self.services.iter().enumerate() {
+            faults.extend(service.fault.iter().cloned().collect());
             if self.services[..index].iter().any(|other| other.is_same_as(service)) {
                 faults.push(validation::registered_twice(service));
             }

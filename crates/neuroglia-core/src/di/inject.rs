@@ -93,7 +93,11 @@ impl Dependencies {
     }
 
     fn add<P: ?Sized + 'static>(&mut self, need: Need) {
-        self.list.push(Dependency { key: Key::of::<P>(), need });
+        let key = Key::of::<P>();
+        // A struct with two repositories needs the unit of work once.
+        if !self.list.iter().any(|known| known.key.id == key.id && known.need == need) {
+            self.list.push(Dependency { key, need });
+        }
     }
 }
 

@@ -43,6 +43,7 @@
 //! * Nothing is global: two applications in one process do not see each other.
 
 mod collection;
+mod disposal;
 mod inject;
 mod provider;
 mod scope;

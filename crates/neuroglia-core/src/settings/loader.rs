@@ -6,9 +6,11 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::fault::{Area, Fault, Faults};
-use crate::settings::redaction::{REDACTED, carries_credentials, printable, redact_text, redact_url, shortened};
+use crate::settings::redaction::{
+    REDACTED, carries_credentials, printable, redact_text, redact_url, shortened,
+};
 use crate::settings::report::{Entry, Report, Warning};
-use crate::settings::settings::{Problems, Settings};
+use crate::settings::section::{Problems, Settings};
 use crate::settings::source::{Environment, Found, Source, is_service_link};
 use crate::settings::suggestion;
 use crate::settings::value::{Value, items};
@@ -41,7 +43,7 @@ impl<S> Loaded<S> {
 /// `#[derive(Settings)]` writes the calls. Without the macro:
 ///
 /// ```
-/// # use neuroglia_core as neuroglia;
+/// # extern crate neuroglia_core as neuroglia;
 /// use neuroglia::settings::{Environment, Loader, Settings, Variable};
 ///
 /// struct ServerSettings {
@@ -201,7 +203,8 @@ impl Loader {
         let Self { environment, sections, schema, entries, mut warnings, faults, .. } = self;
         let clashes = clashes(&schema);
         if let Some(environment) = &environment {
-            let prefixes: Vec<&str> = own_prefixes.iter().copied().chain(sections.iter().map(String::as_str)).collect();
+            let prefixes: Vec<&str> =
+                own_prefixes.iter().copied().chain(sections.iter().map(String::as_str)).collect();
             warnings.extend(suggestion::unknown_variables(environment, &schema, own_prefixes, &prefixes));
         }
         // A struct that is loaded twice finds its faults twice.
@@ -270,7 +273,8 @@ impl Loader {
     /// Whether the variable is declared for the first time.
     fn declare(&mut self, variable: &Variable) -> bool {
         let Some(first) = self.schema.variables().find(|known| known.name() == variable.name()) else {
-            if variable.default_text().is_some_and(|text| variable.form().secret || carries_credentials(text)) {
+            if variable.default_text().is_some_and(|text| variable.form().secret || carries_credentials(text))
+            {
                 self.faults.push(secret_default(variable));
             }
             self.schema.push(variable.clone());
@@ -363,15 +367,18 @@ fn invalid(variable: &Variable, found: &Found, problem: &str) -> Fault {
     let form = variable.form();
     let text = found.text.as_str();
     let may_be_shown = !form.secret && !carries_credentials(text) && !text.contains('@');
-    let mut what = format!("`{}` is not valid: ", found.name);
-    if form.secret || (!may_be_shown && !form.url) {
-        what.push_str(&format!("it cannot be read as {}; its content is not shown", form.type_name));
+    let problem = shortened(&printable(problem), 300).into_owned();
+    let reading = if form.secret || !(may_be_shown || form.url) {
+        format!("it cannot be read as {}; its content is not shown", form.type_name)
+    } else if form.list {
+        problem
+    } else if form.url {
+        // What the parser of a URL says never quotes the URL.
+        format!("it {problem}")
     } else {
-        if may_be_shown && !form.list && !form.url {
-            what.push_str(&format!("`{}` ", shortened(&printable(text), 80)));
-        }
-        what.push_str(&shortened(&printable(problem), 300));
-    }
+        format!("`{}` {problem}", shortened(&printable(text), 80))
+    };
+    let mut what = format!("`{}` is not valid: {reading}", found.name);
     if text.trim() != text {
         what.push_str("; it begins or ends with white space");
     }
@@ -434,7 +441,8 @@ fn shown(variable: &Variable, text: &str) -> String {
     if !form.url {
         return printable(&redact_text(text));
     }
-    let url = |text: &str| text.parse().map_or_else(|_| redact_text(text).into_owned(), |url| redact_url(&url));
+    let url =
+        |text: &str| text.parse().map_or_else(|_| redact_text(text).into_owned(), |url| redact_url(&url));
     let urls: Vec<String> = if form.list { items(text).map(url).collect() } else { vec![url(text)] };
     printable(&urls.join(","))
 }

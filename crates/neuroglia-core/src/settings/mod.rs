@@ -5,9 +5,9 @@
 //! and loads every struct from it, so that all faults stand in one list and nothing reads the environment later.
 //!
 //! ```
+//! # extern crate neuroglia_core as neuroglia;
 //! use std::num::NonZeroU32;
 //! use std::time::Duration;
-//! use neuroglia_core as neuroglia;
 //! use neuroglia::settings::{Environment, Secret, Settings};
 //!
 //! /// What the pizzeria needs to know about where it runs.
@@ -57,19 +57,19 @@
 //! lists, options and secrets have their own. What is secret is a matter of type ([`Secret`]), never of a name;
 //! text that a secret's parser says about its input is withheld, and URLs are shown without their credentials.
 
-mod settings;
+mod section;
 mod variable;
 
-mod value;
-mod size;
 mod duration;
+mod size;
+mod value;
 
+mod redaction;
 mod secret;
 mod weakness;
-mod redaction;
 
-mod source;
 mod loader;
+mod source;
 
 mod report;
 mod suggestion;
@@ -82,7 +82,7 @@ pub use loader::{Loaded, Loader};
 pub use redaction::redact_url;
 pub use report::{Entry, Report, Warning};
 pub use secret::Secret;
-pub use settings::{Problems, Settings};
+pub use section::{Problems, Settings};
 pub use size::ByteSize;
 pub use source::{Environment, Source};
 pub use value::{Form, Hidden, List, Maybe, Parsed, Unit, Value};

@@ -83,7 +83,8 @@ fn redact_pair(pair: &str) -> Cow<'_, str> {
     let Some((key, value)) = pair.split_once('=') else {
         return Cow::Borrowed(pair);
     };
-    let decoded: String = form_urlencoded::parse(key.as_bytes()).map(|(key, _)| key.to_ascii_lowercase()).collect();
+    let decoded: String =
+        form_urlencoded::parse(key.as_bytes()).map(|(key, _)| key.to_ascii_lowercase()).collect();
     let speaks_of_secrets = ["auth", "credential", "key", "pass", "pwd", "secret", "sig", "token"];
     if !value.is_empty() && speaks_of_secrets.iter().any(|word| decoded.contains(word)) {
         Cow::Owned(format!("{key}={REDACTED}"))

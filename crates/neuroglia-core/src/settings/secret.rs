@@ -15,7 +15,7 @@ use zeroize::Zeroize;
 /// use neuroglia_core::settings::Secret;
 ///
 /// let key = Secret::new(String::from("4mJ0…"));
-/// assert_eq!(key.expose().len(), 6);
+/// assert_eq!(key.expose(), "4mJ0…");
 /// ```
 #[derive(Clone)]
 pub struct Secret<T: 'static>(T);

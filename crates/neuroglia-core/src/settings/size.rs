@@ -90,13 +90,15 @@ pub(super) fn with_unit(
     let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = (&text[..digits_end], text[digits_end..].trim_start());
     if digits.is_empty() {
-        return Err(format!("does not begin with a whole number; write a number and a unit, such as `{example}`"));
+        return Err(format!(
+            "does not begin with a whole number; write a number and a unit, such as `{example}`"
+        ));
     }
     if unit.is_empty() {
         return Err(format!("has no unit; write it with one of {units}, such as `{example}`"));
     }
-    let factor =
-        factor_of(unit).ok_or_else(|| format!("has no known unit; the units are {units}, such as `{example}`"))?;
+    let factor = factor_of(unit)
+        .ok_or_else(|| format!("has no known unit; the units are {units}, such as `{example}`"))?;
     let count: Option<u64> = digits.parse().ok();
     count.and_then(|count| count.checked_mul(factor)).ok_or_else(|| String::from("is too large"))
 }
@@ -125,8 +127,17 @@ mod tests {
 
     #[test]
     fn what_is_unclear_is_refused() {
-        for text in ["", "2", "MiB", "-1B", "1.5MiB", "2Mb2", "2 M", "99999999999999999999B", "18446744073709551615KiB"]
-        {
+        for text in [
+            "",
+            "2",
+            "MiB",
+            "-1B",
+            "1.5MiB",
+            "2Mb2",
+            "2 M",
+            "99999999999999999999B",
+            "18446744073709551615KiB",
+        ] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
         }
     }

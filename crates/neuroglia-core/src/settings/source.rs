@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::fault::{Area, Fault, Faults};
 use crate::settings::loader::{Loaded, Loader};
 use crate::settings::redaction::{printable, shortened};
-use crate::settings::settings::Settings;
+use crate::settings::section::Settings;
 use crate::settings::variable::Variable;
 
 /// The largest file that is read as a value.
@@ -44,16 +44,17 @@ impl Environment {
     /// A snapshot of these variables; of a name that stands twice the last counts.
     pub fn from_pairs<K: Into<OsString>, V: Into<OsString>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
         // A name that is not Unicode cannot be that of a setting.
-        let entry = |(name, value): (K, V)| Some((name.into().into_string().ok()?, Content::new(value.into())));
-        Self { variables: Arc::new(pairs.into_iter().filter_map(entry).collect()), files: Arc::new(read_file) }
+        let entry =
+            |(name, value): (K, V)| Some((name.into().into_string().ok()?, Content::new(value.into())));
+        Self {
+            variables: Arc::new(pairs.into_iter().filter_map(entry).collect()),
+            files: Arc::new(read_file),
+        }
     }
 
     /// Reads the files that variables name by `read` instead of from the file system.
     #[must_use]
-    pub fn with_files(
-        mut self,
-        read: impl Fn(&Path) -> io::Result<Vec<u8>> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn with_files(mut self, read: impl Fn(&Path) -> io::Result<Vec<u8>> + Send + Sync + 'static) -> Self {
         self.files = Arc::new(read);
         self
     }
@@ -111,7 +112,11 @@ impl Environment {
                 area: Area::Settings,
                 code: "conflict",
                 what: format!("`{}` and `{}` differ, and are the same setting", found[0].name, other.name),
-                at: format!("{} and {}", found[0].source.place(&found[0].name), other.source.place(&other.name)),
+                at: format!(
+                    "{} and {}",
+                    found[0].source.place(&found[0].name),
+                    other.source.place(&other.name)
+                ),
                 fix: format!("set {} only", variable.name()),
             });
         }
@@ -164,14 +169,20 @@ impl Environment {
             code,
             what,
             at: if variable.form().secret && !looks_like_a_path(path) {
-                format!("environment variable {twin}; what it holds does not look like a path and is not shown")
+                format!(
+                    "environment variable {twin}; what it holds does not look like a path and is not shown"
+                )
             } else {
                 format!("file {}, named by {twin}", shortened(&printable(path), 200))
             },
-            fix: format!("let {twin} name a readable file of at most {} KiB that holds the value", FILE_BYTES_MAX / 1024),
+            fix: format!(
+                "let {twin} name a readable file of at most {} KiB that holds the value",
+                FILE_BYTES_MAX / 1024
+            ),
         };
-        let bytes = (self.files)(Path::new(path))
-            .map_err(|error| fault("unreadable_file", format!("the file for `{name}` cannot be read: {error}")))?;
+        let bytes = (self.files)(Path::new(path)).map_err(|error| {
+            fault("unreadable_file", format!("the file for `{name}` cannot be read: {error}"))
+        })?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
             return Err(fault("unreadable_file", format!("the file for `{name}` is too large")));
         }
@@ -294,7 +305,8 @@ mod tests {
         for (name, text) in links {
             assert!(is_service_link(name, text), "{name}");
         }
-        for (name, text) in [("PAYMENT_PORT", "80"), ("PAYMENT_API_KEY", "k"), ("PAYMENT_PORT_NAME", "http")] {
+        for (name, text) in [("PAYMENT_PORT", "80"), ("PAYMENT_API_KEY", "k"), ("PAYMENT_PORT_NAME", "http")]
+        {
             assert!(!is_service_link(name, text), "{name}");
         }
     }

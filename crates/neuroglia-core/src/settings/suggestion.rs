@@ -20,7 +20,8 @@ pub(super) fn unknown_variables(
     prefixes: &[&str],
 ) -> Vec<Warning> {
     let names: BTreeSet<String> = schema.variables().flat_map(Variable::names).map(str::to_owned).collect();
-    let known: BTreeSet<String> = names.iter().flat_map(|name| [name.clone(), Variable::twin(name)]).collect();
+    let known: BTreeSet<String> =
+        names.iter().flat_map(|name| [name.clone(), Variable::twin(name)]).collect();
     let unset: BTreeSet<String> = schema
         .variables()
         .filter(|variable| !environment.mentions(variable))

@@ -2,6 +2,7 @@
 
 use crate::settings::redaction::shortened;
 use crate::settings::report::Entry;
+use crate::settings::source::Source;
 
 /// A longer value pushes its own line to the right, and no other.
 const CELL_CHARS_MAX: usize = 48;
@@ -34,9 +35,7 @@ fn row(entry: &Entry) -> [String; 4] {
     let variable = &entry.variable;
     let value = entry.value.as_deref().unwrap_or("-");
     let source = match &entry.source {
-        crate::settings::Source::Environment { variable: name } if name == variable.name() => {
-            String::from("environment")
-        }
+        Source::Environment { variable: name } if name == variable.name() => String::from("environment"),
         other => other.to_string(),
     };
     let value = if value.is_empty() { "\"\"" } else { value };

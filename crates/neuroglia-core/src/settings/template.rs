@@ -24,10 +24,11 @@ pub(super) fn render(schema: &Schema) -> String {
 /// Type, bounds, whether it must be set, other names.
 fn facts(variable: &Variable) -> String {
     let form = variable.form();
-    let mut facts = vec![form.type_name.clone()];
-    if form.secret {
-        facts.push(String::from("secret"));
-    }
+    let mut facts = vec![match form.type_name.as_str() {
+        "text" if form.secret => String::from("secret"),
+        other if form.secret => format!("secret {other}"),
+        other => other.to_owned(),
+    }];
     if let Some(bytes) = variable.bytes_min() {
         facts.push(format!("at least {bytes} bytes"));
     }

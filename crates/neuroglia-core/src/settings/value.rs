@@ -33,7 +33,8 @@ pub trait Value<Kind>: Sized + 'static {
     /// Reads the value.
     ///
     /// # Errors
-    /// What is wrong with the text, as a phrase. It is not shown when the value is secret.
+    /// What is wrong with the text, as a phrase that continues it, such as `has no unit`. It is not shown when the
+    /// value is secret.
     fn parse(text: &str) -> Result<Self, String>;
 
     /// What an unset variable without a default means; `None` when it must be set.
@@ -96,6 +97,7 @@ pub struct Maybe<Inner>(PhantomData<Inner>);
 #[derive(Debug)]
 pub struct Hidden<Inner>(PhantomData<Inner>);
 
+#[diagnostic::do_not_recommend]
 impl<T> Value<Parsed> for T
 where
     T: FromStr + 'static,
@@ -107,8 +109,15 @@ where
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let text = if TypeId::of::<T>() == TypeId::of::<bool>() { switch(text)? } else { text };
-        text.parse().map_err(|error: T::Err| error.to_string())
+        if TypeId::of::<T>() == TypeId::of::<bool>() {
+            return switch(text)?.parse().map_err(|error: T::Err| error.to_string());
+        }
+        text.parse().map_err(|error: T::Err| {
+            if TypeId::of::<T>() == TypeId::of::<ByteSize>() {
+                return error.to_string();
+            }
+            format!("is no {}: {error}", words_of::<T>().0)
+        })
     }
 }
 
@@ -137,7 +146,7 @@ impl<T: Value<Kind>, Kind> Value<List<Kind>> for Vec<T> {
             if item.is_empty() {
                 return Err(format!("item {} is empty", index + 1));
             }
-            T::parse(item).map_err(|problem| format!("item {}: {problem}", index + 1))
+            T::parse(item).map_err(|problem| format!("item {} {problem}", index + 1))
         };
         items(text).enumerate().map(item).collect()
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::settings::loader::Loader;
-use crate::settings::settings::Settings;
+use crate::settings::section::Settings;
 use crate::settings::template;
 use crate::settings::value::Form;
 

@@ -73,7 +73,8 @@ const LONG: usize = 16;
 
 /// Why a secret is refused, as a phrase that continues its name and says nothing of its content.
 pub(super) fn weakness(secret: &str) -> Option<&'static str> {
-    let letters: String = secret.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    let letters: String =
+        secret.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     let word = letters.trim_end_matches(|c: char| c.is_ascii_digit());
     if WELL_KNOWN.contains(&letters.as_str()) || WELL_KNOWN.contains(&word) {
         return Some("is a well-known value; anybody can guess it");

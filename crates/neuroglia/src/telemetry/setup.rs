@@ -98,6 +98,10 @@ pub struct TelemetryOptions {
 }
 
 impl Default for TelemetryOptions {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a line carries the time of the machine, whichever clock the application was given"
+    )]
     fn default() -> Self {
         Self {
             format: LogFormat::Json,

@@ -48,6 +48,9 @@ impl Capture {
 
 impl LineSink for Capture {
     fn write_line(&self, line: &[u8]) {
-        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(line);
+        self.bytes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(line);
     }
 }

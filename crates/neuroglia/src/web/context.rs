@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use neuroglia_core::di::{Scope, Services};
 use neuroglia_core::error::Result;
 use neuroglia_core::identity::{Correlation, Identity};
 
-use super::edge::{Arrival, buffer_and_fingerprint, mark_replayed};
+use super::edge::{Arrival, IDEMPOTENCY_KEY, buffer_and_fingerprint, mark_replayed};
 use super::policy::Policy;
 use super::problem::Problem;
 use crate::auth::Authenticator;
@@ -43,21 +43,26 @@ impl Context {
         F: FnOnce(Scope, Parts, Body) -> O + Send,
         O: Future<Output = Response<Body>> + Send,
     {
-        let identity = match self.identify(&request).await {
+        let (parts, body) = request.into_parts();
+        Arrival::note_route(&parts.extensions);
+        let identity = match self.identify(&parts).await {
             Ok(identity) => identity,
             Err(error) => return Problem::from(error).into_response(),
         };
         if let Err(error) = policy.check(&identity) {
             return Problem::from(error).into_response();
         }
-        let (request, idempotency) = match needs_key(&request) {
-            false => (request, None),
-            true => match buffer_and_fingerprint(request, &identity).await {
-                Ok((request, key)) => (request, Some(key)),
+        let (mut parts, body, idempotency) = if needs_key(&parts) {
+            match buffer_and_fingerprint(Request::from_parts(parts, body), &identity).await {
+                Ok((request, key)) => {
+                    let (parts, body) = request.into_parts();
+                    (parts, body, Some(key))
+                }
                 Err(problem) => return problem.into_response(),
-            },
+            }
+        } else {
+            (parts, body, None)
         };
-        let (mut parts, body) = request.into_parts();
         let scope = self.0.services.scope();
         let replayed = idempotency.as_ref().map(|key| key.replayed.clone());
         if let Err(error) = prepare(&scope, &parts, identity, idempotency) {
@@ -72,11 +77,11 @@ impl Context {
         response
     }
 
-    async fn identify(&self, request: &Request<Body>) -> Result<Identity> {
+    async fn identify(&self, parts: &Parts) -> Result<Identity> {
         match &self.0.authenticator {
             None => Ok(Identity::anonymous()),
             Some(authenticator) => {
-                authenticator.authenticate(request.headers().get(http::header::AUTHORIZATION)).await
+                authenticator.authenticate(parts.headers.get(http::header::AUTHORIZATION)).await
             }
         }
     }
@@ -89,9 +94,8 @@ impl fmt::Debug for Context {
 }
 
 /// Whether the request carries a key by which a repetition of it is recognised.
-fn needs_key(request: &Request<Body>) -> bool {
-    const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
-    !SAFE.contains(request.method()) && request.headers().contains_key("idempotency-key")
+fn needs_key(parts: &Parts) -> bool {
+    !parts.method.is_safe() && parts.headers.contains_key(IDEMPOTENCY_KEY)
 }
 
 /// Gives the scope what belongs to this request. What is not given stays at its default, at no cost.

@@ -100,7 +100,18 @@ impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = soon("a connection", TcpStream::connect(address)).await.expect("connects");
         stream.set_nodelay(true).expect("a live socket");
+        Self::over(stream)
+    }
+
+    pub(crate) fn over(stream: TcpStream) -> Self {
         Self { stream, read: Vec::new() }
+    }
+
+    /// A request without a body, and its answer if the connection still brings one.
+    pub(crate) async fn try_get(&mut self, path: &str) -> Option<Reply> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+        soon("a write", self.stream.write_all(request.as_bytes())).await.ok()?;
+        self.next_reply(true).await
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -159,12 +170,17 @@ impl Client {
         Some(reply)
     }
 
-    /// Asserts that the server says nothing more and ends the connection without a reset.
-    pub(crate) async fn ends(&mut self) {
+    /// Asserts that the server says nothing more and ends the connection without a reset. Ends our side too.
+    pub(crate) async fn ends(mut self) {
         let mut rest = Vec::new();
         soon("the end", self.stream.read_to_end(&mut rest)).await.expect("an end, and not a reset");
         self.read.append(&mut rest);
         assert!(self.read.is_empty(), "unexpected: {:?}", String::from_utf8_lossy(&self.read));
+    }
+
+    /// Reads to the end of the connection, however it ends.
+    pub(crate) async fn drained(&mut self) {
+        while self.fill().await > 0 {}
     }
 
     async fn chunks(&mut self) -> Vec<u8> {

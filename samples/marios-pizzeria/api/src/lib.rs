@@ -1,1 +1,25 @@
-//! api
+//! The HTTP API of Mario's Pizzeria, under `/api/v1`: thin controllers that decode, send, and encode.
+
+mod auth;
+mod customers;
+mod deliveries;
+mod kitchen;
+mod menu;
+mod orders;
+mod paging;
+mod statistics;
+
+pub use auth::LoginLimits;
+
+use neuroglia::web::Web;
+
+/// Every controller of the pizzeria.
+pub fn controllers(web: Web) -> Web {
+    web.controller::<auth::AuthController>()
+        .controller::<menu::MenuController>()
+        .controller::<orders::OrdersController>()
+        .controller::<kitchen::KitchenController>()
+        .controller::<deliveries::DeliveriesController>()
+        .controller::<customers::MeController>()
+        .controller::<statistics::StatisticsController>()
+}

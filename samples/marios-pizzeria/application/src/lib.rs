@@ -1,1 +1,78 @@
-//! application
+//! The use cases of Mario's Pizzeria: one file each, with its message and its handler.
+//!
+//! A handler is told who asks by [`Identity`](neuroglia::identity::Identity), works with repositories, and
+//! leaves the commit to the pipeline. What a message may not even be sent by is declared at its route; what
+//! depends on the thing itself (is it your order?) is decided here.
+
+pub mod money;
+
+pub mod menu;
+pub mod orders;
+
+pub mod kitchen;
+
+pub mod customers;
+
+pub mod statistics;
+
+pub mod accounts;
+
+mod house;
+mod schema;
+
+pub use house::House;
+pub use schema::migrations;
+
+use neuroglia::mediation::Messages;
+use pizzeria_domain::order::{
+    OrderCancelled, OrderCookingStarted, OrderCreated, OrderDelivered, OrderDeliveryStarted, OrderReady,
+};
+
+use accounts::{CreateUser, LogIn};
+use customers::{
+    DismissNotification, GetMyProfile, KeepActiveOrders, ListMyNotifications, ListMyOrders, NotifyCustomer,
+    ReadNotification, UpdateMyProfile,
+};
+use kitchen::{FreeSlot, GetKitchen, GetKitchenQueue};
+use menu::{AddPizza, ChangePizza, GetPizza, ListMenu, RemovePizza, SeedMenu};
+use orders::{AdvanceOrder, AssignDriver, CancelOrder, GetOrder, ListDeliveries, ListOrders, PlaceOrder};
+use statistics::GetOverview;
+
+/// The table of the pizzeria's messages, and of what happens inside the unit of work of each event.
+pub fn messages(messages: Messages) -> Messages {
+    messages
+        .query::<ListMenu>()
+        .query::<GetPizza>()
+        .command::<AddPizza>()
+        .command::<ChangePizza>()
+        .command::<RemovePizza>()
+        .command::<SeedMenu>()
+        .command::<PlaceOrder>()
+        .query::<GetOrder>()
+        .query::<ListOrders>()
+        .command::<AdvanceOrder>()
+        .command::<CancelOrder>()
+        .command::<AssignDriver>()
+        .query::<ListDeliveries>()
+        .query::<GetKitchen>()
+        .query::<GetKitchenQueue>()
+        .query::<GetMyProfile>()
+        .command::<UpdateMyProfile>()
+        .query::<ListMyOrders>()
+        .query::<ListMyNotifications>()
+        .command::<ReadNotification>()
+        .command::<DismissNotification>()
+        .query::<GetOverview>()
+        .query::<LogIn>()
+        .command::<CreateUser>()
+        .event::<OrderCreated, KeepActiveOrders>()
+        .event::<OrderDelivered, KeepActiveOrders>()
+        .event::<OrderCancelled, KeepActiveOrders>()
+        .event::<OrderCookingStarted, NotifyCustomer>()
+        .event::<OrderReady, NotifyCustomer>()
+        .event::<OrderDeliveryStarted, NotifyCustomer>()
+        .event::<OrderDelivered, NotifyCustomer>()
+        .event::<OrderCancelled, NotifyCustomer>()
+        .event::<OrderReady, FreeSlot>()
+        .event::<OrderCancelled, FreeSlot>()
+}

@@ -46,6 +46,17 @@ impl NotificationKind {
             OrderStatus::Cancelled => Some(Self::Cancelled),
         }
     }
+
+    /// Its name on the wire and in documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cooking => "cooking",
+            Self::Ready => "ready",
+            Self::Delivering => "delivering",
+            Self::Delivered => "delivered",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// What a customer has done with a notification.
@@ -58,6 +69,17 @@ pub enum NotificationStatus {
     Read,
     /// Put it away.
     Dismissed,
+}
+
+impl NotificationStatus {
+    /// Its name on the wire and in documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unread => "unread",
+            Self::Read => "read",
+            Self::Dismissed => "dismissed",
+        }
+    }
 }
 
 /// Something that a customer is told about an order.

@@ -13,11 +13,16 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
+use super::application::Application;
 use super::connection::Host;
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(10);
 const BACKOFF_MOST: Duration = Duration::from_secs(1);
+
+/// After so long without a failure, the next one is news again.
+const EPISODE_END: Duration = Duration::from_secs(10);
 
 /// Where connections come from; a listener, or a test that fails on purpose.
 trait Acceptor {
@@ -31,8 +36,9 @@ impl Acceptor for TcpListener {
 }
 
 /// Accepts and serves until it is dropped.
-pub(super) async fn run(listener: &TcpListener, host: &Arc<Host>) -> Infallible {
-    accept_all(listener, host.limits().connections, |stream, peer, permit| host.spawn(stream, peer, permit)).await
+pub(super) async fn run<A: Application>(listener: &TcpListener, host: &Arc<Host<A>>) -> Infallible {
+    accept_all(listener, host.limits().connections, |stream, peer, permit| host.spawn(stream, peer, permit))
+        .await
 }
 
 async fn accept_all(
@@ -46,7 +52,8 @@ async fn accept_all(
     loop {
         let permit = match Arc::clone(&slots).try_acquire_owned() {
             Ok(permit) => {
-                full = false;
+                // Not as soon as one is free, for the same reason as in `Trouble`.
+                full &= slots.available_permits() < connections / 10;
                 permit
             }
             Err(_) => {
@@ -61,7 +68,7 @@ async fn accept_all(
         };
         match acceptor.accept().await {
             Ok((stream, peer)) => {
-                trouble.end();
+                trouble.succeeded();
                 serve(stream, peer, Some(permit));
             }
             Err(error) if is_of_one_connection(&error) => (),
@@ -76,27 +83,32 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// An episode in which nothing can be accepted.
+/// A time in which accepting fails, again and again.
+///
+/// Under load a descriptor becomes free now and then and is taken at once. So one success does not
+/// end an episode, or each would be followed by another line in the log.
 #[derive(Default)]
 struct Trouble {
+    /// How long to wait after the next failure.
     backoff: Option<Duration>,
+    /// When it failed last; none outside of an episode.
+    failed: Option<Instant>,
 }
 
 impl Trouble {
     fn next(&mut self, error: &io::Error) -> Duration {
-        let wait = match self.backoff {
-            Some(last) => (last * 2).min(BACKOFF_MOST),
-            None => {
-                tracing::error!(%error, "connections cannot be accepted; trying again until they can");
-                BACKOFF_FIRST
-            }
-        };
+        if self.failed.replace(Instant::now()).is_none() {
+            tracing::error!(%error, "connections cannot be accepted; trying again until they can");
+        }
+        let wait = self.backoff.map_or(BACKOFF_FIRST, |last| (last * 2).min(BACKOFF_MOST));
         self.backoff = Some(wait);
         wait
     }
 
-    fn end(&mut self) {
-        if self.backoff.take().is_some() {
+    fn succeeded(&mut self) {
+        self.backoff = None;
+        if self.failed.is_some_and(|failed| failed.elapsed() > EPISODE_END) {
+            self.failed = None;
             tracing::info!("connections are accepted again");
         }
     }
@@ -106,7 +118,7 @@ impl Trouble {
 ///
 /// Their handshake is complete and their request may have arrived: closing the listener over them
 /// would reset them. The cap on connections does not count here, the backlog is bounded itself.
-pub(super) fn empty_backlog(listener: TcpListener, host: &Arc<Host>) {
+pub(super) fn empty_backlog<A: Application>(listener: TcpListener, host: &Arc<Host<A>>) {
     // tokio asks the kernel only after it was told that there is something; we have to know now.
     let Ok(listener) = listener.into_std() else { return };
     loop {
@@ -176,7 +188,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (served, mut connections) = tokio::sync::mpsc::unbounded_channel();
-        let accepting = accept_all(&listener, 1, |stream, _, permit| served.send((stream, permit)).expect("open"));
+        let accepting =
+            accept_all(&listener, 1, |stream, _, permit| served.send((stream, permit)).expect("open"));
         let clients = async {
             let _first = TcpStream::connect(address).await.expect("connects");
             let _second = TcpStream::connect(address).await.expect("the backlog takes it");
@@ -199,7 +212,7 @@ mod tests {
         assert_eq!(waits[0], BACKOFF_FIRST);
         assert_eq!(waits[1], BACKOFF_FIRST * 2);
         assert_eq!(waits[8], BACKOFF_MOST);
-        trouble.end();
+        trouble.succeeded();
         assert_eq!(trouble.next(&error), BACKOFF_FIRST);
     }
 }

@@ -50,6 +50,11 @@ impl BodyLimit {
     pub fn set(&self, bytes: u64) {
         self.0.limit.store(bytes, Ordering::Relaxed);
     }
+
+    /// Why reading the body failed, if it did by the server's decision.
+    pub fn fault(&self) -> Option<BodyFault> {
+        self.0.fault()
+    }
 }
 
 /// Why reading a request body failed, as far as it was the server's decision.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use axum::Router;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::application::Application;
 use super::drain::{Phase, Shared};
 use super::flight::Connection;
 use super::front::Front;
@@ -28,15 +28,15 @@ const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
 const H2_RESETS_PENDING: usize = 20;
 
 /// What all connections are served with.
-pub(super) struct Host {
+pub(super) struct Host<A> {
     shared: Arc<Shared>,
-    router: Router,
+    application: A,
     http1: http1::Builder,
     http2: http2::Builder<Streams>,
 }
 
-impl Host {
-    pub(super) fn new(shared: Arc<Shared>, router: Router) -> Self {
+impl<A: Application> Host<A> {
+    pub(super) fn new(shared: Arc<Shared>, application: A) -> Self {
         let limits = &shared.limits;
         let mut http1 = http1::Builder::new();
         http1
@@ -55,8 +55,7 @@ impl Host {
             .max_pending_accept_reset_streams(H2_RESETS_PENDING)
             .max_local_error_reset_streams(usize::try_from(limits.h2_resets).ok())
             .max_header_list_size(h2_header_list_bytes(limits));
-        // Routes are made ready once here, and not with each request.
-        Self { shared, router: router.with_state(()), http1, http2 }
+        Self { shared, application, http1, http2 }
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -85,7 +84,8 @@ impl Host {
         let connection = Connection::new(Arc::clone(&self.shared));
         let mut watch = Watch::new(&connection);
         let mut io = Io::new(stream, Arc::clone(&connection));
-        let front = Front { connection: Arc::clone(&connection), router: self.router.clone(), peer };
+        let front =
+            Front { connection: Arc::clone(&connection), application: self.application.clone(), peer };
 
         match protocol(&mut io, &mut watch).await {
             Ok(Some(Protocol::Http1)) => self.serve_http1(io, front, &mut watch).await,
@@ -96,7 +96,7 @@ impl Host {
         }
     }
 
-    async fn serve_http1(&self, io: Io, front: Front, watch: &mut Watch<'_>) {
+    async fn serve_http1(&self, io: Io, front: Front<A>, watch: &mut Watch<'_>) {
         let connection = Arc::clone(&front.connection);
         let mut served = self.http1.serve_connection(TokioIo::new(io), front);
         let verdict = std::future::poll_fn(|cx| {
@@ -120,7 +120,7 @@ impl Host {
         }
     }
 
-    async fn serve_http2(&self, io: Io, front: Front, watch: &mut Watch<'_>) {
+    async fn serve_http2(&self, io: Io, front: Front<A>, watch: &mut Watch<'_>) {
         let mut served = pin!(self.http2.serve_connection(TokioIo::new(io), front));
         std::future::poll_fn(|cx| {
             loop {

@@ -1,4 +1,4 @@
-//! The service that hyper calls: judges the head, asks the router, answers in time.
+//! The service that hyper calls: judges the head, asks the application, answers in time.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -6,16 +6,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::routing::future::RouteFuture;
 use http::header::{CONNECTION, HOST};
 use http::{HeaderValue, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use super::application::{Answering, Application};
 use super::body::{BodyMeter, ReplyBody, RequestBody};
 use super::drain::Phase;
 use super::flight::{Connection, InFlight};
@@ -24,25 +23,27 @@ use super::refusal::Refusal;
 use super::watch::later;
 
 /// One connection's way into the application.
-pub(super) struct Front {
+pub(super) struct Front<A> {
     pub(super) connection: Arc<Connection>,
-    pub(super) router: Router,
+    pub(super) application: A,
     pub(super) peer: SocketAddr,
 }
 
-impl hyper::service::Service<Request<Incoming>> for Front {
+impl<A: Application> hyper::service::Service<Request<Incoming>> for Front<A> {
     type Response = Response<ReplyBody>;
     type Error = Infallible;
-    type Future = Answer;
+    type Future = Answer<A::Answer>;
 
-    fn call(&self, request: Request<Incoming>) -> Answer {
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
         let limits = &self.connection.shared().limits;
         let flight = Some(InFlight::enter(&self.connection, &request));
-        if let Err(refusal) = judge(&request, limits) {
-            return Answer { work: Err(refusal), flight, meter: None, timer: None };
-        }
+        let verdict = judge(&request, limits);
         let (mut head, incoming) = request.into_parts();
         head.extensions.insert(ConnectInfo(self.peer));
+        if let Err(refusal) = verdict {
+            let response = self.application.refuse(&Request::from_parts(head, ()), refusal);
+            return Answer { work: Work::Refused(refusal, response), flight, meter: None, timer: None };
+        }
         let (body, meter) = if incoming.is_end_stream() {
             (Body::empty(), None)
         } else {
@@ -50,8 +51,8 @@ impl hyper::service::Service<Request<Incoming>> for Front {
             head.extensions.insert(meter.handle());
             (Body::new(RequestBody::new(incoming, Arc::clone(&meter), limits)), Some(meter))
         };
-        let route = tower::Service::call(&mut self.router.clone(), Request::from_parts(head, body));
-        Answer { work: Ok(route), flight, meter, timer: None }
+        let answer = self.application.call(Request::from_parts(head, body));
+        Answer { work: Work::Pending(answer), flight, meter, timer: None }
     }
 }
 
@@ -71,33 +72,42 @@ fn judge<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refusal> {
     if headers.len() > limits.header_count {
         return Err(Refusal::HEADERS_TOO_LARGE);
     }
-    // Each field has a colon, a space and a line end besides.
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let (mut bytes, mut hosts) = (0, 0);
+    for (name, value) in headers {
+        // Each field has a colon, a space and a line end besides.
+        bytes += name.as_str().len() + value.len() + 4;
+        hosts += usize::from(name == HOST);
+    }
     if bytes > limits.header_bytes {
         return Err(Refusal::HEADERS_TOO_LARGE);
     }
     // Two parties that disagree on the host of a request can be played off against each other.
-    if request.version() == Version::HTTP_11 {
-        let mut hosts = headers.get_all(HOST).iter();
-        if hosts.next().is_none() || hosts.next().is_some() {
-            return Err(Refusal::HOST);
-        }
+    if request.version() == Version::HTTP_11 && hosts != 1 {
+        return Err(Refusal::HOST);
     }
     Ok(())
 }
 
+/// What an answer comes from: the application, or a refusal and what the application says to it.
+enum Work<F> {
+    Pending(F),
+    Refused(Refusal, Option<Response<Body>>),
+}
+
 /// The future of one answer's head.
-pub(super) struct Answer {
-    work: Result<RouteFuture<Infallible>, Refusal>,
+pub(super) struct Answer<F> {
+    work: Work<F>,
     flight: Option<InFlight>,
     meter: Option<Arc<BodyMeter>>,
     /// Only there once the application has made us wait.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Answer {
+impl<F> Answer<F> {
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(flight) = &self.flight else { return Poll::Pending };
+        let Some(flight) = &self.flight else {
+            return Poll::Pending;
+        };
         let limits = &flight.connection().shared().limits;
         let timer = self.timer.get_or_insert_with(|| {
             Box::pin(tokio::time::sleep_until(later(tokio::time::Instant::now(), limits.request_timeout)))
@@ -106,21 +116,25 @@ impl Answer {
     }
 }
 
-impl Future for Answer {
+impl<F: Answering> Future for Answer<F> {
     type Output = Result<Response<ReplyBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let routed = match &mut this.work {
-            Err(refusal) => Err(*refusal),
-            Ok(route) => match Pin::new(route).poll(cx) {
+            Work::Refused(refusal, response) => Err((*refusal, response.take())),
+            Work::Pending(answer) => match Pin::new(answer).poll(cx) {
                 Poll::Ready(Ok(response)) => Ok(response),
                 Poll::Pending => match this.poll_timeout(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(()) => {
+                        let response = match &mut this.work {
+                            Work::Pending(answer) => answer.refuse(Refusal::TIMEOUT),
+                            Work::Refused(..) => None,
+                        };
                         // Dropping the handler here, and not with the answer, frees what it holds.
-                        this.work = Err(Refusal::TIMEOUT);
-                        Err(Refusal::TIMEOUT)
+                        this.work = Work::Refused(Refusal::TIMEOUT, None);
+                        Err((Refusal::TIMEOUT, response))
                     }
                 },
             },
@@ -133,7 +147,7 @@ impl Future for Answer {
 
 /// Gives the answer its last touches: the limits' word, and the connection's end.
 fn finish(
-    routed: Result<Response<Body>, Refusal>,
+    routed: Result<Response<Body>, (Refusal, Option<Response<Body>>)>,
     flight: InFlight,
     meter: Option<&BodyMeter>,
 ) -> Response<ReplyBody> {
@@ -142,10 +156,10 @@ fn finish(
     let mut close = shared.phase() >= Phase::Draining;
     let mut response = match routed {
         Ok(response) => response,
-        Err(refusal) => {
+        Err((refusal, response)) => {
             tracing::debug!(code = refusal.code, "request refused");
             close |= refusal != Refusal::TIMEOUT;
-            refusal.response(shared.document)
+            response.unwrap_or_else(|| refusal.response(shared.document))
         }
     };
     if let Some(fault) = meter.and_then(BodyMeter::fault) {

@@ -53,8 +53,8 @@ pub struct Limits {
     pub linger_timeout: Duration,
     /// How much is read and thrown away at most in that time. Default 1 MiB.
     pub linger_bytes: usize,
-    /// How long an idle kept connection still gets an answer once the listener is closed. Default
-    /// 1 s.
+    /// How long an idle kept connection still gets an answer once the listener is closed; and the
+    /// most that a finished one is still read then. Default 1 s.
     pub drain_linger: Duration,
 }
 

@@ -6,10 +6,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::accept;
+use super::application::Application;
 use super::connection::Host;
 use super::drain::{Drain, Drained, Phase, Shared};
 use super::limits::Limits;
@@ -70,10 +70,10 @@ impl Server {
     /// Each request carries its client's address as [`ConnectInfo`](axum::extract::ConnectInfo), and
     /// those with a body a [`BodyLimit`](super::BodyLimit). If the returned future is dropped, all
     /// connections are cut.
-    pub async fn serve(self, router: Router, drain: Drain) -> Drained {
+    pub async fn serve<A: Application>(self, application: A, drain: Drain) -> Drained {
         let shared = Arc::new(Shared::new(self.limits, self.document));
         let _cut = AbortOnDrop(Arc::clone(&shared));
-        let host = Arc::new(Host::new(Arc::clone(&shared), router));
+        let host = Arc::new(Host::new(Arc::clone(&shared), application));
 
         {
             let mut accepting = pin!(accept::run(&self.listener, &host));

@@ -117,7 +117,9 @@ impl<'a> Watch<'a> {
             let now = Instant::now();
             match deadline {
                 // A connection that does not close when it is told to is not as idle as it looks.
-                Some((due, Verdict::Close)) if due <= now && self.closing => return Poll::Ready(Verdict::Cut),
+                Some((due, Verdict::Close)) if due <= now && self.closing => {
+                    return Poll::Ready(Verdict::Cut);
+                }
                 Some((due, verdict)) if due <= now => {
                     self.closing = verdict == Verdict::Close;
                     self.armed = false;
@@ -162,16 +164,22 @@ impl<'a> Watch<'a> {
     /// Until when the present state may last, and what then.
     fn deadline(&self) -> Option<(Instant, Verdict)> {
         let limits = &self.shared.limits;
+        let closed = self.shared.closed_at();
         let (patience, verdict) = match self.waiting {
+            Waiting::Lingering if closed.is_some() => {
+                (limits.linger_timeout.min(limits.drain_linger), Verdict::Cut)
+            }
             Waiting::Lingering => (limits.linger_timeout, Verdict::Cut),
-            Waiting::Writing(_) | Waiting::Reading(_) | Waiting::Parting(_) => (limits.write_timeout, Verdict::Cut),
+            Waiting::Writing(_) | Waiting::Reading(_) | Waiting::Parting(_) => {
+                (limits.write_timeout, Verdict::Cut)
+            }
             Waiting::Working => return None,
             Waiting::Head => (limits.header_timeout, Verdict::HeadTimeout),
             Waiting::Idle(0) => (limits.header_timeout, Verdict::Close),
             Waiting::Idle(_) => (limits.idle_timeout, Verdict::Close),
         };
         let due = later(self.since, patience);
-        match (self.waiting, self.shared.closed_at()) {
+        match (self.waiting, closed) {
             // The door is closed: whoever is still idle gets a last chance to ask.
             (Waiting::Idle(_), Some(closed)) => {
                 Some((due.min(later(self.since.max(closed), limits.drain_linger)), verdict))

@@ -18,21 +18,23 @@ impl PizzaId {
     pub fn from_name(name: &str) -> Option<Self> {
         let mut slug = String::with_capacity(name.len());
         let mut gap = false;
-        for c in name
-            .chars()
-            .flat_map(char::to_lowercase)
-            .flat_map(|c| without_accent(c).chars().chain(plain(c)))
-        {
-            if !c.is_ascii_alphanumeric() {
-                // A combining mark belongs to the letter before it and makes no gap.
-                gap |= !('\u{300}'..='\u{36f}').contains(&c);
+        let mut buffer = [0; 4];
+        for c in name.chars().flat_map(char::to_lowercase) {
+            let letters = match c {
+                'a'..='z' | '0'..='9' => &*c.encode_utf8(&mut buffer),
+                // A combining mark belongs to the letter before it.
+                '\u{300}'..='\u{36f}' => continue,
+                _ => without_accent(c),
+            };
+            if letters.is_empty() {
+                gap = true;
                 continue;
             }
             if gap && !slug.is_empty() {
                 slug.push('-');
             }
             gap = false;
-            slug.push(c);
+            slug.push_str(letters);
         }
         (!slug.is_empty()).then_some(Self(slug))
     }
@@ -58,10 +60,6 @@ fn without_accent(c: char) -> &'static str {
         'ý' | 'ÿ' => "y",
         _ => "",
     }
-}
-
-fn plain(c: char) -> Option<char> {
-    without_accent(c).is_empty().then_some(c)
 }
 
 impl fmt::Display for PizzaId {

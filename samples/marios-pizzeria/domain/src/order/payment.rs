@@ -146,15 +146,10 @@ impl FromStr for PaymentSource {
     type Err = NotAPaymentSource;
 
     fn from_str(text: &str) -> Result<Self, NotAPaymentSource> {
-        // Eleven digits in a row, however they are grouped, are closer to a card number than to any token.
-        let grouped = text.bytes().filter(|byte| !matches!(byte, b' ' | b'-' | b'.'));
-        let longest_run = grouped
-            .scan(0_usize, |run, byte| {
-                *run = if byte.is_ascii_digit() { *run + 1 } else { 0 };
-                Some(*run)
-            })
-            .max();
-        if longest_run >= Some(CARD_DIGITS_MIN) {
+        let grouping = |byte: u8| matches!(byte, b' ' | b'-' | b'.');
+        let digits = text.bytes().filter(u8::is_ascii_digit).count();
+        let only_digits = text.bytes().all(|byte| byte.is_ascii_digit() || grouping(byte));
+        if only_digits && digits >= CARD_DIGITS_MIN {
             return Err(NotAPaymentSource::CardNumber);
         }
         let token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
@@ -165,8 +160,8 @@ impl FromStr for PaymentSource {
     }
 }
 
-/// The fewest digits in a row that are taken for the number of a card.
-const CARD_DIGITS_MIN: usize = 11;
+/// The fewest digits that, with nothing else, are taken for the number of a card.
+const CARD_DIGITS_MIN: usize = 12;
 
 impl TryFrom<String> for PaymentSource {
     type Error = NotAPaymentSource;
@@ -276,7 +271,8 @@ mod tests {
             ("4242424242424242", Err(NotAPaymentSource::CardNumber)),
             ("4242 4242 4242 4242", Err(NotAPaymentSource::CardNumber)),
             ("4242-4242-4242-4242", Err(NotAPaymentSource::CardNumber)),
-            ("card_4242424242424242", Err(NotAPaymentSource::CardNumber)),
+            ("4242.4242.4242", Err(NotAPaymentSource::CardNumber)),
+            ("0199a1b2-1234-7123-8123-123456789012", Ok(())),
             ("", Err(NotAPaymentSource::Malformed)),
             ("tok visa", Err(NotAPaymentSource::Malformed)),
             ("tok\n", Err(NotAPaymentSource::Malformed)),

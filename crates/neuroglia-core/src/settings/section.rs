@@ -46,7 +46,7 @@ impl<S: Settings> Settings for Option<S> {
 /// What a struct's own check found wrong, field by field.
 ///
 /// ```
-/// # use neuroglia_core as neuroglia;
+/// # extern crate neuroglia_core as neuroglia;
 /// use std::net::IpAddr;
 /// use neuroglia::settings::{Problems, Secret, Settings};
 ///

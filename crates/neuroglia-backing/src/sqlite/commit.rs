@@ -1,0 +1,217 @@
+//! A batch as one transaction.
+
+use std::fmt;
+use std::pin::Pin;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use neuroglia::clock::Timestamp;
+use neuroglia::data::{Batch, Change, Completion, NativeStep, OutboxMessage, Write};
+use neuroglia::error::{Error, Result, VersionConflict};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+use uuid::Uuid;
+
+use super::ENGINE;
+use super::error::{error, in_collection};
+use super::statements::{Catalogue, Statements};
+
+/// What a step gives back: boxed, because closures cannot yet say that their future may change threads.
+pub type StepFuture<'c, T = ()> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
+
+/// The application's own statements in a batch; made by [`statement`].
+pub struct SqliteStep(Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> StepFuture<'c> + Send + Sync>);
+
+impl fmt::Debug for SqliteStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SqliteStep")
+    }
+}
+
+/// Statements of the application's own, run on the batch's connection, inside its transaction, after everything
+/// else; an error takes the whole batch back.
+///
+/// Nobody else writes meanwhile, so a step waits for nothing but its statements.
+///
+/// ```
+/// use neuroglia::data::UnitOfWork;
+/// use neuroglia_backing::sqlite::{self, sqlx};
+///
+/// fn count_sale(work: &UnitOfWork, pizza: String) {
+///     let step = sqlite::statement(move |connection| {
+///         Box::pin(async move {
+///             sqlx::query("UPDATE sales SET sold = sold + 1 WHERE pizza = ?")
+///                 .bind(pizza)
+///                 .execute(connection)
+///                 .await
+///                 .map_err(sqlite::error)?;
+///             Ok(())
+///         })
+///     });
+///     work.native(sqlite::ENGINE, step);
+/// }
+/// ```
+pub fn statement<F>(step: F) -> SqliteStep
+where
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> StepFuture<'c> + Send + Sync + 'static,
+{
+    SqliteStep(Box::new(step))
+}
+
+/// A batch that this engine can carry out, with the statements that it needs.
+pub(super) struct Prepared {
+    at: Timestamp,
+    writes: Vec<(Arc<Statements>, Write)>,
+    outbox: Vec<OutboxMessage>,
+    completion: Option<Completion>,
+    steps: Vec<SqliteStep>,
+}
+
+impl Prepared {
+    /// Refuses what this engine cannot do, before anything is done.
+    pub(super) fn new(batch: Batch, catalogue: &Catalogue) -> Result<Self> {
+        let Batch { at, writes, outbox, completion, native } = batch;
+        let writes = writes.into_iter().map(|write| Ok((catalogue.of(write.collection)?, write)));
+        Ok(Self {
+            at,
+            writes: writes.collect::<Result<_>>()?,
+            outbox,
+            completion,
+            steps: native.into_iter().map(own_step).collect::<Result<_>>()?,
+        })
+    }
+
+    pub(super) async fn commit(self, connection: &mut SqliteConnection) -> Result<()> {
+        // IMMEDIATE takes the lock at once: a transaction that begins by reading could fail at its first write.
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
+        match self.run(&mut transaction).await {
+            Ok(()) => transaction.commit().await.map_err(error),
+            Err(error) => {
+                // Should this fail too, the dropped transaction is rolled back before the next statement.
+                if let Err(cause) = transaction.rollback().await {
+                    tracing::warn!(error = %cause, "a failed batch could not be rolled back at once");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn run(self, connection: &mut SqliteConnection) -> Result<()> {
+        for (statements, change) in self.writes {
+            write(connection, &statements, change, self.at).await?;
+        }
+        for messages in self.outbox.chunks(MESSAGES_MAX) {
+            send(connection, messages).await?;
+        }
+        if let Some(completion) = self.completion {
+            complete(connection, completion).await?;
+        }
+        for SqliteStep(step) in self.steps {
+            step(connection).await?;
+        }
+        Ok(())
+    }
+}
+
+fn own_step(NativeStep { engine, step }: NativeStep) -> Result<SqliteStep> {
+    if engine != ENGINE {
+        return Err(Error::internal(format!("the batch has a step for the engine {engine}, and this one is {ENGINE}")));
+    }
+    let step = step.downcast::<SqliteStep>();
+    step.map(|step| *step).map_err(|_| Error::internal("a native step for sqlite is made with sqlite::statement"))
+}
+
+async fn write(
+    connection: &mut SqliteConnection,
+    statements: &Statements,
+    Write { collection, id, change }: Write,
+    at: Timestamp,
+) -> Result<()> {
+    let at = at.unix_micros();
+    let expected = change.expected();
+    let query = match change {
+        Change::Insert { body } => sqlx::query(statements.insert.clone()).bind(&*id).bind(at).bind(body),
+        Change::Update { expected, body } => sqlx::query(statements.update.clone())
+            .bind(&*id)
+            .bind(expected.cast_signed())
+            .bind(at)
+            .bind(body),
+        Change::Delete { expected } => {
+            sqlx::query(statements.delete.clone()).bind(&*id).bind(expected.cast_signed())
+        }
+    };
+    let outcome = query.execute(&mut *connection).await;
+    let refused = match outcome {
+        Ok(done) if done.rows_affected() == 1 => return Ok(()),
+        Ok(_) => None,
+        Err(cause) if cause.as_database_error().is_some_and(|cause| cause.is_unique_violation()) => Some(cause),
+        Err(cause) => return Err(in_collection(collection, cause)),
+    };
+    let actual = sqlx::query_scalar::<_, i64>(statements.version.clone())
+        .bind(&*id)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(error)?
+        .map(i64::cast_unsigned);
+    Err(match refused {
+        // The version is as expected, so it was another unique value that is taken.
+        Some(cause) if actual == expected => in_collection(collection, cause),
+        _ => Error::version_conflict(VersionConflict { collection: collection.into(), id, expected, actual }),
+    })
+}
+
+/// Messages in one statement.
+const MESSAGES_MAX: usize = 16;
+
+const COLUMNS: &str = "id, name, version, subject, data, correlation_id, traceparent, at";
+
+async fn send(connection: &mut SqliteConnection, messages: &[OutboxMessage]) -> Result<()> {
+    let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?)"; messages.len()].join(", ");
+    let mut query = sqlx::query(AssertSqlSafe(format!("INSERT INTO ng_outbox ({COLUMNS}) VALUES {rows}")));
+    for message in messages {
+        query = query
+            .bind(message.id.to_string())
+            .bind(&*message.name)
+            .bind(message.version)
+            .bind(&*message.subject)
+            .bind(&*message.data)
+            .bind(message.correlation_id.as_deref())
+            .bind(message.traceparent.as_deref())
+            .bind(message.at.unix_micros());
+    }
+    query.execute(connection).await.map(|_| ()).map_err(error)
+}
+
+async fn complete(connection: &mut SqliteConnection, completion: Completion) -> Result<()> {
+    let done = sqlx::query(
+        "UPDATE ng_idempotency SET response = ?3, expires_at = ?4 WHERE key = ?1 AND token = ?2 AND response IS NULL",
+    )
+    .bind(&*completion.key)
+    .bind(&*completion.token)
+    .bind(&*completion.response)
+    .bind(completion.keep_until.unix_micros())
+    .execute(connection)
+    .await
+    .map_err(error)?;
+    if done.rows_affected() == 1 { Ok(()) } else { Err(completion.lost()) }
+}
+
+/// The oldest messages. One connection writes, so the order of `seq` is that of the commits.
+pub(super) const OUTBOX: &str = "SELECT id, name, version, subject, data, correlation_id, traceparent, at \
+                                 FROM ng_outbox ORDER BY seq LIMIT ?";
+
+pub(super) fn message(row: &SqliteRow) -> Result<OutboxMessage> {
+    let read = || {
+        Ok(OutboxMessage {
+            id: Uuid::from_str(row.try_get(0)?).map_err(|cause| sqlx::Error::Decode(cause.into()))?,
+            name: row.try_get(1)?,
+            version: row.try_get(2)?,
+            subject: row.try_get(3)?,
+            data: row.try_get(4)?,
+            correlation_id: row.try_get(5)?,
+            traceparent: row.try_get(6)?,
+            at: Timestamp::from_unix_micros(row.try_get(7)?),
+        })
+    };
+    read().map_err(error)
+}

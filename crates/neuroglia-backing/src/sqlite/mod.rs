@@ -1,0 +1,185 @@
+//! The embedded engine: one SQLite file, made to survive a power cut.
+//!
+//! - **One writer, several readers.** SQLite lets one connection write at a time, so writers queue here, in the
+//!   order in which they came, instead of polling for the file's lock. Readers see the last commit and are never
+//!   blocked (`journal_mode=WAL`). Connections open when they are needed: an idle store holds one.
+//! - **Acknowledged is durable.** `synchronous=FULL`: a commit returns after its log has reached the disk. Only
+//!   taking and giving back an idempotency key does not wait for the disk; a key that a power cut lost belongs to
+//!   a request that the power cut ended as well.
+//! - **Nothing is left open.** A batch waits for its turn, then runs in a task of its own. A caller that is
+//!   cancelled while it waits has changed nothing; one that is cancelled later only does not hear the outcome.
+//! - **Documents are JSON in a table for each collection**; a declared index is an index over `json_extract`,
+//!   and queries use the same expression. Values are always bound parameters; the only names in a statement's
+//!   text have passed [`check_name`](neuroglia::data::check_name).
+//!
+//! An application's own SQL joins a batch through [`statement`].
+
+mod commit;
+mod connections;
+mod error;
+mod idempotency;
+mod location;
+mod migrate;
+mod options;
+mod select;
+mod statements;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use neuroglia::clock::Timestamp;
+use neuroglia::data::{
+    AppliedMigration, Batch, Document, Migration, MigrationRun, OutboxMessage, Reservation, Reserve, Select, Store,
+};
+use neuroglia::error::{Error, Result};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+use url::Url;
+
+use self::connections::Connections;
+use self::select::{Compiled, bind};
+use self::statements::Catalogue;
+
+pub use self::commit::{SqliteStep, StepFuture, statement};
+pub use self::error::error;
+pub use self::location::check_url;
+pub use self::options::SqliteOptions;
+/// The driver, for the application's own statements.
+pub use sqlx;
+
+/// What [`Store::engine`] gives for this engine, and what native steps and migrations for it are marked with.
+pub const ENGINE: &str = "sqlite";
+
+/// A store in one file.
+pub struct SqliteStore {
+    connections: Connections,
+    catalogue: Catalogue,
+}
+
+impl SqliteStore {
+    /// Opens the file that the URL names; creates it, for its owner only, when it is not there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](neuroglia::error::ErrorKind::Invalid) when the URL names no file,
+    /// [`ErrorKind::Unavailable`](neuroglia::error::ErrorKind::Unavailable) when the file cannot be opened, with a
+    /// text that says what is missing.
+    pub async fn open(url: &Url, options: SqliteOptions) -> Result<Arc<Self>> {
+        let path = location::path_of(url).map_err(|fault| Error::invalid("store.url", fault))?;
+        let connections = Connections::open(&path, &options).await?;
+        Ok(Arc::new(Self { connections, catalogue: Catalogue::default() }))
+    }
+
+    /// How the engine would find the documents, a line for each step: whether an index is used.
+    ///
+    /// # Errors
+    /// Those of [`Store::query`].
+    pub async fn explain(&self, select: &Select) -> Result<Vec<String>> {
+        let Compiled { sql, values } = select::documents(select)?;
+        let query = bind(sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))), &values);
+        let mut reader = self.connections.reader().await?;
+        let rows = reader.run(async |connection| query.fetch_all(connection).await).await?;
+        rows.iter().map(|row| row.try_get("detail").map_err(error)).collect()
+    }
+
+    /// Runs work that changes something: in its turn, and to its end even when the caller is gone.
+    async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> StepFuture<'c, T> + Send + 'static,
+    {
+        self.connections.writer().await?.run(work).await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn engine(&self) -> &'static str {
+        ENGINE
+    }
+
+    async fn load(&self, collection: &'static str, id: &str) -> Result<Option<Document>> {
+        let query = sqlx::query(self.catalogue.of(collection)?.load.clone()).bind(id);
+        let mut reader = self.connections.reader().await?;
+        let row = reader.run(async |connection| query.fetch_optional(connection).await).await?;
+        row.as_ref().map(document).transpose()
+    }
+
+    async fn query(&self, select: &Select) -> Result<Vec<Document>> {
+        let Compiled { sql, values } = select::documents(select)?;
+        let query = bind(sqlx::query(AssertSqlSafe(sql)), &values);
+        let mut reader = self.connections.reader().await?;
+        let rows = reader.run(async |connection| query.fetch_all(connection).await).await?;
+        rows.iter().map(document).collect()
+    }
+
+    async fn count(&self, select: &Select) -> Result<u64> {
+        let Compiled { sql, values } = select::count(select)?;
+        let query = bind(sqlx::query(AssertSqlSafe(sql)), &values);
+        let mut reader = self.connections.reader().await?;
+        let row = reader.run(async |connection| query.fetch_one(connection).await).await?;
+        row.try_get::<i64, _>(0).map(i64::cast_unsigned).map_err(error)
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<()> {
+        let prepared = commit::Prepared::new(batch, &self.catalogue)?;
+        self.write(move |connection| Box::pin(prepared.commit(connection))).await
+    }
+
+    async fn outbox(&self, limit: u32) -> Result<Vec<OutboxMessage>> {
+        let query = sqlx::query(commit::OUTBOX).bind(limit);
+        let mut reader = self.connections.reader().await?;
+        let rows = reader.run(async |connection| query.fetch_all(connection).await).await?;
+        rows.iter().map(commit::message).collect()
+    }
+
+    async fn reserve(&self, reserve: &Reserve) -> Result<Reservation> {
+        let reserve = reserve.clone();
+        self.write(move |connection| Box::pin(idempotency::reserve(connection, reserve))).await
+    }
+
+    async fn release(&self, key: &str, token: &str) -> Result<()> {
+        let (key, token) = (key.to_owned(), token.to_owned());
+        self.write(move |connection| Box::pin(idempotency::release(connection, key, token))).await
+    }
+
+    async fn purge_expired(&self, now: Timestamp) -> Result<u64> {
+        self.write(move |connection| Box::pin(idempotency::purge_expired(connection, now))).await
+    }
+
+    async fn applied_migrations(&self) -> Result<Vec<AppliedMigration>> {
+        self.write(|connection| Box::pin(migrate::applied(connection, migrate::Owner::Application))).await
+    }
+
+    async fn migrate(&self, migrations: &[Migration], now: Timestamp) -> Result<MigrationRun> {
+        let migrations = migrations.to_vec();
+        self.write(move |connection| Box::pin(migrate::migrate(connection, migrations, now))).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.connections.ping().await
+    }
+
+    async fn close(&self) {
+        self.connections.close().await;
+    }
+}
+
+fn document(row: &SqliteRow) -> Result<Document> {
+    let read = || {
+        Ok(Document {
+            id: row.try_get(0)?,
+            version: row.try_get::<i64, _>(1)?.cast_unsigned(),
+            created_at: Timestamp::from_unix_micros(row.try_get(2)?),
+            updated_at: Timestamp::from_unix_micros(row.try_get(3)?),
+            body: row.try_get(4)?,
+        })
+    };
+    read().map_err(error)
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("file", &self.connections.path()).finish_non_exhaustive()
+    }
+}

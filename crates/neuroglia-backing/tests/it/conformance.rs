@@ -1,0 +1,29 @@
+//! Both engines keep every rule of the port.
+
+mod memory {
+    use std::sync::Arc;
+
+    use neuroglia::data::Store;
+
+    async fn make() -> Arc<dyn Store> {
+        neuroglia_backing::connect(&"memory:".parse().expect("a URL")).await.expect("memory is always there")
+    }
+
+    neuroglia_testing::store_conformance!(make);
+}
+
+mod sqlite {
+    use std::sync::Arc;
+
+    use neuroglia::data::Store;
+    use tempfile::TempDir;
+
+    use crate::support;
+
+    async fn make() -> (Arc<dyn Store>, TempDir) {
+        let (store, folder) = support::sqlite().await;
+        (store, folder)
+    }
+
+    neuroglia_testing::store_conformance!(make);
+}

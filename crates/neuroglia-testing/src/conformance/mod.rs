@@ -1,0 +1,3 @@
+//! Executable contracts: one suite for each port, run against every engine of it.
+
+pub mod store;

@@ -1,0 +1,217 @@
+//! An application under test, entered by its users' door: real sockets, real HTTP.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use neuroglia::settings::{Environment, Settings};
+use neuroglia::{App, Running};
+use serde_json::Value;
+
+/// An application that runs within the test, on a free port of the loopback interface.
+///
+/// It is built by the same function as `main`'s. The environment is what the test gives and nothing else.
+///
+/// ```no_run
+/// # async fn test(app: neuroglia::App<()>) {
+/// use neuroglia_testing::TestApp;
+///
+/// let shop = TestApp::start(app, [("DATABASE_URL", "memory:")]).await;
+/// shop.get("/health/ready").send().await.assert_status(200);
+/// shop.stop().await;
+/// # }
+/// ```
+pub struct TestApp {
+    running: Running,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl TestApp {
+    /// Starts the application with these variables; port and host are chosen unless they are given.
+    ///
+    /// # Panics
+    /// When the application does not start, with its whole report.
+    pub async fn start<S: Settings + Send + Sync>(
+        app: App<S>,
+        variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Self {
+        let environment = environment(variables);
+        match app.start(&environment).await {
+            Ok(running) => {
+                Self { running, client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()) }
+            }
+            Err(error) => panic!("the application did not start:\n{error}"),
+        }
+    }
+
+    /// Where it answers.
+    pub fn address(&self) -> SocketAddr {
+        self.running.address()
+    }
+
+    /// The running application, to look behind the scenes.
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// A GET request.
+    pub fn get(&self, path: &str) -> TestRequest<'_> {
+        self.request(Method::GET, path)
+    }
+
+    /// A POST request.
+    pub fn post(&self, path: &str) -> TestRequest<'_> {
+        self.request(Method::POST, path)
+    }
+
+    /// A PUT request.
+    pub fn put(&self, path: &str) -> TestRequest<'_> {
+        self.request(Method::PUT, path)
+    }
+
+    /// A DELETE request.
+    pub fn delete(&self, path: &str) -> TestRequest<'_> {
+        self.request(Method::DELETE, path)
+    }
+
+    /// A request.
+    pub fn request(&self, method: Method, path: &str) -> TestRequest<'_> {
+        let uri = format!("http://{}{path}", self.running.address());
+        TestRequest { app: self, request: http::Request::builder().method(method).uri(uri), body: Bytes::new() }
+    }
+
+    /// Ends the application as a signal would.
+    ///
+    /// # Panics
+    /// When work was left undone.
+    pub async fn stop(self) {
+        assert!(self.running.stop().await, "the application left work undone");
+    }
+}
+
+/// The variables of a test, with a free port and the loopback interface unless they say otherwise.
+pub fn environment(variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Environment {
+    let mut pairs = vec![("PORT".to_owned(), "0".to_owned()), ("SERVER_HOST".to_owned(), "127.0.0.1".to_owned())];
+    for (name, value) in variables {
+        let (name, value) = (name.into(), value.into());
+        pairs.retain(|(other, _)| *other != name);
+        pairs.push((name, value));
+    }
+    Environment::from_pairs(pairs)
+}
+
+impl fmt::Debug for TestApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TestApp").field(&self.running).finish()
+    }
+}
+
+/// A request that is being put together.
+#[must_use = "a request does nothing until it is sent"]
+pub struct TestRequest<'a> {
+    app: &'a TestApp,
+    request: http::request::Builder,
+    body: Bytes,
+}
+
+impl TestRequest<'_> {
+    /// With a header.
+    pub fn header(mut self, name: &str, value: impl AsRef<str>) -> Self {
+        self.request = self.request.header(name, value.as_ref());
+        self
+    }
+
+    /// With a bearer token.
+    pub fn bearer(self, token: impl AsRef<str>) -> Self {
+        let value = format!("Bearer {}", token.as_ref());
+        self.header("authorization", value)
+    }
+
+    /// With a JSON body.
+    pub fn json(mut self, body: &Value) -> Self {
+        self.body = body.to_string().into();
+        self.header("content-type", "application/json")
+    }
+
+    /// With this body.
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sends it and reads the whole answer.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn send(self) -> TestResponse {
+        let request = self.request.body(Full::new(self.body)).expect("a well-formed request");
+        let about = format!("{} {}", request.method(), request.uri().path());
+        let response = match self.app.client.request(request).await {
+            Ok(response) => response,
+            Err(problem) => panic!("{about}: no answer: {problem:?}"),
+        };
+        let (parts, body) = response.into_parts();
+        let body = match body.collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(problem) => panic!("{about}: the answer broke off: {problem}"),
+        };
+        TestResponse { about, status: parts.status, headers: parts.headers, body }
+    }
+}
+
+impl fmt::Debug for TestRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.request.fmt(f)
+    }
+}
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub struct TestResponse {
+    about: String,
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl TestResponse {
+    /// The answer itself, when it has this status.
+    ///
+    /// # Panics
+    /// When it has another; the message shows the body.
+    #[track_caller]
+    pub fn assert_status(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}: {}", self.about, self.text());
+        self
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Panics
+    /// When it is not JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        match serde_json::from_slice(&self.body) {
+            Ok(value) => value,
+            Err(problem) => panic!("{}: not JSON ({problem}): {}", self.about, self.text()),
+        }
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// A header's value, when it is there and text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}

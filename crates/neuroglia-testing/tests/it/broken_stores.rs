@@ -1,0 +1,212 @@
+//! The conformance suite is worth something only if it finds what is wrong: engines with one defect each.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use neuroglia::clock::Timestamp;
+use neuroglia::data::memory::MemoryStore;
+use neuroglia::data::{
+    AppliedMigration, Batch, Change, Condition, Direction, Document, Migration, MigrationRun, OutboxMessage,
+    Reservation, Reserve, Select, Step, Store,
+};
+use neuroglia::error::{Error, ErrorKind, Result};
+use neuroglia_testing::conformance::store::verdicts;
+
+/// What is wrong with the engine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Defect {
+    None,
+    IgnoresVersions,
+    DropsTheOutbox,
+    WritesOneByOne,
+    SortsUnsetLast,
+    NegatesUnset,
+    MatchesTextInsteadOfValues,
+    ForgetsUniqueIndexes,
+    SaysNotFoundWhenAway,
+    NeverExpiresKeys,
+    AnswersWithoutTheKey,
+    AppliesChangedMigrations,
+}
+
+struct Broken {
+    inner: MemoryStore,
+    defect: Defect,
+}
+
+impl Broken {
+    fn is(&self, defect: Defect) -> bool {
+        self.defect == defect
+    }
+
+    fn select(&self, select: &Select) -> Select {
+        let mut select = select.clone();
+        if self.is(Defect::NegatesUnset) {
+            negate_unset(&mut select.condition);
+        }
+        select
+    }
+}
+
+/// Makes the opposite of a comparison hold for unset fields, as two-valued logic would.
+fn negate_unset(condition: &mut Condition) {
+    match condition {
+        Condition::All(parts) | Condition::Any(parts) => parts.iter_mut().for_each(negate_unset),
+        Condition::Not(part) => match &**part {
+            Condition::Compare { path, .. } => {
+                let unset = Condition::IsNull(*path);
+                *condition = Condition::Any(vec![condition.clone(), unset]);
+            }
+            _ => negate_unset(part),
+        },
+        Condition::Compare { .. } | Condition::In { .. } | Condition::IsNull(_) => {}
+    }
+}
+
+#[async_trait]
+impl Store for Broken {
+    fn engine(&self) -> &'static str {
+        "broken"
+    }
+
+    async fn load(&self, collection: &'static str, id: &str) -> Result<Option<Document>> {
+        match self.inner.load(collection, id).await {
+            Err(error) if error.kind() == ErrorKind::Unavailable && self.is(Defect::SaysNotFoundWhenAway) => Ok(None),
+            outcome => outcome,
+        }
+    }
+
+    async fn query(&self, select: &Select) -> Result<Vec<Document>> {
+        let mut found = self.inner.query(&self.select(select)).await?;
+        if self.is(Defect::SortsUnsetLast)
+            && let Some(first) = select.sort.first()
+            && first.direction == Direction::Ascending
+        {
+            let unset = Select { condition: Condition::IsNull(first.path), ..select.clone() };
+            let unset = self.inner.query(&unset).await?;
+            found.sort_by_key(|document| unset.contains(document));
+        }
+        if self.is(Defect::MatchesTextInsteadOfValues) && format!("{:?}", select.condition).contains('\'') {
+            found.clear();
+        }
+        Ok(found)
+    }
+
+    async fn count(&self, select: &Select) -> Result<u64> {
+        self.inner.count(&self.select(select)).await
+    }
+
+    async fn commit(&self, mut batch: Batch) -> Result<()> {
+        match self.defect {
+            Defect::DropsTheOutbox => batch.outbox.clear(),
+            Defect::IgnoresVersions => {
+                for write in &mut batch.writes {
+                    let found = self.inner.load(write.collection, &write.id).await?;
+                    if let Some(found) = found
+                        && let Change::Update { expected, .. } | Change::Delete { expected } = &mut write.change
+                    {
+                        *expected = found.version;
+                    }
+                }
+            }
+            Defect::WritesOneByOne => {
+                for write in std::mem::take(&mut batch.writes) {
+                    self.inner.commit(Batch { at: batch.at, writes: vec![write], ..Batch::default() }).await?;
+                }
+            }
+            Defect::AnswersWithoutTheKey => {
+                let lost = |error: &Error| error.code() == "idempotency.lost";
+                let (at, writes) = (batch.at, batch.writes.clone());
+                return match self.inner.commit(batch).await {
+                    Err(error) if lost(&error) => self.inner.commit(Batch { at, writes, ..Batch::default() }).await,
+                    outcome => outcome,
+                };
+            }
+            _ => {}
+        }
+        self.inner.commit(batch).await
+    }
+
+    async fn outbox(&self, limit: u32) -> Result<Vec<OutboxMessage>> {
+        self.inner.outbox(limit).await
+    }
+
+    async fn reserve(&self, reserve: &Reserve) -> Result<Reservation> {
+        let mut reserve = reserve.clone();
+        if self.is(Defect::NeverExpiresKeys) {
+            reserve.now = Timestamp::UNIX_EPOCH;
+        }
+        self.inner.reserve(&reserve).await
+    }
+
+    async fn release(&self, key: &str, token: &str) -> Result<()> {
+        self.inner.release(key, token).await
+    }
+
+    async fn purge_expired(&self, now: Timestamp) -> Result<u64> {
+        self.inner.purge_expired(now).await
+    }
+
+    async fn applied_migrations(&self) -> Result<Vec<AppliedMigration>> {
+        self.inner.applied_migrations().await
+    }
+
+    async fn migrate(&self, migrations: &[Migration], now: Timestamp) -> Result<MigrationRun> {
+        let mut migrations = migrations.to_vec();
+        match self.defect {
+            Defect::ForgetsUniqueIndexes => {
+                for step in migrations.iter_mut().flat_map(|migration| &mut migration.steps) {
+                    if let Step::CreateIndex(index) = step {
+                        index.unique = false;
+                    }
+                }
+            }
+            Defect::AppliesChangedMigrations => {
+                let applied = self.inner.applied_migrations().await?;
+                migrations.retain(|migration| applied.iter().all(|done| done.version != migration.version));
+            }
+            _ => {}
+        }
+        self.inner.migrate(&migrations, now).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.inner.ping().await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
+
+async fn broken_rules(defect: Defect) -> Vec<&'static str> {
+    let make = || async move { Arc::new(Broken { inner: MemoryStore::new(), defect }) as Arc<dyn Store> };
+    let verdicts = verdicts(make).await;
+    verdicts.into_iter().filter(|verdict| verdict.outcome.is_err()).map(|verdict| verdict.rule.name).collect()
+}
+
+#[tokio::test]
+async fn a_wrapper_without_a_defect_breaks_no_rule() {
+    assert_eq!(broken_rules(Defect::None).await, Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn every_defect_is_found_by_the_rule_that_is_about_it() {
+    for (defect, rule) in [
+        (Defect::IgnoresVersions, "an_update_of_an_old_version_is_a_conflict_and_changes_nothing"),
+        (Defect::IgnoresVersions, "concurrent_commits_lose_no_update"),
+        (Defect::DropsTheOutbox, "events_are_told_once_in_order"),
+        (Defect::WritesOneByOne, "a_batch_is_kept_whole_or_not_at_all"),
+        (Defect::SortsUnsetLast, "unset_fields_come_first_ascending_and_last_descending"),
+        (Defect::NegatesUnset, "an_unset_field_matches_no_comparison_nor_its_opposite"),
+        (Defect::MatchesTextInsteadOfValues, "values_are_values_whatever_they_contain"),
+        (Defect::ForgetsUniqueIndexes, "a_unique_value_is_taken_once"),
+        (Defect::SaysNotFoundWhenAway, "a_closed_store_is_unavailable"),
+        (Defect::NeverExpiresKeys, "a_taker_that_was_never_heard_of_again_loses_the_key"),
+        (Defect::AnswersWithoutTheKey, "a_taker_that_was_never_heard_of_again_loses_the_key"),
+        (Defect::AppliesChangedMigrations, "a_changed_migration_is_a_conflict"),
+    ] {
+        let found = broken_rules(defect).await;
+        assert!(found.contains(&rule), "{defect:?} must break {rule}, and breaks {found:?}");
+    }
+}

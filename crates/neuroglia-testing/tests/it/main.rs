@@ -1,0 +1,3 @@
+//! The tests of the test tools.
+
+mod broken_stores;

@@ -1,0 +1,149 @@
+//! What an application is made of: a name, and one function for each of its parts.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::process::ExitCode;
+
+use neuroglia_core::data::{Migration, Migrations};
+use neuroglia_core::di::ServiceCollection;
+use neuroglia_core::hosting::HostedService;
+use neuroglia_core::mediation::Messages;
+use neuroglia_core::settings::{Environment, Settings};
+
+use crate::host;
+use crate::process::admin::Admin;
+use crate::process::hosted::Hosted;
+use crate::web::Web;
+
+/// A whole application: what `main` runs and what tests start.
+///
+/// Each part is a plain function, so that every name in it is a go-to-definition away.
+///
+/// ```
+/// use neuroglia::App;
+/// use neuroglia::di::ServiceCollection;
+/// use neuroglia::settings::{Environment, Settings};
+///
+/// #[derive(Settings)]
+/// struct ShopSettings {
+///     /// What the shop is called.
+///     #[setting(default = "Mario's")]
+///     name: String,
+/// }
+///
+/// fn app() -> App<ShopSettings> {
+///     App::new("shop").services(services)
+/// }
+///
+/// fn services(services: &mut ServiceCollection, settings: &ShopSettings) {
+///     services.add_instance(settings.name.clone());
+/// }
+/// # let _ = app();
+/// ```
+#[must_use = "an application does nothing until it is run"]
+pub struct App<S = ()> {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) title: Option<&'static str>,
+    pub(crate) prefixes: Vec<&'static str>,
+    pub(crate) services: Vec<Box<dyn Fn(&mut ServiceCollection, &S) + Send + Sync>>,
+    pub(crate) messages: fn(Messages) -> Messages,
+    pub(crate) web: fn(Web) -> Web,
+    pub(crate) admin: fn(Admin) -> Admin,
+    pub(crate) migrations: fn() -> Vec<Migration>,
+    pub(crate) hosted: Vec<Hosted>,
+}
+
+impl<S: Settings> App<S> {
+    /// An application that does nothing yet. The name is that of its executable, in lower case with hyphens.
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            version: "0.0.0",
+            title: None,
+            prefixes: Vec::new(),
+            services: Vec::new(),
+            messages: |messages| messages,
+            web: |web| web,
+            admin: |admin| admin,
+            migrations: Vec::new,
+            hosted: Vec::new(),
+        }
+    }
+
+    /// Its version; an application passes `env!("CARGO_PKG_VERSION")`.
+    pub fn version(self, version: &'static str) -> Self {
+        Self { version, ..self }
+    }
+
+    /// What people call it, for the API's documentation.
+    pub fn title(self, title: &'static str) -> Self {
+        Self { title: Some(title), ..self }
+    }
+
+    /// A prefix that only this application's variables have: an unknown one under it is warned about.
+    pub fn own_prefix(mut self, prefix: &'static str) -> Self {
+        self.prefixes.push(prefix);
+        self
+    }
+
+    /// Registers services from the settings. Called several times, the functions run in that order; a test adds
+    /// one that replaces ports.
+    pub fn services(mut self, services: impl Fn(&mut ServiceCollection, &S) + Send + Sync + 'static) -> Self {
+        self.services.push(Box::new(services));
+        self
+    }
+
+    /// Lists the commands, queries and event handlers.
+    pub fn messages(self, messages: fn(Messages) -> Messages) -> Self {
+        Self { messages, ..self }
+    }
+
+    /// Lists the controllers.
+    pub fn web(self, web: fn(Web) -> Web) -> Self {
+        Self { web, ..self }
+    }
+
+    /// Lists the admin commands.
+    pub fn admin(self, admin: fn(Admin) -> Admin) -> Self {
+        Self { admin, ..self }
+    }
+
+    /// Lists the schema's migrations, in order.
+    pub fn migrations(self, migrations: fn() -> Vec<Migration>) -> Self {
+        Self { migrations, ..self }
+    }
+
+    /// Adds a hosted service; they start in this order and stop in the reverse.
+    pub fn hosted<H: HostedService>(mut self) -> Self {
+        self.hosted.push(Hosted::of::<H>());
+        self
+    }
+
+    /// Does what the command line says, and gives the exit code of the process.
+    ///
+    /// The environment is read once, here; nothing is opened before it is judged.
+    pub fn run(self) -> ExitCode {
+        host::run(self)
+    }
+
+    /// Does what this command line says, with this environment instead of the process' own: for programs that
+    /// are more than one application.
+    pub fn run_as(
+        self,
+        arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+        environment: Environment,
+    ) -> ExitCode {
+        host::run_as(self, arguments, &environment)
+    }
+
+    pub(crate) fn migration_list(&self) -> Migrations {
+        Migrations((self.migrations)())
+    }
+}
+
+impl<S> fmt::Debug for App<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("name", &self.name).field("version", &self.version).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,93 @@
+//! The command line of an application: which of its processes this one is.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::process::admin::Admin;
+
+/// What this process is to do.
+pub(crate) enum Task {
+    /// Answer HTTP.
+    Web,
+    /// Everything in one process.
+    All,
+    /// One admin command, by its place in the table.
+    Admin(usize, ArgMatches),
+    /// Tell about the settings.
+    Config(ConfigTask),
+    /// Tell about the application.
+    Describe {
+        /// As JSON.
+        json: bool,
+    },
+    /// Print the API's description.
+    OpenApi,
+}
+
+/// What is told about the settings.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConfigTask {
+    /// The effective table.
+    Table,
+    /// The effective table as JSON.
+    Json,
+    /// Only whether they are right.
+    Check,
+    /// A file to fill in.
+    Template,
+}
+
+pub(crate) fn command(name: &'static str, version: &'static str, admin: &Admin) -> Command {
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).help(help).action(ArgAction::SetTrue)
+    };
+    let mut admin_command =
+        Command::new("admin").about("Run one admin command").subcommand_required(true).arg_required_else_help(true);
+    for listed in &admin.commands {
+        admin_command = admin_command.subcommand((listed.command)());
+    }
+    Command::new(name)
+        .version(version)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .after_help(
+            "Settings come from the environment; `config --template` lists them.\n\
+             Exit codes: 0 done; 1 failed; 64 the command line is wrong; 65 the input is wrong; \
+             75 work was left undone, or try again later; 78 the settings, services, routes or schema are at fault.",
+        )
+        .subcommand(Command::new("web").about("Answer HTTP requests"))
+        .subcommand(Command::new("all").about("Run every kind of process in one, for a small machine"))
+        .subcommand(admin_command)
+        .subcommand(
+            Command::new("config")
+                .about("Show the effective settings, without secrets, and where each came from")
+                .arg(flag("check", "Only judge them: exit code 0 or 78").conflicts_with_all(["template", "json"]))
+                .arg(flag("template", "Print an .env.example instead").conflicts_with("json"))
+                .arg(flag("json", "Print JSON")),
+        )
+        .subcommand(
+            Command::new("describe")
+                .about("Show what the application is made of")
+                .arg(flag("json", "Print JSON")),
+        )
+        .subcommand(Command::new("openapi").about("Print the API's OpenAPI 3.1 document"))
+}
+
+pub(crate) fn task(matches: &ArgMatches, admin: &Admin) -> Option<Task> {
+    let (name, matches) = matches.subcommand()?;
+    Some(match name {
+        "web" => Task::Web,
+        "all" => Task::All,
+        "admin" => {
+            let (name, matches) = matches.subcommand()?;
+            let position = admin.commands.iter().position(|listed| listed.name == name)?;
+            Task::Admin(position, matches.clone())
+        }
+        "config" if matches.get_flag("check") => Task::Config(ConfigTask::Check),
+        "config" if matches.get_flag("template") => Task::Config(ConfigTask::Template),
+        "config" if matches.get_flag("json") => Task::Config(ConfigTask::Json),
+        "config" => Task::Config(ConfigTask::Table),
+        "describe" => Task::Describe { json: matches.get_flag("json") },
+        "openapi" => Task::OpenApi,
+        _ => return None,
+    })
+}

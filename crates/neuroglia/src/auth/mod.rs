@@ -1,0 +1,20 @@
+//! Who somebody is: passwords prove it once, a signed token carries it from then on.
+//!
+//! [`Passwords`] hashes and checks passwords, [`Tokens`] signs what a login has proved and reads it back, and an
+//! [`Authenticator`] turns the `Authorization` header of a request into an
+//! [`Identity`](neuroglia_core::identity::Identity). What an identity may do is another matter, and stands on
+//! each route.
+//!
+//! Nothing here tells a stranger why credentials were refused, only that they were: which part of a token is
+//! wrong, or whether an account exists, is what an attacker wants to know.
+
+mod authenticator;
+mod password;
+mod tokens;
+
+mod hs256;
+
+pub(crate) use authenticator::bearer;
+pub use authenticator::{Authentication, Authenticator};
+pub use password::Passwords;
+pub use tokens::{AccessToken, TokenSettings, Tokens};

@@ -1,0 +1,133 @@
+//! What an application is made of, as text for review and as JSON for drift checks.
+
+use std::fmt::{self, Write};
+
+use neuroglia_core::data::Migration;
+use neuroglia_core::di::ServiceDescription;
+use neuroglia_core::mediation::MessageDescription;
+use neuroglia_core::settings::{Schema, Settings};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::host::HostSettings;
+use crate::process::admin::Admin;
+use crate::web::{RouteDescription, Web};
+
+/// Everything that the application declares.
+#[derive(Debug, Serialize)]
+pub(crate) struct Description {
+    name: &'static str,
+    version: &'static str,
+    processes: Vec<&'static str>,
+    pipeline: Vec<&'static str>,
+    messages: Vec<MessageDescription>,
+    routes: Vec<RouteDescription>,
+    hosted_services: Vec<&'static str>,
+    admin_commands: Vec<AdminDescription>,
+    migrations: Vec<String>,
+    settings: Vec<SettingDescription>,
+    /// `None` when the settings that decide on them are not there.
+    services: Option<Vec<ServiceDescription>>,
+}
+
+#[derive(Debug, Serialize)]
+struct AdminDescription {
+    name: &'static str,
+    about: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct SettingDescription {
+    name: String,
+    required: bool,
+    default: Option<String>,
+    help: String,
+}
+
+impl Description {
+    pub(crate) fn of<S: Settings>(app: &App<S>, services: Option<Vec<ServiceDescription>>) -> Self {
+        let messages = (app.messages)(Default::default());
+        let schema = Schema::of::<(HostSettings, S)>();
+        let settings = schema
+            .variables()
+            .map(|variable| SettingDescription {
+                name: variable.name().to_owned(),
+                required: variable.is_required(),
+                default: variable.default_text().map(ToOwned::to_owned),
+                help: variable.summary(),
+            })
+            .collect();
+        let admin = (app.admin)(Admin::new());
+        Self {
+            name: app.name,
+            version: app.version,
+            processes: vec!["web", "all", "admin"],
+            pipeline: messages.pipeline_names(),
+            messages: messages.descriptions().to_vec(),
+            routes: (app.web)(Web::new()).describe(),
+            hosted_services: app.hosted.iter().map(|hosted| hosted.name).collect(),
+            admin_commands: admin
+                .commands
+                .iter()
+                .map(|listed| AdminDescription { name: listed.name, about: listed.about })
+                .collect(),
+            migrations: (app.migrations)().iter().map(Migration::title).collect(),
+            settings,
+            services,
+        }
+    }
+}
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} {}", self.name, self.version)?;
+        writeln!(f, "processes: {}", self.processes.join(", "))?;
+        writeln!(f, "pipeline: {}", self.pipeline.join(" → "))?;
+        let messages = self.messages.iter().map(|message| {
+            vec![message.kind.clone(), message.name.clone(), message.handler.clone()]
+        });
+        table(f, "messages", messages.collect())?;
+        let routes = self.routes.iter().map(|route| {
+            vec![route.method.clone(), route.path.clone(), route.policy.clone(), route.action.clone()]
+        });
+        table(f, "routes", routes.collect())?;
+        let commands = self.admin_commands.iter().map(|command| vec![command.name.to_owned(), command.about.to_owned()]);
+        table(f, "admin commands", commands.collect())?;
+        table(f, "hosted services", self.hosted_services.iter().map(|name| vec![(*name).to_owned()]).collect())?;
+        table(f, "migrations", self.migrations.iter().map(|name| vec![name.clone()]).collect())?;
+        let settings = self.settings.iter().map(|setting| {
+            let default = match (&setting.default, setting.required) {
+                (Some(default), _) => format!("default {default:?}"),
+                (None, true) => "required".to_owned(),
+                (None, false) => "optional".to_owned(),
+            };
+            vec![setting.name.clone(), default, setting.help.clone()]
+        });
+        table(f, "settings", settings.collect())?;
+        let services = self.services.iter().flatten().map(|service| {
+            vec![service.lifetime.to_string(), service.service.clone(), service.implementation.clone()]
+        });
+        table(f, "services", services.collect())
+    }
+}
+
+/// A titled table with aligned columns.
+fn table(f: &mut fmt::Formatter<'_>, title: &str, rows: Vec<Vec<String>>) -> fmt::Result {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\n{title}")?;
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..columns).map(width).collect();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            write!(line, "  {cell:<width$}")?;
+        }
+        writeln!(f, "{}", line.trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,522 @@
+//! From the command line to the exit code: the environment is judged, services start, a process runs, all ends.
+//!
+//! The order of a boot is: argv → settings (all faults at once) → telemetry → services (the whole graph at
+//! once) → attached resources → schema → ports → ready. Nothing is opened before it was judged, and a failed
+//! boot binds no port. The order of an end is that of [`process::web`](crate::process).
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use neuroglia_core::data::{Migrations, Store};
+use neuroglia_core::di::{ServiceCollection, ServiceDescription, Services};
+use neuroglia_core::error::{Error, Result};
+use neuroglia_core::fault::Faults;
+use neuroglia_core::hosting::Stopping;
+use neuroglia_core::mediation::Messages;
+use neuroglia_core::settings::{Environment, Report, Schema, Settings};
+use tokio::runtime::Runtime;
+
+use crate::app::App;
+use crate::argv::{self, ConfigTask, Task};
+use crate::boot;
+use crate::describe::Description;
+use crate::process::admin::{Admin, AdminContext};
+use crate::process::hosted::chain;
+use crate::process::web::{self, Ended, Site};
+use crate::shutdown::{EXIT_ABANDONED, EXIT_FAULTS, EXIT_USAGE, Signals};
+use crate::telemetry::{LogFormat, Telemetry, TelemetryGuard, TelemetryOptions};
+use crate::web::Web;
+use crate::web::openapi;
+
+pub use crate::host_settings::HostSettings;
+
+/// Does what the command line says.
+pub(crate) fn run<S: Settings>(app: App<S>) -> ExitCode {
+    run_as(app, std::env::args_os(), &environment_of_process())
+}
+
+/// Does what this command line says.
+pub(crate) fn run_as<S: Settings>(
+    app: App<S>,
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    environment: &Environment,
+) -> ExitCode {
+    let admin = (app.admin)(Admin::new());
+    let matches = match argv::command(app.name, app.version, &admin).try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(answer) => {
+            // Help and version are answers, not mistakes.
+            let code = if answer.use_stderr() { EXIT_USAGE } else { 0 };
+            let _ = answer.print();
+            return ExitCode::from(code);
+        }
+    };
+    let Some(task) = argv::task(&matches, &admin) else { return ExitCode::from(EXIT_USAGE) };
+    match task {
+        Task::Config(task) => config(&app, environment, task),
+        Task::Describe { json } => describe(&app, environment, json),
+        Task::OpenApi => print(&pretty(&openapi_document(&app))),
+        Task::Admin(position, matches) => run_admin(app, environment, &admin.commands[position], matches),
+        Task::Web | Task::All => run_web(app, environment),
+    }
+}
+
+/// The one place that reads the process' environment, once.
+#[expect(clippy::disallowed_methods, reason = "this is the host: everything else gets settings")]
+fn environment_of_process() -> Environment {
+    Environment::from_pairs(std::env::vars_os())
+}
+
+fn print(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn pretty(value: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|problem| format!("{{\"error\": \"{problem}\"}}"))
+}
+
+fn config<S: Settings>(app: &App<S>, environment: &Environment, task: ConfigTask) -> ExitCode {
+    if task == ConfigTask::Template {
+        return print(Schema::of::<(HostSettings, S)>().template().trim_end());
+    }
+    let report = environment.load::<(HostSettings, S)>(&app.prefixes).report;
+    let shown = match task {
+        ConfigTask::Json => print(&pretty(&report)),
+        ConfigTask::Table => print(report.table().trim_end()),
+        _ => ExitCode::SUCCESS,
+    };
+    if report.faults().is_empty() {
+        for warning in report.warnings() {
+            let _ = writeln!(io::stderr(), "warning: {} ({}); {}", warning.what, warning.at, warning.fix);
+        }
+        return shown;
+    }
+    boot::report(app.name, report.faults(), report.warnings());
+    ExitCode::from(EXIT_FAULTS)
+}
+
+fn describe<S: Settings>(app: &App<S>, environment: &Environment, json: bool) -> ExitCode {
+    let services = environment.load::<(HostSettings, S)>(&app.prefixes).settings.map(|(_, settings)| {
+        let (collection, _) = collect(app, &settings);
+        collection.describe()
+    });
+    if services.is_none() {
+        let _ = writeln!(io::stderr(), "note: the settings are not complete, so the services are left out");
+    }
+    let description = Description::of(app, services);
+    print(&if json { pretty(&description) } else { description.to_string().trim_end().to_owned() })
+}
+
+fn openapi_document<S: Settings>(app: &App<S>) -> serde_json::Value {
+    let web = (app.web)(Web::new());
+    let info = openapi::Info { title: app.title.unwrap_or(app.name).to_owned(), version: app.version.to_owned() };
+    openapi::document(&info, web.routes())
+}
+
+/// The services of an application, unchecked, and its routes.
+fn collect<S: Settings>(app: &App<S>, settings: &S) -> (ServiceCollection, Web) {
+    let mut services = ServiceCollection::new();
+    services.add_instance(app.migration_list());
+    services.add_instance(Stopping::default());
+    (app.messages)(Messages::default()).register(&mut services);
+    let web = (app.web)(Web::new());
+    web.register(&mut services);
+    for hosted in &app.hosted {
+        hosted.declare(&mut services);
+    }
+    for register in &app.services {
+        register(&mut services, settings);
+    }
+    neuroglia_core::data::register(&mut services);
+    (services, web)
+}
+
+/// Why an application did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// Something must be mended first.
+    Faults(Faults),
+    /// A resource, a port or a hosted service failed.
+    Failed(Error),
+}
+
+impl From<Error> for StartError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Faults(faults) => write!(f, "{faults}"),
+            Self::Failed(error) => f.write_str(&chain(error)),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// The settings, or the report of what is wrong with them and with what can be judged without them.
+fn settle<S: Settings>(app: &App<S>, environment: &Environment) -> Result<(HostSettings, S, Report), (Faults, Report)> {
+    let loaded = environment.load::<(HostSettings, S)>(&app.prefixes);
+    match loaded.settings {
+        Some((host, settings)) => Ok((host, settings, loaded.report)),
+        None => {
+            let mut faults = loaded.report.faults().clone();
+            faults.extend((app.web)(Web::new()).check());
+            Err((faults, loaded.report))
+        }
+    }
+}
+
+/// Checks the graph and the routes, starts the services, and checks the schema.
+async fn start_services<S: Settings>(
+    app: &App<S>,
+    host: &HostSettings,
+    settings: &S,
+    check_schema: bool,
+) -> Result<(Services, Web), StartError> {
+    let (collection, web) = collect(app, settings);
+    let mut faults = web.check();
+    let graph = match collection.build() {
+        Ok(graph) if faults.is_empty() => graph,
+        Ok(_) => return Err(StartError::Faults(faults)),
+        Err(others) => {
+            faults.extend(others);
+            return Err(StartError::Faults(faults));
+        }
+    };
+    let timeout = host.lifecycle.startup_timeout;
+    let services = tokio::time::timeout(timeout, graph.start()).await.map_err(|_| {
+        Error::unavailable(format!("attached resources did not answer within {timeout:?} (STARTUP_TIMEOUT)"))
+    })??;
+    if let Err(error) = prepare_store(app.name, &services, check_schema).await {
+        end_services(&services).await;
+        return Err(error);
+    }
+    Ok((services, web))
+}
+
+async fn prepare_store(name: &str, services: &Services, check_schema: bool) -> Result<(), StartError> {
+    let Some(store) = services.scope().find::<dyn Store>()? else { return Ok(()) };
+    let migrations = services.get::<Migrations>()?;
+    if store.is_ephemeral() {
+        let now = services.get::<neuroglia_core::clock::Clock>()?.now();
+        store.migrate(&migrations.0, now).await?;
+    } else if check_schema {
+        let applied = store.applied_migrations().await?;
+        let faults = migrations.check(&applied, &format!("{name} admin migrate"));
+        faults.into_result().map_err(StartError::Faults)?;
+    }
+    Ok(())
+}
+
+/// Disposes of the services; the store goes last, because others may still need it.
+pub(crate) async fn end_services(services: &Services) {
+    services.dispose().await;
+    if let Ok(Some(store)) = services.scope().find::<dyn Store>() {
+        store.close().await;
+    }
+}
+
+fn runtime(host: &HostSettings) -> io::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = host.server.server_workers {
+        builder.worker_threads(workers.get());
+    }
+    builder.enable_all().build()
+}
+
+fn telemetry_options<S>(app: &App<S>, host: &HostSettings) -> TelemetryOptions {
+    TelemetryOptions {
+        format: host.log.format.unwrap_or_else(LogFormat::for_stdout),
+        directives: host.log.level.clone(),
+        service: Some(app.name.to_owned()),
+        release: host.release_id.clone(),
+        colour: true,
+        ..TelemetryOptions::default()
+    }
+}
+
+fn start_failed(name: &str, error: &StartError) -> ExitCode {
+    match error {
+        StartError::Faults(faults) => {
+            boot::report(name, faults, &[]);
+            ExitCode::from(EXIT_FAULTS)
+        }
+        StartError::Failed(error) => {
+            tracing::error!(error = %chain(error), "the application did not start");
+            let _ = writeln!(io::stderr(), "{name} did not start: {}", chain(error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_admin<S: Settings>(
+    app: App<S>,
+    environment: &Environment,
+    command: &crate::process::admin::Listed,
+    matches: clap::ArgMatches,
+) -> ExitCode {
+    let (host, settings, _) = match settle(&app, environment) {
+        Ok(settled) => settled,
+        Err((faults, report)) => {
+            boot::report(app.name, &faults, report.warnings());
+            return ExitCode::from(EXIT_FAULTS);
+        }
+    };
+    // Standard output belongs to the command's result, so its log goes to standard error.
+    let options = TelemetryOptions { colour: false, ..telemetry_options(&app, &host) };
+    let _telemetry = match Telemetry::queued(&options, io::stderr()) {
+        Ok((dispatch, guard)) => {
+            // A second application in one process logs as the first does.
+            let _ = tracing::dispatcher::set_global_default(dispatch);
+            guard
+        }
+        Err(problem) => return failed_early(app.name, &problem),
+    };
+    let runtime = match runtime(&host) {
+        Ok(runtime) => runtime,
+        Err(problem) => return failed_early(app.name, &problem),
+    };
+    runtime.block_on(async {
+        let (services, _) = match start_services(&app, &host, &settings, !command.any_schema).await {
+            Ok(started) => started,
+            Err(error) => return start_failed(app.name, &error),
+        };
+        let scope = services.scope();
+        let context = AdminContext::new(scope.clone(), app.name);
+        let outcome = tokio::select! {
+            outcome = (command.run)(matches, &context) => outcome,
+            signal = interrupted() => {
+                tracing::warn!(signal, "the admin command was interrupted");
+                Err(Error::new(neuroglia_core::error::ErrorKind::Unavailable, "interrupted", "interrupted"))
+            }
+        };
+        drop(context);
+        scope.close().await;
+        end_services(&services).await;
+        match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let _ = writeln!(io::stderr(), "{}: {}", command.name, chain(&error));
+                for violation in error.violation_list() {
+                    let _ = writeln!(io::stderr(), "  {}: {}", violation.pointer, violation.detail);
+                }
+                ExitCode::from(error.kind().exit_code())
+            }
+        }
+    })
+}
+
+async fn interrupted() -> &'static str {
+    match Signals::install() {
+        Ok(mut signals) => signals.next().await,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+fn failed_early(name: &str, problem: &dyn std::error::Error) -> ExitCode {
+    let _ = writeln!(io::stderr(), "{name} did not start: {problem}");
+    ExitCode::FAILURE
+}
+
+fn run_web<S: Settings>(app: App<S>, environment: &Environment) -> ExitCode {
+    let (host, settings, report) = match settle(&app, environment) {
+        Ok(settled) => settled,
+        Err((faults, report)) => {
+            boot::report(app.name, &faults, report.warnings());
+            return ExitCode::from(EXIT_FAULTS);
+        }
+    };
+    let telemetry = match Telemetry::init(telemetry_options(&app, &host)) {
+        Ok(guard) => guard,
+        Err(problem) => return failed_early(app.name, &problem),
+    };
+    for warning in report.warnings() {
+        tracing::warn!(setting = %warning.at, fix = %warning.fix, "{}", warning.what);
+    }
+    let runtime = match runtime(&host) {
+        Ok(runtime) => runtime,
+        Err(problem) => return failed_early(app.name, &problem),
+    };
+    let code = runtime.block_on(serve_until_signal(&app, &host, &settings, &telemetry));
+    // A task that blocks its thread does not hold the exit.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    drop(telemetry);
+    code
+}
+
+async fn serve_until_signal<S: Settings>(
+    app: &App<S>,
+    host: &HostSettings,
+    settings: &S,
+    telemetry: &TelemetryGuard,
+) -> ExitCode {
+    let mut signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(problem) => return failed_early(app.name, &problem),
+    };
+    let starting = open_site(app, host, settings);
+    let site = tokio::select! {
+        outcome = starting => match outcome {
+            Ok(site) => site,
+            Err(error) => return start_failed(app.name, &error),
+        },
+        signal = signals.next() => {
+            tracing::info!(signal, "stopped while starting");
+            return ExitCode::SUCCESS;
+        }
+    };
+    let mut serving = std::pin::pin!(site.serve());
+    let signal = tokio::select! {
+        _ = &mut serving => return ExitCode::FAILURE,
+        signal = signals.next() => signal,
+    };
+    tracing::info!(
+        signal,
+        timeout_ms = u64::try_from(host.lifecycle.shutdown_timeout.as_millis()).unwrap_or(u64::MAX),
+        "shutdown.begin"
+    );
+    let ended = tokio::select! {
+        ended = site.end(&mut serving, host.lifecycle.shutdown_delay, host.lifecycle.shutdown_timeout) => ended,
+        signal = signals.next() => {
+            tracing::warn!(signal, "a second signal ends the process at once");
+            telemetry.flush(Duration::from_millis(200));
+            return ExitCode::from(EXIT_ABANDONED);
+        }
+    };
+    exit_code(&ended)
+}
+
+fn exit_code(ended: &Ended) -> ExitCode {
+    for request in &ended.abandoned {
+        tracing::warn!(http.method = %request.method, url.path = %request.path, "abandoned a request at the deadline");
+    }
+    for service in &ended.late {
+        tracing::warn!(service.name = service, "a hosted service did not end in time");
+    }
+    if ended.is_clean() {
+        tracing::info!("shutdown.complete");
+        ExitCode::SUCCESS
+    } else {
+        tracing::warn!(abandoned = ended.abandoned.len(), "shutdown.incomplete: work was left undone");
+        ExitCode::from(EXIT_ABANDONED)
+    }
+}
+
+async fn open_site<S: Settings>(app: &App<S>, host: &HostSettings, settings: &S) -> Result<Site, StartError> {
+    let (services, web) = start_services(app, host, settings, true).await?;
+    let document = openapi_document(app);
+    let about = web::About { name: app.name, version: app.version };
+    match Site::open(about, host, services.clone(), web, document, &app.hosted).await {
+        Ok(site) => Ok(site),
+        Err(error) => {
+            end_services(&services).await;
+            Err(error.into())
+        }
+    }
+}
+
+/// An application that runs within this process: what tests use.
+///
+/// It is the same application as the one that [`App::run`] runs, but for the signals, the telemetry and the exit
+/// code. [`Running::stop`] ends it as a signal would; dropping it cuts everything.
+pub struct Running {
+    address: SocketAddr,
+    admin_address: Option<SocketAddr>,
+    services: Services,
+    stop: tokio::sync::oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<bool>,
+}
+
+impl<S: Settings + Send + Sync> App<S> {
+    /// Starts the web process within this one, with this environment.
+    ///
+    /// # Errors
+    /// Every fault of the settings, the graph, the routes and the schema; or what failed.
+    pub async fn start(self, environment: &Environment) -> Result<Running, StartError> {
+        let (host, settings, _) =
+            settle(&self, environment).map_err(|(faults, _)| StartError::Faults(faults))?;
+        let site = open_site(&self, &host, &settings).await?;
+        let (address, admin_address) = (site.address(), site.admin_address());
+        let services = site.services().clone();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            // The settings live as long as the application, as they do in `run`.
+            let _settings = settings;
+            let mut serving = std::pin::pin!(site.serve());
+            tokio::select! {
+                _ = &mut serving => return false,
+                _ = stopped => {}
+            }
+            let lifecycle = &host.lifecycle;
+            site.end(&mut serving, lifecycle.shutdown_delay, lifecycle.shutdown_timeout).await.is_clean()
+        });
+        Ok(Running { address, admin_address, services, stop, task })
+    }
+
+    /// Runs one admin command within this process, with this environment; for tests.
+    ///
+    /// # Errors
+    /// Those of [`App::start`], and the command's own.
+    pub async fn run_admin<C: crate::process::admin::AdminCommand>(
+        &self,
+        environment: &Environment,
+        command: C,
+    ) -> Result<(), StartError> {
+        let (host, settings, _) =
+            settle(self, environment).map_err(|(faults, _)| StartError::Faults(faults))?;
+        let (services, _) = start_services(self, &host, &settings, !C::ANY_SCHEMA).await?;
+        let context = AdminContext::new(services.scope(), self.name);
+        let outcome = command.run(&context).await;
+        context.scope().clone().close().await;
+        end_services(&services).await;
+        Ok(outcome?)
+    }
+
+    /// What the application's services are with these settings.
+    pub fn describe_services(&self, settings: &S) -> Vec<ServiceDescription> {
+        collect(self, settings).0.describe()
+    }
+}
+
+impl Running {
+    /// Where it answers.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where its admin surface answers, when it has one.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// Its services, for a test to look behind the scenes.
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Ends it as a signal would; whether no work was left undone.
+    pub async fn stop(self) -> bool {
+        // A process that has ended by itself does not listen any more.
+        let _ = self.stop.send(());
+        self.task.await.unwrap_or(false)
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+

@@ -1,0 +1,35 @@
+//! A metric whose number is kept elsewhere and read when somebody asks.
+
+use std::fmt;
+
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+
+pub(super) struct Observed(pub(super) Reading);
+
+pub(super) enum Reading {
+    Gauge(Box<dyn Fn() -> i64 + Send + Sync>),
+    Counter(Box<dyn Fn() -> u64 + Send + Sync>),
+}
+
+impl EncodeMetric for Observed {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        match &self.0 {
+            Reading::Gauge(read) => encoder.encode_gauge(&read()),
+            Reading::Counter(read) => encoder.encode_counter::<NoLabelSet, _, u64>(&read(), None),
+        }
+    }
+
+    fn metric_type(&self) -> MetricType {
+        match self.0 {
+            Reading::Gauge(_) => MetricType::Gauge,
+            Reading::Counter(_) => MetricType::Counter,
+        }
+    }
+}
+
+impl fmt::Debug for Observed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observed")
+    }
+}

@@ -1,0 +1,207 @@
+//! Admin commands: one-off processes of the same executable, in a scope of the same container.
+
+use std::fmt;
+use std::io::{self, BufRead, Write};
+
+use clap::{ArgMatches, Args, Command};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use neuroglia_core::clock::Clock;
+use neuroglia_core::data::{Migrations, Store};
+use neuroglia_core::di::{Inject, Scope};
+use neuroglia_core::error::{Error, ErrorKind, Result};
+
+/// Something that an operator does once, by `<application> admin <name>`.
+///
+/// The struct is its arguments: help, types and errors are clap's.
+///
+/// ```
+/// use neuroglia::error::Result;
+/// use neuroglia::process::admin::{AdminCommand, AdminContext};
+///
+/// /// Says hello.
+/// #[derive(clap::Args)]
+/// struct Hello {
+///     /// To whom.
+///     #[arg(long)]
+///     name: String,
+/// }
+///
+/// impl AdminCommand for Hello {
+///     const NAME: &'static str = "hello";
+///     const ABOUT: &'static str = "Says hello";
+///
+///     async fn run(self, context: &AdminContext) -> Result<()> {
+///         context.print(&format!("hello, {}", self.name))
+///     }
+/// }
+/// ```
+pub trait AdminCommand: Args + Send + 'static {
+    /// Its name on the command line.
+    const NAME: &'static str;
+    /// What it does, in one line.
+    const ABOUT: &'static str;
+    /// Whether it runs on a store whose schema is not the expected one.
+    const ANY_SCHEMA: bool = false;
+
+    /// Does it. The exit code is 0, or that of the error's kind.
+    fn run(self, context: &AdminContext) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// What an admin command works with.
+pub struct AdminContext {
+    scope: Scope,
+    application: &'static str,
+}
+
+impl AdminContext {
+    pub(crate) fn new(scope: Scope, application: &'static str) -> Self {
+        Self { scope, application }
+    }
+
+    /// The scope of this command.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Builds something from the scope, such as the mediator.
+    ///
+    /// # Errors
+    /// When a factory on the way fails.
+    pub fn inject<T: Inject>(&self) -> Result<T> {
+        self.scope.inject()
+    }
+
+    /// The name of the application.
+    pub fn application(&self) -> &'static str {
+        self.application
+    }
+
+    /// Prints a line of the command's result on standard output; its log goes to standard error.
+    ///
+    /// # Errors
+    /// When nobody reads any more.
+    pub fn print(&self, line: &str) -> Result<()> {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{line}").map_err(|cause| {
+            Error::new(ErrorKind::Internal, "stdout.closed", "standard output is closed").with_source(cause)
+        })
+    }
+
+    /// Reads one line from standard input, without its end.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn read_line(&self) -> Result<String> {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).map_err(Error::internal)?;
+        let line = line.trim_end_matches(['\r', '\n']);
+        if line.is_empty() {
+            return Err(Error::invalid("stdin.empty", "expected one line on standard input"));
+        }
+        Ok(line.to_owned())
+    }
+}
+
+impl fmt::Debug for AdminContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminContext").field("scope", &self.scope).finish_non_exhaustive()
+    }
+}
+
+type Run = fn(ArgMatches, &AdminContext) -> BoxFuture<'_, Result<()>>;
+
+/// One listed command.
+#[derive(Clone)]
+pub(crate) struct Listed {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) any_schema: bool,
+    pub(crate) command: fn() -> Command,
+    pub(crate) run: Run,
+}
+
+/// The table of an application's admin commands. `migrate` is always there.
+#[derive(Clone)]
+pub struct Admin {
+    pub(crate) commands: Vec<Listed>,
+}
+
+impl Admin {
+    pub(crate) fn new() -> Self {
+        Self { commands: Vec::new() }.command::<Migrate>()
+    }
+
+    /// Lists a command.
+    #[must_use]
+    pub fn command<C: AdminCommand>(mut self) -> Self {
+        self.commands.push(Listed {
+            name: C::NAME,
+            about: C::ABOUT,
+            any_schema: C::ANY_SCHEMA,
+            command: || C::augment_args(Command::new(C::NAME)).about(C::ABOUT),
+            run: |matches, context| {
+                async move {
+                    let arguments = C::from_arg_matches(&matches).map_err(|problem| {
+                        Error::invalid("arguments", problem.to_string())
+                    })?;
+                    arguments.run(context).await
+                }
+                .boxed()
+            },
+        });
+        self
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.commands.iter().map(|command| command.name)).finish()
+    }
+}
+
+/// Brings the store's schema to what this release expects.
+#[derive(Args)]
+struct Migrate {
+    /// Only tell which migrations are applied and which are not.
+    #[arg(long)]
+    status: bool,
+}
+
+impl AdminCommand for Migrate {
+    const NAME: &'static str = "migrate";
+    const ABOUT: &'static str = "Bring the store's schema to what this release expects";
+    const ANY_SCHEMA: bool = true;
+
+    async fn run(self, context: &AdminContext) -> Result<()> {
+        let store = context.scope().find::<dyn Store>()?.ok_or_else(|| {
+            Error::invalid("store.none", "the application has no store; there is nothing to migrate")
+        })?;
+        let migrations = context.scope().get::<Migrations>()?;
+        if self.status {
+            let applied = store.applied_migrations().await?;
+            for migration in &migrations.0 {
+                let line = match applied.iter().find(|done| done.version == migration.version) {
+                    None => format!("{:>4}  pending   {}", migration.version, migration.name),
+                    Some(done) if done.checksum != migration.checksum() => {
+                        format!("{:>4}  CHANGED   {}  applied {}", migration.version, migration.name, done.applied_at)
+                    }
+                    Some(done) => {
+                        format!("{:>4}  applied   {}  {}", migration.version, migration.name, done.applied_at)
+                    }
+                };
+                context.print(&line)?;
+            }
+            return Ok(());
+        }
+        let now = context.inject::<Clock>()?.now();
+        let run = store.migrate(&migrations.0, now).await?;
+        match run.applied.as_slice() {
+            [] => context.print("the schema is up to date"),
+            applied => {
+                let list: Vec<_> = applied.iter().map(ToString::to_string).collect();
+                context.print(&format!("applied {}", list.join(", ")))
+            }
+        }
+    }
+}

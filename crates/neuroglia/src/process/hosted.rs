@@ -1,0 +1,302 @@
+//! Hosted services: started one after another, supervised while they run, stopped in the reverse order.
+
+use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use neuroglia_core::di::{Scope, ServiceCollection};
+use neuroglia_core::error::{Error, Result};
+use neuroglia_core::hosting::HostedService;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::shutdown::Deadline;
+
+/// The pause before the second run; it doubles with each further one.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause between two runs.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// A run that lasted so long was healthy: the next pause is the shortest again.
+const HEALTHY_AFTER: Duration = Duration::from_secs(60);
+
+/// A hosted service by its type, not built yet.
+pub(crate) struct Hosted {
+    pub(crate) name: &'static str,
+    declare: fn(&mut ServiceCollection),
+    build: fn(&Scope) -> Result<Arc<dyn Supervised>>,
+}
+
+impl Hosted {
+    pub(crate) fn of<H: HostedService>() -> Self {
+        Self {
+            name: H::NAME,
+            declare: |services| {
+                services.enter_root::<H>();
+            },
+            build: |scope| Ok(Arc::new(Part::<H>(scope.inject()?, PhantomData))),
+        }
+    }
+
+    pub(crate) fn declare(&self, services: &mut ServiceCollection) {
+        (self.declare)(services);
+    }
+}
+
+/// A hosted service behind one pointer.
+trait Supervised: Send + Sync {
+    fn name(&self) -> &'static str;
+    fn start(&self) -> BoxFuture<'_, Result<()>>;
+    fn run(&self, stop: CancellationToken) -> BoxFuture<'_, Result<()>>;
+    fn stop(&self) -> BoxFuture<'_, ()>;
+}
+
+struct Part<H>(H, PhantomData<fn() -> H>);
+
+impl<H: HostedService> Supervised for Part<H> {
+    fn name(&self) -> &'static str {
+        H::NAME
+    }
+
+    fn start(&self) -> BoxFuture<'_, Result<()>> {
+        self.0.start().boxed()
+    }
+
+    fn run(&self, stop: CancellationToken) -> BoxFuture<'_, Result<()>> {
+        self.0.run(stop).boxed()
+    }
+
+    fn stop(&self) -> BoxFuture<'_, ()> {
+        self.0.stop().boxed()
+    }
+}
+
+/// The hosted services that run.
+#[derive(Default)]
+pub(crate) struct Supervisor {
+    running: Vec<Running>,
+}
+
+struct Running {
+    service: Arc<dyn Supervised>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Supervisor {
+    /// Starts all, in order, and then runs them. When one fails to start, those before it are stopped.
+    ///
+    /// # Errors
+    /// The error of the one that failed.
+    pub(crate) async fn start(hosted: &[Hosted], scope: &Scope, deadline: Deadline) -> Result<Self> {
+        let mut started: Vec<Arc<dyn Supervised>> = Vec::new();
+        for part in hosted {
+            let outcome = match (part.build)(scope) {
+                Ok(service) => start_one(&service).await.map(|()| service),
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(service) => started.push(service),
+                Err(error) => {
+                    tracing::error!(service.name = part.name, error = %chain(&error), "hosted service failed to start");
+                    for service in started.iter().rev() {
+                        deadline.bound(service.stop()).await;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        let running = started
+            .into_iter()
+            .map(|service| {
+                let stop = CancellationToken::new();
+                let task = tokio::spawn(supervise(Arc::clone(&service), stop.clone()));
+                Running { service, stop, task }
+            })
+            .collect();
+        Ok(Self { running })
+    }
+
+    /// Stops all, in the reverse order; gives the names of those that did not end in time.
+    pub(crate) async fn stop(self, deadline: Deadline) -> Vec<&'static str> {
+        let mut late = Vec::new();
+        for Running { service, stop, mut task } in self.running.into_iter().rev() {
+            stop.cancel();
+            let ended = deadline.bound(async { _ = (&mut task).await }).await;
+            if !ended {
+                task.abort();
+                late.push(service.name());
+            }
+            deadline.at_least(Duration::from_millis(100)).bound(service.stop()).await;
+        }
+        late
+    }
+}
+
+async fn start_one(service: &Arc<dyn Supervised>) -> Result<()> {
+    match AssertUnwindSafe(service.start()).catch_unwind().await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::internal(format!("the start of `{}` panicked", service.name()))),
+    }
+}
+
+async fn supervise(service: Arc<dyn Supervised>, stop: CancellationToken) {
+    let mut pause = PAUSE_MIN;
+    loop {
+        let began = Instant::now();
+        let outcome = AssertUnwindSafe(service.run(stop.clone())).catch_unwind().await;
+        let problem = match outcome {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => chain(&error),
+            Err(_) => "it panicked".to_owned(),
+        };
+        if stop.is_cancelled() {
+            return;
+        }
+        if began.elapsed() >= HEALTHY_AFTER {
+            pause = PAUSE_MIN;
+        }
+        tracing::error!(
+            service.name = service.name(),
+            error = problem,
+            pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+            "hosted service failed; it runs again after a pause"
+        );
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// An error with its causes, each once.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use neuroglia_core::di::{Inject, Service};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[derive(Default)]
+    struct Log(Mutex<Vec<&'static str>>);
+
+    impl Log {
+        fn note(&self, what: &'static str) {
+            self.0.lock().expect("no panic while held").push(what);
+        }
+    }
+
+    macro_rules! hosted {
+        ($name:ident, $text:literal, $start:expr) => {
+            #[derive(Inject)]
+            struct $name {
+                log: Arc<Log>,
+            }
+
+            impl HostedService for $name {
+                const NAME: &'static str = $text;
+
+                async fn start(&self) -> Result<()> {
+                    self.log.note(concat!($text, " start"));
+                    $start
+                }
+
+                async fn run(&self, stop: CancellationToken) -> Result<()> {
+                    stop.cancelled().await;
+                    self.log.note(concat!($text, " end"));
+                    Ok(())
+                }
+
+                async fn stop(&self) {
+                    self.log.note(concat!($text, " stop"));
+                }
+            }
+        };
+    }
+
+    hosted!(First, "first", Ok(()));
+    hosted!(Second, "second", Ok(()));
+    hosted!(Broken, "broken", Err(Error::internal("no luck")));
+
+    async fn scope_with(service: Service) -> Scope {
+        let mut services = ServiceCollection::new();
+        services.add(service);
+        let services = services.build().expect("a sound graph").start().await.expect("it starts");
+        services.scope()
+    }
+
+    #[tokio::test]
+    async fn they_start_in_order_and_stop_in_the_reverse() {
+        let scope = scope_with(Service::instance(Log::default())).await;
+        let hosted = [Hosted::of::<First>(), Hosted::of::<Second>()];
+        let deadline = Deadline::after(Duration::from_secs(5));
+        let supervisor = Supervisor::start(&hosted, &scope, deadline).await.expect("all start");
+        assert!(supervisor.stop(deadline).await.is_empty());
+        let log = scope.get::<Log>().expect("registered");
+        assert_eq!(
+            *log.0.lock().expect("no panic while held"),
+            ["first start", "second start", "second end", "second stop", "first end", "first stop"]
+        );
+    }
+
+    #[tokio::test]
+    async fn when_one_fails_to_start_those_before_it_are_stopped() {
+        let scope = scope_with(Service::instance(Log::default())).await;
+        let hosted = [Hosted::of::<First>(), Hosted::of::<Broken>(), Hosted::of::<Second>()];
+        let outcome = Supervisor::start(&hosted, &scope, Deadline::after(Duration::from_secs(5))).await;
+        assert!(outcome.is_err());
+        let log = scope.get::<Log>().expect("registered");
+        assert_eq!(*log.0.lock().expect("no panic while held"), ["first start", "broken start", "first stop"]);
+    }
+
+    #[derive(Inject)]
+    struct Flaky {
+        runs: Arc<AtomicUsize>,
+    }
+
+    impl HostedService for Flaky {
+        const NAME: &'static str = "flaky";
+
+        async fn run(&self, stop: CancellationToken) -> Result<()> {
+            match self.runs.fetch_add(1, Ordering::SeqCst) {
+                0 => Err(Error::unavailable("not yet")),
+                1 => panic!("on the second run"),
+                _ => {
+                    stop.cancelled().await;
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_fails_or_panics_runs_again() {
+        let scope = scope_with(Service::instance(AtomicUsize::new(0))).await;
+        let deadline = Deadline::after(Duration::from_secs(600));
+        let supervisor = Supervisor::start(&[Hosted::of::<Flaky>()], &scope, deadline).await.expect("it starts");
+        let runs = scope.get::<AtomicUsize>().expect("registered");
+        while runs.load(Ordering::SeqCst) < 3 {
+            tokio::time::advance(Duration::from_millis(50)).await;
+            tokio::task::yield_now().await;
+        }
+        assert!(supervisor.stop(deadline).await.is_empty());
+    }
+}

@@ -1,0 +1,200 @@
+//! The web process: opened, served, and ended within one deadline.
+//!
+//! The end, as section 4.8 of the reliability notes has it: readiness says 503 and every answer
+//! `Connection: close` at once; the listener stays open for the delay, then closes; requests in flight finish;
+//! hosted services stop in the reverse order; singletons are disposed of; and at the deadline whatever is left
+//! is cut, counted, and shown by the exit code.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use neuroglia_core::clock::Clock;
+use neuroglia_core::data::Store;
+use neuroglia_core::di::Services;
+use neuroglia_core::error::{Error, ErrorKind, Result};
+use neuroglia_core::hosting::Stopping;
+use neuroglia_core::id::Ids;
+
+use super::hosted::{Hosted, Supervisor};
+use crate::health::Health;
+use crate::host::{HostSettings, end_services};
+use crate::metrics::Metrics;
+use crate::shutdown::Deadline;
+use crate::web::edge::Edge;
+use crate::web::server::{Abandoned, Drain, Drained, Server};
+use crate::web::{Context, Web, docs};
+
+/// What the end may take beyond the deadline: to dispose of services when the requests have used it all up.
+const LAST_MOMENTS: Duration = Duration::from_millis(500);
+
+/// The application, as its processes call it.
+#[derive(Clone, Copy)]
+pub(crate) struct About {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+}
+
+/// An opened web process: its ports are bound and its services run.
+pub(crate) struct Site {
+    services: Services,
+    health: Health,
+    drain: Drain,
+    address: SocketAddr,
+    admin_address: Option<SocketAddr>,
+    bound: std::sync::Mutex<Option<Bound>>,
+    supervisor: std::sync::Mutex<Option<Supervisor>>,
+}
+
+/// What is consumed by serving.
+struct Bound {
+    server: Server,
+    edge: Edge,
+    admin: Option<(Server, axum::Router)>,
+}
+
+/// How a process ended.
+pub(crate) struct Ended {
+    pub(crate) abandoned: Vec<Abandoned>,
+    pub(crate) late: Vec<&'static str>,
+    clean: bool,
+}
+
+impl Ended {
+    pub(crate) fn is_clean(&self) -> bool {
+        self.clean
+    }
+}
+
+impl Site {
+    /// Binds the ports, then starts the hosted services; the process is ready afterwards.
+    pub(crate) async fn open(
+        about: About,
+        host: &HostSettings,
+        services: Services,
+        web: Web,
+        document: serde_json::Value,
+        hosted: &[Hosted],
+    ) -> Result<Self> {
+        let health = Health::new(services.get()?);
+        if let Some(store) = services.scope().find::<dyn Store>()? {
+            health.add(crate::health::StoreIndicator::new(store));
+        }
+        let metrics = Metrics::new(about.name, about.version, host.release_id.as_deref());
+        let context = Context::new(services.clone())?;
+        let mut router = web.into_router(&context).merge(health.router());
+        if host.http.docs {
+            router = router.merge(docs::router(about.name, &document));
+        }
+        let (ids, clock) = (services.get::<Ids>()?, services.get::<Clock>()?);
+        let edge = Edge::new(router, host.http.edge(), &ids, &clock);
+        let limits = host.http.limits();
+        let server = bind(host.server.address(), limits.clone(), "PORT")?;
+        let admin = match host.admin.address() {
+            None => {
+                tracing::info!("the admin surface is off; set ADMIN_PORT to have metrics and the detail of health");
+                None
+            }
+            Some(address) => {
+                let server = bind(address, limits, "ADMIN_PORT")?;
+                let router = crate::admin_surface::router(&health, &metrics, &host.admin);
+                Some((server, router))
+            }
+        };
+        let (address, admin_address) = (server.local_addr(), admin.as_ref().map(|(server, _)| server.local_addr()));
+        let deadline = Deadline::after(host.lifecycle.startup_timeout);
+        let supervisor = Supervisor::start(hosted, &services.scope(), deadline).await?;
+        health.ready();
+        tracing::info!(
+            server.address = %address,
+            admin.address = admin_address.map(tracing::field::display),
+            version = about.version,
+            environment = host.environment,
+            "ready"
+        );
+        Ok(Self {
+            services,
+            health,
+            drain: Drain::new(),
+            address,
+            admin_address,
+            bound: std::sync::Mutex::new(Some(Bound { server, edge, admin })),
+            supervisor: std::sync::Mutex::new(Some(supervisor)),
+        })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    pub(crate) fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Answers until [`Site::end`] has come to its end.
+    pub(crate) async fn serve(&self) -> Drained {
+        let bound = self.bound.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let Some(Bound { server, edge, admin }) = bound else { return Drained::default() };
+        // The admin surface answers to the very end: that is when operators look.
+        let admin_drain = Drain::new();
+        let admin = admin.map(|(server, router)| {
+            let drain = admin_drain.clone();
+            tokio::spawn(async move { server.serve(router, drain).await })
+        });
+        let drained = server.serve(edge, self.drain.clone()).await;
+        admin_drain.abort.cancel();
+        if let Some(admin) = admin {
+            // What a reader of metrics lost at the end is no work undone.
+            let _ = admin.await;
+        }
+        drained
+    }
+
+    /// Ends what [`Site::serve`] serves, within the timeout.
+    pub(crate) async fn end(
+        &self,
+        serving: &mut Pin<&mut impl Future<Output = Drained>>,
+        delay: Duration,
+        timeout: Duration,
+    ) -> Ended {
+        let deadline = Deadline::after(timeout);
+        self.health.draining();
+        self.drain.begin.cancel();
+        if let Ok(stopping) = self.services.get::<Stopping>() {
+            stopping.begin();
+        }
+        let drained = {
+            let moments = async {
+                tokio::time::sleep(delay.min(timeout)).await;
+                self.drain.close.cancel();
+                deadline.reached().await;
+                self.drain.abort.cancel();
+                std::future::pending::<()>().await
+            };
+            tokio::select! {
+                drained = serving.as_mut() => drained,
+                () = moments => Drained::default(),
+            }
+        };
+        let last = deadline.at_least(LAST_MOMENTS);
+        let supervisor = self.supervisor.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let late = match supervisor {
+            Some(supervisor) => supervisor.stop(last).await,
+            None => Vec::new(),
+        };
+        let disposed = last.bound(end_services(&self.services)).await;
+        let clean = drained.is_clean() && late.is_empty() && disposed;
+        Ended { abandoned: drained.abandoned, late, clean }
+    }
+}
+
+fn bind(address: SocketAddr, limits: crate::web::server::Limits, variable: &str) -> Result<Server> {
+    Server::bind(address, limits).map_err(|cause| {
+        let detail = format!("cannot listen on {address} ({variable}): {cause}");
+        Error::new(ErrorKind::Unavailable, "port.unavailable", detail)
+    })
+}

@@ -1,0 +1,64 @@
+//! The signals that end a process, and the one deadline for what follows.
+//!
+//! SIGTERM and SIGINT are alike: the first begins the drain, the second ends the process at once. Nothing else
+//! in the framework installs a signal handler.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+
+/// The exit code of a process that had to leave work undone (`EX_TEMPFAIL`).
+pub const EXIT_ABANDONED: u8 = 75;
+
+/// The exit code of a process whose settings, graph, routes or schema are at fault (`EX_CONFIG`).
+pub const EXIT_FAULTS: u8 = 78;
+
+/// The exit code of a command line that cannot be understood (`EX_USAGE`).
+pub const EXIT_USAGE: u8 = 64;
+
+/// Waits for the signals to stop.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Takes the signals over from the system's default, which is sudden death.
+    pub(crate) fn install() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The name of the next signal.
+    pub(crate) async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// The moment by which everything has ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    pub(crate) fn after(span: Duration) -> Self {
+        Self(Instant::now() + span)
+    }
+
+    pub(crate) async fn reached(self) {
+        tokio::time::sleep_until(self.0).await;
+    }
+
+    /// Runs the future, but not beyond the deadline; whether it ended.
+    pub(crate) async fn bound(self, future: impl Future<Output = ()>) -> bool {
+        tokio::time::timeout_at(self.0, future).await.is_ok()
+    }
+
+    /// This deadline, or so long from now when that is later: what must run even when nothing is left.
+    pub(crate) fn at_least(self, span: Duration) -> Self {
+        Self(self.0.max(Instant::now() + span))
+    }
+}

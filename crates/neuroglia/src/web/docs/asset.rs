@@ -1,0 +1,134 @@
+//! Bytes that never change while the process runs, as they are sent.
+
+use std::io::{self, Read, Write};
+use std::sync::OnceLock;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::web::problem::Problem;
+
+/// Something that is served as it is.
+#[derive(Debug)]
+pub(super) struct Asset {
+    content_type: &'static str,
+    cache_control: &'static str,
+    content: Content,
+    tag: OnceLock<HeaderValue>,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// Compressed when it was vendored; inflated for the few clients that cannot.
+    Compressed(&'static [u8]),
+    /// Compressed for the first client that accepts it.
+    Plain { bytes: Bytes, compressed: OnceLock<Bytes> },
+}
+
+impl Asset {
+    /// What a browser may keep for ever, because its path has its version.
+    pub(super) const fn vendored(content_type: &'static str, gzip: &'static [u8]) -> Self {
+        Self {
+            content_type,
+            cache_control: "public, max-age=31536000, immutable",
+            content: Content::Compressed(gzip),
+            tag: OnceLock::new(),
+        }
+    }
+
+    /// What a browser has to ask for again, and gets again when it has changed.
+    pub(super) fn current(content_type: &'static str, bytes: impl Into<Bytes>) -> Self {
+        Self {
+            content_type,
+            cache_control: "no-cache",
+            content: Content::Plain { bytes: bytes.into(), compressed: OnceLock::new() },
+            tag: OnceLock::new(),
+        }
+    }
+
+    /// The answer to a request with these headers. Whether the client has it already is judged by the edge.
+    pub(super) fn respond(&self, request: &HeaderMap) -> Response {
+        let gzip = accepts_gzip(request);
+        let body = match &self.content {
+            Content::Compressed(bytes) if gzip => Ok(Bytes::from_static(bytes)),
+            Content::Compressed(bytes) => inflate(bytes),
+            Content::Plain { bytes, compressed } if gzip => Ok(compressed.get_or_init(|| deflate(bytes)).clone()),
+            Content::Plain { bytes, .. } => Ok(bytes.clone()),
+        };
+        let body = match body {
+            Ok(body) => body,
+            Err(cause) => return Problem::internal(cause).into_response(),
+        };
+        let mut response = Response::new(Body::from(body));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(self.cache_control));
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        headers.insert(header::ETAG, self.tag().clone());
+        if gzip {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        response
+    }
+
+    /// A weak tag: the compressed and the plain form have the same.
+    fn tag(&self) -> &HeaderValue {
+        self.tag.get_or_init(|| {
+            let bytes: &[u8] = match &self.content {
+                Content::Compressed(bytes) => bytes,
+                Content::Plain { bytes, .. } => bytes,
+            };
+            let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+            let hexadecimal: String = digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+            HeaderValue::try_from(format!("W/\"{hexadecimal}\"")).expect("hexadecimal digits are a header value")
+        })
+    }
+}
+
+fn accepts_gzip(request: &HeaderMap) -> bool {
+    let codings = request.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    codings.flat_map(|list| list.split(',')).any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
+        let refused = weight.trim().strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()) == Some(0.0);
+        name.trim().eq_ignore_ascii_case("gzip") && !refused
+    })
+}
+
+fn deflate(bytes: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("writing into memory does not fail").into()
+}
+
+fn inflate(gzip: &[u8]) -> io::Result<Bytes> {
+    let mut plain = Vec::new();
+    GzDecoder::new(gzip).read_to_end(&mut plain)?;
+    Ok(plain.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_accepts_gzip() {
+        let table = [
+            (Some("gzip, deflate, br"), true),
+            (Some("br, GZIP;q=0.5"), true),
+            (Some("gzip;q=0"), false),
+            (Some("identity"), false),
+            (None, false),
+        ];
+        for (value, accepted) in table {
+            let mut headers = HeaderMap::new();
+            if let Some(value) = value {
+                headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
+            }
+            assert_eq!(accepts_gzip(&headers), accepted, "{value:?}");
+        }
+    }
+}

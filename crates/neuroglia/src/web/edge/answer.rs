@@ -1,0 +1,94 @@
+//! The future of an answer.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::response::{IntoResponse, Response};
+use axum::routing::future::RouteFuture;
+use http::StatusCode;
+
+use super::visit::Visit;
+use crate::web::problem::Problem;
+use crate::web::server::{Answering, Refusal};
+
+/// The future of an answer. When it is dropped before it is ready, the request was cancelled, and the log says so.
+pub struct Answer {
+    routed: Routed,
+    /// None once it is answered.
+    visit: Option<Visit>,
+}
+
+/// How far the router has come.
+pub(super) enum Routed {
+    Pending(RouteFuture<Infallible>),
+    Ready(Response),
+    Panicked,
+}
+
+impl Answer {
+    pub(super) fn new(visit: Visit, routed: Routed) -> Self {
+        Self { routed, visit: Some(visit) }
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { routed, visit } = self.get_mut();
+        let entered = visit.as_ref().expect("a future is not polled after it was ready").span().enter();
+        if let Routed::Pending(route) = routed {
+            let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(route).poll(cx)));
+            let next = match polled {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(Ok(response))) => Routed::Ready(response),
+                Err(_) => Routed::Panicked,
+            };
+            replace(routed, next);
+        }
+        drop(entered);
+        let response = match std::mem::replace(routed, Routed::Panicked) {
+            Routed::Ready(response) => response,
+            // The panic hook has told what happened.
+            _ => Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response(),
+        };
+        let visit = visit.take().expect("it was there above");
+        Poll::Ready(Ok(visit.finish(response)))
+    }
+}
+
+impl Answering for Answer {
+    fn refuse(&mut self, refusal: Refusal) -> Option<Response> {
+        let visit = self.visit.take()?;
+        {
+            let _entered = visit.span().enter();
+            replace(&mut self.routed, Routed::Panicked);
+        }
+        Some(visit.finish(Problem::from(refusal).into_response()))
+    }
+}
+
+/// Drops what was there before, which is the application's and may panic.
+fn replace(routed: &mut Routed, next: Routed) {
+    let before = std::mem::replace(routed, next);
+    if catch_unwind(AssertUnwindSafe(|| drop(before))).is_err() {
+        *routed = Routed::Panicked;
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(visit) = &self.visit {
+            visit.cancel();
+        }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("is_ready", &self.visit.is_none()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,245 @@
+//! From what an action returns to an answer.
+//!
+//! The return type is the reply: `Json<T>` is 200, `Created<…>` 201, `()` 204, and an [`Error`] the
+//! [`Problem`] of its kind. Replies nest: `Created<Tagged<Json<T>>>` is a 201 with `Location`, `ETag` and a body.
+
+use std::fmt;
+
+use axum::body::Body;
+use axum::response::sse::{Event, Sse};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use bytes::Bytes;
+use futures_util::Stream;
+use http::{HeaderValue, StatusCode, header};
+use neuroglia_core::data::Page;
+use neuroglia_core::error::Error;
+use serde::Serialize;
+
+use super::extract::Json;
+use super::problem::Problem;
+
+/// Something that an action can answer with.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an answer",
+    label = "an action cannot return this",
+    note = "an answer is `Json<T>` of a `Serialize` type, `Page<T>`, `Created<…>`, `Accepted<…>`, `Tagged<…>`, `NoContent`, `()`, `Html<…>`, `Sse<…>`, an axum `Response`, or a `Result` of one of these"
+)]
+pub trait Reply {
+    /// The answer.
+    fn reply(self) -> Response;
+}
+
+/// 201: something new, and where it is.
+///
+/// ```
+/// use neuroglia::web::{Created, Json, Reply, Tagged};
+///
+/// let reply = Created { location: "/orders/7".into(), body: Tagged::new(0, Json("an order")) };
+/// let response = reply.reply();
+/// assert_eq!(response.status(), 201);
+/// assert_eq!(response.headers()["location"], "/orders/7");
+/// assert_eq!(response.headers()["etag"], "\"0\"");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created<R> {
+    /// The path of what was created.
+    pub location: String,
+    /// What the body says about it.
+    pub body: R,
+}
+
+/// 202: it will be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted<R>(pub R);
+
+/// 204: it is done, and there is nothing to say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NoContent;
+
+/// An answer with the version of what it shows as its `ETag`.
+///
+/// The tag is a strong one. The edge answers `If-None-Match` by it, and a later
+/// [`IfMatch`](super::extract::IfMatch) names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tagged<R> {
+    version: u64,
+    body: R,
+}
+
+impl<R> Tagged<R> {
+    /// The body at this version.
+    pub const fn new(version: u64, body: R) -> Self {
+        Self { version, body }
+    }
+}
+
+/// Where the next page begins: a response extension from which the edge, which knows the request's path and query,
+/// makes the `Link` header.
+#[derive(Debug, Clone)]
+pub(super) struct NextPage(pub(super) String);
+
+impl<T: Serialize> Reply for Json<T> {
+    fn reply(self) -> Response {
+        json(&self.0)
+    }
+}
+
+impl<T: Serialize> Reply for Page<T> {
+    fn reply(self) -> Response {
+        let mut response = json(&self);
+        if let Some(next) = &self.next {
+            response.extensions_mut().insert(NextPage(next.to_string()));
+        }
+        response
+    }
+}
+
+impl<R: Reply> Reply for Created<R> {
+    fn reply(self) -> Response {
+        let Ok(location) = HeaderValue::try_from(self.location) else {
+            return Problem::internal("the location of what was created is not a header value").into_response();
+        };
+        let mut response = self.body.reply();
+        if response.status().is_success() {
+            *response.status_mut() = StatusCode::CREATED;
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
+    }
+}
+
+impl<R: Reply> Reply for Accepted<R> {
+    fn reply(self) -> Response {
+        let mut response = self.0.reply();
+        if response.status().is_success() {
+            *response.status_mut() = StatusCode::ACCEPTED;
+        }
+        response
+    }
+}
+
+impl<R: Reply> Reply for Tagged<R> {
+    fn reply(self) -> Response {
+        let mut response = self.body.reply();
+        if response.status().is_success() {
+            let tag = HeaderValue::try_from(format!("\"{}\"", self.version)).expect("digits are a header value");
+            response.headers_mut().insert(header::ETAG, tag);
+        }
+        response
+    }
+}
+
+impl Reply for NoContent {
+    fn reply(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response
+    }
+}
+
+impl Reply for () {
+    fn reply(self) -> Response {
+        NoContent.reply()
+    }
+}
+
+impl Reply for Response {
+    fn reply(self) -> Response {
+        self
+    }
+}
+
+impl Reply for Problem {
+    fn reply(self) -> Response {
+        self.into_response()
+    }
+}
+
+impl Reply for Redirect {
+    fn reply(self) -> Response {
+        self.into_response()
+    }
+}
+
+impl<T: IntoResponse> Reply for Html<T> {
+    fn reply(self) -> Response {
+        self.into_response()
+    }
+}
+
+impl<S, E> Reply for Sse<S>
+where
+    S: Stream<Item = Result<Event, E>> + Send + 'static,
+    E: Into<axum::BoxError>,
+{
+    fn reply(self) -> Response {
+        self.into_response()
+    }
+}
+
+impl<R: Reply> Reply for Result<R, Error> {
+    fn reply(self) -> Response {
+        match self {
+            Ok(reply) => reply.reply(),
+            Err(error) => Problem::from(error).into_response(),
+        }
+    }
+}
+
+impl<R: Reply> Reply for Result<R, Problem> {
+    fn reply(self) -> Response {
+        match self {
+            Ok(reply) => reply.reply(),
+            Err(problem) => problem.into_response(),
+        }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        self.reply()
+    }
+}
+
+impl<R: Reply> IntoResponse for Created<R> {
+    fn into_response(self) -> Response {
+        self.reply()
+    }
+}
+
+impl<R: Reply> IntoResponse for Accepted<R> {
+    fn into_response(self) -> Response {
+        self.reply()
+    }
+}
+
+impl<R: Reply> IntoResponse for Tagged<R> {
+    fn into_response(self) -> Response {
+        self.reply()
+    }
+}
+
+impl IntoResponse for NoContent {
+    fn into_response(self) -> Response {
+        self.reply()
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> Response {
+    // Most answers fit, and the few larger ones grow in two or three steps.
+    const SIZE_HINT: usize = 512;
+    let mut bytes = Vec::with_capacity(SIZE_HINT);
+    match serde_json::to_writer(&mut bytes, value) {
+        Ok(()) => {
+            let mut response = Response::new(Body::from(Bytes::from(bytes)));
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        Err(error) => unserializable(&error),
+    }
+}
+
+#[cold]
+fn unserializable(error: &dyn fmt::Display) -> Response {
+    Problem::internal(format!("the answer cannot be written as JSON: {error}")).into_response()
+}

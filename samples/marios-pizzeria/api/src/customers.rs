@@ -1,0 +1,59 @@
+//! What belongs to the customer who asks.
+
+use neuroglia::data::Page;
+use neuroglia::di::Inject;
+use neuroglia::error::Result;
+use neuroglia::mediation::Mediator;
+use neuroglia::web::{Json, Path, Query, controller};
+use pizzeria_application::customers::{
+    DismissNotification, GetMyProfile, ListMyNotifications, ListMyOrders, NotificationDto, ProfileDto,
+    ReadNotification, UpdateMyProfile,
+};
+use pizzeria_application::orders::{OrderDto, PlaceContact};
+use pizzeria_domain::notification::NotificationId;
+
+use crate::paging::Paging;
+
+#[derive(Inject)]
+pub(crate) struct MeController {
+    mediator: Mediator,
+}
+
+#[controller("/api/v1/me")]
+impl MeController {
+    /// Show one's profile.
+    #[get("/", roles("customer"))]
+    async fn profile(&self) -> Result<Json<ProfileDto>> {
+        Ok(Json(self.mediator.send(GetMyProfile {}).await?))
+    }
+
+    /// Replace one's profile.
+    #[put("/", roles("customer"))]
+    async fn update(&self, Json(contact): Json<PlaceContact>) -> Result<Json<ProfileDto>> {
+        Ok(Json(self.mediator.send(UpdateMyProfile { contact }).await?))
+    }
+
+    /// List one's orders, the newest first.
+    #[get("/orders", roles("customer"))]
+    async fn orders(&self, Query(paging): Query<Paging>) -> Result<Page<OrderDto>> {
+        self.mediator.send(ListMyOrders { cursor: paging.cursor()?, limit: paging.limit()? }).await
+    }
+
+    /// List what one was told, the newest first.
+    #[get("/notifications", roles("customer"))]
+    async fn notifications(&self, Query(paging): Query<Paging>) -> Result<Page<NotificationDto>> {
+        self.mediator.send(ListMyNotifications { cursor: paging.cursor()?, limit: paging.limit()? }).await
+    }
+
+    /// Note that a notification was read.
+    #[post("/notifications/{id}/read", roles("customer"))]
+    async fn read(&self, Path(id): Path<NotificationId>) -> Result<Json<NotificationDto>> {
+        Ok(Json(self.mediator.send(ReadNotification { id }).await?))
+    }
+
+    /// Put a notification away.
+    #[post("/notifications/{id}/dismiss", roles("customer"))]
+    async fn dismiss(&self, Path(id): Path<NotificationId>) -> Result<Json<NotificationDto>> {
+        Ok(Json(self.mediator.send(DismissNotification { id }).await?))
+    }
+}

@@ -1,0 +1,11 @@
+//! Who somebody is: accounts, logging in, and what a handler makes of the caller.
+
+mod caller;
+mod create_user;
+mod log_in;
+mod ports;
+
+pub use caller::{check_version, role, stamp, user_id};
+pub use create_user::{CreateUser, CreatedUser};
+pub use log_in::{AccessTokenDto, LogIn};
+pub use ports::{PasswordHasher, TokenIssuer};

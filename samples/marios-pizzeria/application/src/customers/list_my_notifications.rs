@@ -1,0 +1,76 @@
+//! List what the caller was told.
+
+use neuroglia::clock::Timestamp;
+use neuroglia::data::{Cursor, Field, Page, Query as Find, Repository};
+use neuroglia::di::Inject;
+use neuroglia::domain::Aggregate;
+use neuroglia::error::Result;
+use neuroglia::mediation::{Query, QueryHandler};
+use pizzeria_domain::customer::CustomerId;
+use pizzeria_domain::notification::Notification;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Register;
+
+const CUSTOMER_ID: Field<Notification, CustomerId> = Field::new(Notification::CUSTOMER_ID_PATH);
+
+/// List what the caller was told, the newest first.
+pub struct ListMyNotifications {
+    /// Where to go on.
+    pub cursor: Option<Cursor>,
+    /// How many.
+    pub limit: u32,
+}
+
+/// Something that a customer was told.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct NotificationDto {
+    /// Its id.
+    pub id: String,
+    /// The order that it is about.
+    pub order_id: String,
+    /// cooking, ready, delivering, delivered or cancelled.
+    pub kind: String,
+    /// unread, read or dismissed.
+    pub status: String,
+    /// When it happened.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+}
+
+impl NotificationDto {
+    /// The notification as clients see it.
+    pub fn of(notification: &Notification) -> Self {
+        Self {
+            id: notification.id().to_string(),
+            order_id: notification.order_id().to_string(),
+            kind: notification.kind().as_str().to_owned(),
+            status: notification.status().as_str().to_owned(),
+            at: notification.at(),
+        }
+    }
+}
+
+impl Query for ListMyNotifications {
+    type Response = Page<NotificationDto>;
+    type Handler = ListMyNotificationsHandler;
+}
+
+/// Handles [`ListMyNotifications`].
+#[derive(Inject)]
+pub struct ListMyNotificationsHandler {
+    notifications: Repository<Notification>,
+    register: Register,
+}
+
+impl QueryHandler<ListMyNotifications> for ListMyNotificationsHandler {
+    async fn handle(&self, query: ListMyNotifications) -> Result<Page<NotificationDto>> {
+        let Some(customer) = self.register.own().await? else {
+            return Ok(Page { items: Vec::new(), next: None });
+        };
+        let own = Find::filter(CUSTOMER_ID.eq(customer)).newest_first();
+        let page = self.notifications.find(own.after(query.cursor).limit(query.limit)).await?;
+        Ok(page.map(|notification| NotificationDto::of(&notification)))
+    }
+}

@@ -1,0 +1,85 @@
+//! The register of customers: a known phone, or a known user, is the same customer.
+
+use neuroglia::data::{Field, Query as Find, Repository};
+use neuroglia::di::Inject;
+use neuroglia::domain::Aggregate;
+use neuroglia::error::Result;
+use neuroglia::id::Ids;
+use neuroglia::identity::Identity;
+use pizzeria_domain::customer::{Contact, ContactDraft, Customer, CustomerId};
+use pizzeria_domain::stamp::Stamp;
+
+use crate::accounts::user_id;
+
+const PHONE: Field<Customer, String> = Field::new(Customer::PHONE_PATH);
+const USER_ID: Field<Customer, String> = Field::new(Customer::USER_ID_PATH);
+
+/// Finds the customer that the caller is, and registers new ones.
+#[derive(Inject)]
+pub struct Register {
+    customers: Repository<Customer>,
+    caller: Identity,
+    ids: Ids,
+}
+
+impl Register {
+    /// The customer with the caller's account.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub async fn of_caller(&self) -> Result<Option<Customer>> {
+        match user_id(&self.caller) {
+            Some(user) => self.customers.first(Find::filter(USER_ID.eq(user.to_string()))).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The id of the customer with the caller's account.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub async fn own(&self) -> Result<Option<CustomerId>> {
+        Ok(self.of_caller().await?.map(|customer| *customer.id()))
+    }
+
+    /// The contact of an order: what the caller says, and for the rest what the caller's profile has.
+    ///
+    /// # Errors
+    /// When something is missing or not right, with everything that is wrong.
+    pub async fn contact(&self, draft: ContactDraft) -> Result<Contact> {
+        let draft = match self.of_caller().await? {
+            Some(customer) => draft.or(customer.contact()),
+            None => draft,
+        };
+        Ok(draft.into_delivery_contact("/customer")?)
+    }
+
+    /// The customer with this contact, registered when neither the account nor the phone is known.
+    ///
+    /// The profile of a customer with an account is changed by that account only; a guest's is what the guest
+    /// last said.
+    ///
+    /// # Errors
+    /// When the phone belongs to another account, or the store cannot be reached.
+    pub async fn customer(&self, contact: &Contact, stamp: Stamp) -> Result<CustomerId> {
+        let user = user_id(&self.caller);
+        if let Some(customer) = self.of_caller().await? {
+            return Ok(*customer.id());
+        }
+        let known = self.customers.first(Find::filter(PHONE.eq(contact.phone().to_string()))).await?;
+        let mut customer = match known {
+            None => Customer::register(self.ids.next(), contact.clone(), user, stamp),
+            Some(mut customer) => {
+                match user {
+                    Some(user) => customer.link_user(user, stamp.clone())?,
+                    None if customer.user_id().is_some() => return Ok(*customer.id()),
+                    None => {}
+                }
+                customer.update_contact(contact.clone(), stamp);
+                customer
+            }
+        };
+        self.customers.save(&mut customer)?;
+        Ok(*customer.id())
+    }
+}

@@ -1,0 +1,35 @@
+//! What the pizzeria has decided for itself, from its settings.
+
+use std::num::NonZeroU32;
+
+use neuroglia::error::{Error, Result, Violation};
+use pizzeria_domain::money::{Currency, Money};
+use pizzeria_domain::order::PaymentMethod;
+
+/// The house's own rules; a service of the application.
+#[derive(Debug, Clone)]
+pub struct House {
+    /// In what the menu is priced.
+    pub currency: Currency,
+    /// How many orders cook at once.
+    pub kitchen_capacity: NonZeroU32,
+    /// The payment methods that are taken: cash only, as long as no gateway is attached.
+    pub accepted: Vec<PaymentMethod>,
+}
+
+impl House {
+    /// Whether a price of the menu is in the house's currency.
+    ///
+    /// # Errors
+    /// When it is in another.
+    pub fn accept_currency(&self, price: Money) -> Result<()> {
+        if price.currency() == self.currency {
+            return Ok(());
+        }
+        Err(Error::violations(vec![Violation {
+            pointer: "/base_price/currency".to_owned(),
+            code: "currency".into(),
+            detail: format!("must be {}, the currency of the menu", self.currency).into(),
+        }]))
+    }
+}

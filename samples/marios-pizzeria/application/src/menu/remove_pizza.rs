@@ -1,0 +1,40 @@
+//! Take a pizza off the menu.
+
+use neuroglia::clock::Clock;
+use neuroglia::data::Repository;
+use neuroglia::di::Inject;
+use neuroglia::error::{Error, Result};
+use neuroglia::identity::Identity;
+use neuroglia::mediation::{Command, CommandHandler};
+use pizzeria_domain::menu::{Pizza, PizzaId};
+
+use crate::accounts::stamp;
+
+/// Take a pizza off the menu; orders that were placed keep it.
+#[derive(Clone)]
+pub struct RemovePizza {
+    /// Which pizza.
+    pub id: PizzaId,
+}
+
+impl Command for RemovePizza {
+    type Response = ();
+    type Handler = RemovePizzaHandler;
+}
+
+/// Handles [`RemovePizza`].
+#[derive(Inject)]
+pub struct RemovePizzaHandler {
+    pizzas: Repository<Pizza>,
+    caller: Identity,
+    clock: Clock,
+}
+
+impl CommandHandler<RemovePizza> for RemovePizzaHandler {
+    async fn handle(&self, command: RemovePizza) -> Result<()> {
+        let mut pizza =
+            self.pizzas.get(&command.id).await?.ok_or_else(|| Error::not_found("pizza", command.id))?;
+        pizza.withdraw(stamp(&self.caller, &self.clock));
+        self.pizzas.remove(&mut pizza)
+    }
+}

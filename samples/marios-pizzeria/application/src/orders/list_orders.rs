@@ -1,0 +1,57 @@
+//! List orders: a customer's own, or all for staff.
+
+use neuroglia::data::{Cursor, Field, Filter, Page, Query as Find, Repository};
+use neuroglia::di::Inject;
+use neuroglia::error::Result;
+use neuroglia::identity::Identity;
+use neuroglia::mediation::{Query, QueryHandler};
+use pizzeria_domain::customer::CustomerId;
+use pizzeria_domain::order::{Order, OrderStatus};
+
+use super::{OrderDto, STATUS};
+use crate::accounts::role;
+use crate::customers::Register;
+
+const CUSTOMER_ID: Field<Order, CustomerId> = Field::new(Order::CUSTOMER_ID_PATH);
+
+/// List orders, the newest first: a customer's own, or all for staff.
+pub struct ListOrders {
+    /// Only those with this status.
+    pub status: Option<OrderStatus>,
+    /// Only the caller's own, also for staff.
+    pub own: bool,
+    /// Where to go on.
+    pub cursor: Option<Cursor>,
+    /// How many.
+    pub limit: u32,
+}
+
+impl Query for ListOrders {
+    type Response = Page<OrderDto>;
+    type Handler = ListOrdersHandler;
+}
+
+/// Handles [`ListOrders`].
+#[derive(Inject)]
+pub struct ListOrdersHandler {
+    orders: Repository<Order>,
+    register: Register,
+    caller: Identity,
+}
+
+impl QueryHandler<ListOrders> for ListOrdersHandler {
+    async fn handle(&self, query: ListOrders) -> Result<Page<OrderDto>> {
+        let mut filter = Filter::everything();
+        if query.own || !role(&self.caller).is_some_and(|role| role.is_staff()) {
+            let Some(customer) = self.register.own().await? else {
+                return Ok(Page { items: Vec::new(), next: None });
+            };
+            filter = CUSTOMER_ID.eq(customer);
+        }
+        if let Some(status) = query.status {
+            filter = filter.and(STATUS.eq(status.as_str()));
+        }
+        let find = Find::filter(filter).newest_first().after(query.cursor).limit(query.limit);
+        Ok(self.orders.find(find).await?.map(|order| OrderDto::of(&order)))
+    }
+}

@@ -1,0 +1,5 @@
+//! What the manager watches.
+
+mod get_overview;
+
+pub use get_overview::{GetOverview, OrderCountsDto, OverviewDto};

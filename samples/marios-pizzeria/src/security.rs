@@ -1,0 +1,74 @@
+//! The pizzeria's accounts on the framework's passwords and tokens.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use neuroglia::auth::{Authenticator, Passwords, Tokens};
+use neuroglia::clock::Clock;
+use neuroglia::di::{Inject, Lifetime, Service, ServiceCollection};
+use neuroglia::domain::Aggregate;
+use neuroglia::error::Result;
+use neuroglia::id::Ids;
+use neuroglia::identity::Identity;
+use neuroglia::settings::Secret;
+use neuroglia::web::RateLimit;
+use pizzeria_api::LoginLimits;
+use pizzeria_application::accounts::{AccessTokenDto, PasswordHasher, TokenIssuer};
+use pizzeria_domain::user::{PasswordHash, User};
+
+use crate::settings::PizzeriaSettings;
+
+pub(crate) fn register(services: &mut ServiceCollection, settings: &PizzeriaSettings) {
+    let jwt = settings.jwt.clone();
+    services.add(Service::factory::<Tokens, (Clock, Ids), _>(Lifetime::Singleton, move |(clock, ids)| {
+        Ok(Arc::new(Tokens::new(&jwt, clock, ids)))
+    }));
+    services.add(Service::forward::<dyn Authenticator, Tokens>());
+    services.add_instance(Passwords::new(settings.password_checks_max));
+    services.add_singleton::<dyn PasswordHasher, Argon2Passwords>();
+    services.add_singleton::<dyn TokenIssuer, SignedTokens>();
+    let (address, account) = (settings.login_limit_address, settings.login_limit_account);
+    services.add(Service::factory::<LoginLimits, (Clock,), _>(Lifetime::Singleton, move |(clock,)| {
+        Ok(Arc::new(LoginLimits {
+            by_address: RateLimit::new("login-address", address, clock.clone()),
+            by_account: RateLimit::new("login-account", account, clock),
+        }))
+    }));
+}
+
+/// Hashes passwords by argon2id.
+#[derive(Inject)]
+#[provides(dyn PasswordHasher)]
+struct Argon2Passwords {
+    passwords: Arc<Passwords>,
+}
+
+#[async_trait]
+impl PasswordHasher for Argon2Passwords {
+    async fn hash(&self, password: Secret<String>) -> Result<PasswordHash> {
+        Ok(PasswordHash::new(self.passwords.hash(&password).await?))
+    }
+
+    async fn verify(&self, password: Secret<String>, hash: Option<&PasswordHash>) -> Result<bool> {
+        self.passwords.verify(&password, hash.map(PasswordHash::expose)).await
+    }
+}
+
+/// Issues tokens that the host itself verifies.
+#[derive(Inject)]
+#[provides(dyn TokenIssuer)]
+struct SignedTokens {
+    tokens: Arc<Tokens>,
+}
+
+impl TokenIssuer for SignedTokens {
+    fn issue(&self, user: &User) -> Result<AccessTokenDto> {
+        let identity = Identity::known(user.id().as_str(), user.name(), [user.role().as_str()]);
+        let token = self.tokens.issue(&identity)?;
+        Ok(AccessTokenDto {
+            access_token: token.access_token,
+            token_type: token.token_type,
+            expires_in: token.expires_in,
+        })
+    }
+}

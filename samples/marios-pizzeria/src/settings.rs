@@ -1,0 +1,35 @@
+//! What the pizzeria is told about where it runs.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+
+use neuroglia::auth::TokenSettings;
+use neuroglia::settings::Settings;
+use neuroglia::web::Quota;
+use pizzeria_domain::money::Currency;
+use pizzeria_integration::DatabaseSettings;
+
+/// The pizzeria's settings.
+#[derive(Settings)]
+pub struct PizzeriaSettings {
+    /// Where orders are kept.
+    #[setting(section, flatten)]
+    pub database: DatabaseSettings,
+    /// How access tokens are signed.
+    #[setting(section)]
+    pub jwt: TokenSettings,
+    /// How many orders the kitchen cooks at once.
+    #[setting(default = "3")]
+    pub kitchen_capacity: NonZeroU32,
+    /// The currency of the menu, as ISO 4217 has it.
+    #[setting(default = "USD")]
+    pub currency: Currency,
+    /// How often may be tried to log in from one address.
+    #[setting(default = "30/60s")]
+    pub login_limit_address: Quota,
+    /// How often may be tried to log in to one account.
+    #[setting(default = "10/60s")]
+    pub login_limit_account: Quota,
+    /// How many passwords are checked at once; each takes 19 MiB of memory for some milliseconds.
+    #[setting(default = "2")]
+    pub password_checks_max: NonZeroUsize,
+}
