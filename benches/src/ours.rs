@@ -155,7 +155,8 @@ fn app() -> App {
         .services(|services: &mut ServiceCollection, ()| {
             let pizzas = (0..1000).map(|number| {
                 let id = format!("p{number}");
-                let pizza = Pizza { id: id.clone(), name: format!("Pizza {number}"), price_cents: 999 + number };
+                let pizza =
+                    Pizza { id: id.clone(), name: format!("Pizza {number}"), price_cents: 999 + number };
                 (id, Arc::new(pizza))
             });
             let shop = InMemoryShop { pizzas: pizzas.collect(), orders: Mutex::default() };
@@ -165,7 +166,10 @@ fn app() -> App {
         .web(|web: Web| web.controller::<ShopController>())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the measurement's own variables are translated to the framework's")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the measurement's own variables are translated to the framework's"
+)]
 fn main() -> ExitCode {
     let level = if std::env::var("LOG").as_deref() == Ok("on") { "info" } else { "off" };
     let port = std::env::var("PORT").unwrap_or_else(|_| "8000".to_owned());

@@ -6,9 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
-
-use crate::workspace::{Result, Workspace, read, show};
+use crate::workspace::{Result, Workspace, read};
 
 const EXECUTABLE: &str = "marios-pizzeria";
 
@@ -36,11 +34,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     for (printed_by, path) in GENERATED {
         // The three describe the code, not the machine, so they get no environment at all.
         let mut command = Command::new(&executable);
-        command
-            .args(printed_by)
-            .current_dir(&workspace.root)
-            .env_clear()
-            .stdin(Stdio::null());
+        command.args(printed_by).current_dir(&workspace.root).env_clear().stdin(Stdio::null());
         match read(&mut command) {
             Err(failure) => failures.push(failure),
             Ok(printed) => {
@@ -57,37 +51,13 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
             }
         }
     }
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(failures.join("\n"))
-    }
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
 
-/// Builds the executables as `cargo test --workspace` does, so that nothing is built twice, and
-/// asks cargo where the sample's is.
+/// Builds the executables as `cargo test --workspace` does, so that nothing is built twice.
 fn build(workspace: &Workspace) -> Result<PathBuf> {
-    let mut cargo = workspace.cargo();
-    cargo.args([
-        "build",
-        "--workspace",
-        "--bins",
-        "--message-format=json-render-diagnostics",
-    ]);
-    let shown = show(&cargo);
-    let output = cargo
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| format!("`{shown}` did not start: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("`{shown}` failed ({})", output.status));
-    }
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == EXECUTABLE)
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .ok_or_else(|| format!("`{shown}` built no executable `{EXECUTABLE}`"))
+    let mut built = workspace.build(&["--workspace", "--bins"])?;
+    built.remove(EXECUTABLE).ok_or_else(|| format!("the workspace has no executable `{EXECUTABLE}`"))
 }
 
 fn write(file: &Path, text: &str) -> Result<()> {

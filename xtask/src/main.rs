@@ -1,12 +1,10 @@
 //! The project's own chores, each one command: `cargo xtask --help` lists them.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line speaks through its terminal"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks through its terminal")]
 
+mod bench;
 mod codegen;
+mod openapi;
 mod test;
 mod tidy;
 mod tools;
@@ -33,6 +31,8 @@ enum Chore {
     Tidy,
     /// Write the files that are generated from the sample's executable
     Codegen(codegen::Arguments),
+    /// Measure speed and size beside a raw program, and judge the figures
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         Chore::Test(arguments) => test::run(&workspace, &arguments),
         Chore::Tidy => tidy::run(&workspace),
         Chore::Codegen(arguments) => codegen::run(&workspace, &arguments),
+        Chore::Bench(arguments) => bench::run(&workspace, &arguments),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 
 use crate::workspace::{Result, Workspace, run as execute, show};
-use crate::{codegen, tidy, tools};
+use crate::{codegen, openapi, tidy, tools};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -36,6 +36,8 @@ enum Step {
     Doc,
     /// The generated files are current
     Codegen,
+    /// The OpenAPI document is valid to an independent validator
+    Openapi,
 }
 
 /// Runs the steps and prints a summary.
@@ -57,31 +59,22 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     }
     println!("\n{}", summary(&results));
 
-    let failed: Vec<_> = results
-        .iter()
-        .filter(|result| result.2.is_err())
-        .map(|result| result.0.name())
-        .collect();
+    let failed: Vec<_> =
+        results.iter().filter(|result| result.2.is_err()).map(|result| result.0.name()).collect();
     if failed.is_empty() {
         return Ok(());
     }
     let failed = failed.join(",");
-    Err(format!(
-        "not all steps passed; to run the failed ones again: cargo xtask test --only {failed}"
-    ))
+    Err(format!("not all steps passed; to run the failed ones again: cargo xtask test --only {failed}"))
 }
 
 impl Step {
     fn name(self) -> String {
-        self.to_possible_value()
-            .map(|value| value.get_name().to_owned())
-            .unwrap_or_default()
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     fn idea(self) -> String {
-        let help = self
-            .to_possible_value()
-            .and_then(|value| value.get_help().map(ToString::to_string));
+        let help = self.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string));
         help.unwrap_or_default()
     }
 
@@ -114,6 +107,7 @@ impl Step {
                 watch(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
             }
             Self::Codegen => codegen::run(workspace, &codegen::Arguments { check: true }),
+            Self::Openapi => openapi::run(workspace),
         }
     }
 }
@@ -131,11 +125,7 @@ fn summary(results: &[(Step, Duration, Result<()>)]) -> String {
             Ok(()) => "ok".to_owned(),
             Err(failure) => format!("FAILED: {}", failure.lines().next().unwrap_or_default()),
         };
-        lines.push(format!(
-            "{:<10}{:>9.1}  {result}",
-            step.name(),
-            elapsed.as_secs_f64()
-        ));
+        lines.push(format!("{:<10}{:>9.1}  {result}", step.name(), elapsed.as_secs_f64()));
     }
     let total: Duration = results.iter().map(|result| result.1).sum();
     lines.push(format!("{:<10}{:>9.1}", "total", total.as_secs_f64()));
@@ -165,16 +155,8 @@ mod tests {
     fn the_summary_lists_every_step_and_every_failure() {
         let told = summary(&[
             (Step::Fmt, Duration::from_millis(1_250), Ok(())),
-            (
-                Step::Tidy,
-                Duration::from_secs(1),
-                Err("2 violations\nsrc/a.rs:1".to_owned()),
-            ),
-            (
-                Step::Doc,
-                Duration::from_secs(2),
-                Err("`cargo doc` failed".to_owned()),
-            ),
+            (Step::Tidy, Duration::from_secs(1), Err("2 violations\nsrc/a.rs:1".to_owned())),
+            (Step::Doc, Duration::from_secs(2), Err("`cargo doc` failed".to_owned())),
         ]);
         assert_eq!(
             told,

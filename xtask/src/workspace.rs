@@ -5,6 +5,7 @@
 //! inherited them would rebuild what an ordinary `cargo test` has built, and the other way round.
 //! [`Workspace::cargo`] takes them out.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -33,10 +34,7 @@ impl Workspace {
                 .map(PathBuf::from)
                 .ok_or_else(|| format!("`cargo metadata` did not answer with `{name}`"))
         };
-        Ok(Self {
-            root: folder("workspace_root")?,
-            target: folder("target_directory")?,
-        })
+        Ok(Self { root: folder("workspace_root")?, target: folder("target_directory")? })
     }
 
     /// A cargo command in the root, without standard input.
@@ -44,12 +42,26 @@ impl Workspace {
         cargo_in(&self.root)
     }
 
+    /// Builds with these arguments of `cargo build` and answers with the executables by name.
+    pub(crate) fn build(&self, arguments: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
+        let mut cargo = self.cargo();
+        cargo.arg("build").args(arguments);
+        let shown = show(&cargo);
+        println!("{shown}");
+        let output = cargo
+            .arg("--message-format=json-render-diagnostics")
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|error| format!("`{shown}` did not start: {error}"))?;
+        if !output.status.success() {
+            return Err(format!("`{shown}` failed ({})", output.status));
+        }
+        Ok(executables_in(&String::from_utf8_lossy(&output.stdout)))
+    }
+
     /// The resolved dependency graph as `cargo metadata` prints it.
     pub(crate) fn metadata(&self) -> Result<Value> {
-        read_json(
-            self.cargo()
-                .args(["metadata", "--all-features", "--format-version", "1"]),
-        )
+        read_json(self.cargo().args(["metadata", "--all-features", "--format-version", "1"]))
     }
 
     /// Files below the root whose name ends in `.extension`, as sorted paths relative to it.
@@ -96,14 +108,8 @@ impl Workspace {
 /// A sentence with the command line and how it ended.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);
-    let status = command
-        .status()
-        .map_err(|error| format!("`{shown}` did not start: {error}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("`{shown}` failed ({status})"))
-    }
+    let status = command.status().map_err(|error| format!("`{shown}` did not start: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`{shown}` failed ({status})")) }
 }
 
 /// Runs a command for its standard output.
@@ -119,20 +125,14 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
         .map_err(|error| format!("`{shown}` did not start: {error}"))?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        return Err(format!(
-            "`{shown}` failed ({})\n{}",
-            output.status,
-            stderr.trim_end()
-        ));
+        return Err(format!("`{shown}` failed ({})\n{}", output.status, stderr.trim_end()));
     }
     String::from_utf8(output.stdout).map_err(|_| format!("`{shown}` wrote something that is not UTF-8"))
 }
 
 /// The command line as one would type it.
 pub(crate) fn show(command: &Command) -> String {
-    let program = Path::new(command.get_program())
-        .file_name()
-        .unwrap_or(command.get_program());
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     std::iter::once(program)
         .chain(command.get_args())
         .map(|part| part.to_string_lossy().into_owned())
@@ -140,11 +140,23 @@ pub(crate) fn show(command: &Command) -> String {
         .join(" ")
 }
 
+/// The executables that cargo's messages speak of, one JSON object a line.
+fn executables_in(messages: &str) -> BTreeMap<String, PathBuf> {
+    let named = |message: Value| {
+        Some((message["target"]["name"].as_str()?.to_owned(), message["executable"].as_str()?.into()))
+    };
+    messages.lines().filter_map(|line| serde_json::from_str(line).ok()).filter_map(named).collect()
+}
+
 fn read_json(command: &mut Command) -> Result<Value> {
     let text = read(command)?;
     serde_json::from_str(&text).map_err(|error| format!("`{}` wrote no JSON: {error}", show(command)))
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a chore has no settings; the variables are those of its caller"
+)]
 fn cargo_in(folder: &Path) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
@@ -185,6 +197,16 @@ mod tests {
         assert!(describes_a_package("CARGO_MANIFEST_DIR"));
         assert!(!describes_a_package("CARGO_TARGET_DIR"));
         assert!(!describes_a_package("CARGO_HOME"));
+    }
+
+    #[test]
+    fn executables_are_found_among_other_messages() {
+        let messages = r#"
+            {"reason":"compiler-artifact","target":{"name":"serde"},"executable":null}
+            {"reason":"compiler-artifact","target":{"name":"floor"},"executable":"/t/release/floor"}
+            {"reason":"build-finished","success":true}"#;
+        let found = executables_in(messages);
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), [("floor".to_owned(), "/t/release/floor".into())]);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | `sqlite:///var/lib/shop/shop.db`, `sqlite://shop.db` | a file, absolute or below the working directory | `sqlite` |
 //! | `memory:` | this process, forgotten at its end | always there |
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use neuroglia::data::Store;
@@ -25,11 +26,8 @@ pub mod sqlite;
 /// [`ErrorKind::Invalid`](neuroglia::error::ErrorKind::Invalid) for a URL that [`check_url`] refuses;
 /// [`ErrorKind::Unavailable`](neuroglia::error::ErrorKind::Unavailable) when the resource cannot be reached.
 pub async fn connect(url: &Url) -> Result<Arc<dyn Store>> {
-    match Engine::of(url).map_err(|fault| Error::invalid("store.url", fault))? {
-        Engine::Memory => Ok(Arc::new(MemoryStore::new())),
-        #[cfg(feature = "sqlite")]
-        Engine::Sqlite => Ok(sqlite::SqliteStore::open(url, sqlite::SqliteOptions::default()).await?),
-    }
+    let open = engine(url).map_err(|fault| Error::invalid("store.url", fault))?;
+    open(url.clone()).await
 }
 
 /// Whether [`connect`] could open such a URL, without touching anything.
@@ -37,26 +35,24 @@ pub async fn connect(url: &Url) -> Result<Arc<dyn Store>> {
 /// # Errors
 /// What is wrong with it, as a fragment for the report of settings.
 pub fn check_url(url: &Url) -> Result<(), String> {
-    Engine::of(url).map(|_| ())
+    engine(url).map(|_| ())
 }
 
-enum Engine {
-    Memory,
-    #[cfg(feature = "sqlite")]
-    Sqlite,
-}
+/// How an engine is opened.
+type Open = fn(Url) -> Pin<Box<dyn Future<Output = Result<Arc<dyn Store>>> + Send>>;
 
-impl Engine {
-    fn of(url: &Url) -> Result<Self, String> {
-        match url.scheme() {
-            "memory" if matches!(url.path(), "" | "/") && !url.has_host() => Ok(Self::Memory),
-            "memory" => Err("memory: takes nothing after the colon".to_owned()),
-            #[cfg(feature = "sqlite")]
-            "sqlite" => sqlite::check_url(url).map(|()| Self::Sqlite),
-            #[cfg(not(feature = "sqlite"))]
-            "sqlite" => Err("this executable was built without the feature `sqlite`".to_owned()),
-            scheme => Err(format!("there is no store engine {scheme}: use sqlite:///path/to/file.db or memory:")),
+/// The engine that the URL names, once nothing is wrong with the URL.
+fn engine(url: &Url) -> Result<Open, String> {
+    match url.scheme() {
+        "memory" if matches!(url.path(), "" | "/") && !url.has_host() => {
+            Ok(|_| Box::pin(async { Ok(Arc::new(MemoryStore::new()) as Arc<dyn Store>) }))
         }
+        "memory" => Err("memory: takes nothing after the colon".to_owned()),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => sqlite::check_url(url).map(|()| -> Open { |url| Box::pin(sqlite::open(url)) }),
+        #[cfg(not(feature = "sqlite"))]
+        "sqlite" => Err("this executable was built without the feature `sqlite`".to_owned()),
+        scheme => Err(format!("there is no store engine {scheme}: use sqlite:///path/to/file.db or memory:")),
     }
 }
 

@@ -65,23 +65,12 @@ fn parse(shown: &str, text: &str) -> Result<Vec<Account>> {
                 index + 1
             ));
         } else if accounts.iter().any(|account| account.username == username) {
-            faults.push(format!(
-                "{shown}:{}: {username} stands here twice: remove one",
-                index + 1
-            ));
+            faults.push(format!("{shown}:{}: {username} stands here twice: remove one", index + 1));
         } else {
-            accounts.push(Account {
-                role: role.to_owned(),
-                username: username.to_owned(),
-                name,
-            });
+            accounts.push(Account { role: role.to_owned(), username: username.to_owned(), name });
         }
     }
-    if faults.is_empty() {
-        Ok(accounts)
-    } else {
-        Err(faults.join("\n"))
-    }
+    if faults.is_empty() { Ok(accounts) } else { Err(faults.join("\n")) }
 }
 
 #[cfg(test)]
@@ -100,23 +89,14 @@ mod tests {
                 name: "Luigi Rossi".into()
             }]
         );
-        assert_eq!(
-            accounts[0].create_user_arguments()[3..6],
-            ["chef@example.com", "--name", "Luigi Rossi"]
-        );
+        assert_eq!(accounts[0].create_user_arguments()[3..6], ["chef@example.com", "--name", "Luigi Rossi"]);
     }
 
     #[test]
     fn all_faults_are_told() {
-        let faults = parse(
-            "accounts",
-            "chef chef@example.com\nchef ../chef Luigi\na b c\nd b e\n",
-        )
-        .expect_err("three are wrong");
-        let lines: Vec<_> = faults
-            .lines()
-            .filter_map(|line| line.split(": ").next())
-            .collect();
+        let faults = parse("accounts", "chef chef@example.com\nchef ../chef Luigi\na b c\nd b e\n")
+            .expect_err("three are wrong");
+        let lines: Vec<_> = faults.lines().filter_map(|line| line.split(": ").next()).collect();
         assert_eq!(lines, ["accounts:1", "accounts:2", "accounts:4"]);
     }
 }

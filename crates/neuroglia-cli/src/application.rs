@@ -18,22 +18,14 @@ pub(crate) struct Application<'a> {
 
 impl<'a> Application<'a> {
     pub(crate) fn new(project: &'a Project, executable: PathBuf, environment: &'a Environment) -> Self {
-        Self {
-            name: &project.package,
-            executable,
-            folder: &project.root,
-            environment,
-        }
+        Self { name: &project.package, executable, folder: &project.root, environment }
     }
 
     /// A command of the application. It runs in the root of the workspace, where the relative paths
     /// of `deployment/dev` start.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.executable);
-        command
-            .args(arguments)
-            .current_dir(self.folder)
-            .stdin(Stdio::null());
+        command.args(arguments).current_dir(self.folder).stdin(Stdio::null());
         self.environment.apply(&mut command);
         command
     }
@@ -48,10 +40,7 @@ impl<'a> Application<'a> {
         let failed = |error: std::io::Error| format!("`{shown}` cannot be run: {error}");
 
         let mut command = self.command(&["admin"]);
-        command
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         if secret.is_some() {
             command.stdin(Stdio::piped());
         }
@@ -64,14 +53,8 @@ impl<'a> Application<'a> {
         if output.status.success() {
             return Ok(());
         }
-        let (stdout, stderr) = (
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-        );
-        Err(format!(
-            "`{shown}` failed ({})\n{}",
-            output.status,
-            format!("{stdout}{stderr}").trim_end()
-        ))
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        Err(format!("`{shown}` failed ({})\n{}", output.status, format!("{stdout}{stderr}").trim_end()))
     }
 }

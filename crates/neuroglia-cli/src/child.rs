@@ -88,15 +88,7 @@ impl Running {
             {}
             let _ = sender.send(Event::Exited);
         });
-        Ok(Self {
-            child,
-            pid,
-            events,
-            last_lines,
-            stops_asked: 0,
-            streams_open: 2,
-            is_reaped: false,
-        })
+        Ok(Self { child, pid, events, last_lines, stops_asked: 0, streams_open: 2, is_reaped: false })
     }
 
     /// Waits until `is_ready`; `Some` when the child ended before.
@@ -171,26 +163,16 @@ impl Running {
     fn reap(&mut self) -> Ended {
         let deadline = Instant::now() + OUTPUT_TIMEOUT;
         while self.streams_open > 0 {
-            match self
-                .events
-                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-            {
+            match self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(Event::OutputEnded) => self.streams_open -= 1,
                 Ok(_) => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
-        let status = self
-            .child
-            .wait()
-            .expect("the child has ended and nobody else reaps it");
+        let status = self.child.wait().expect("the child has ended and nobody else reaps it");
         self.is_reaped = true;
         let last_lines = self.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
-        Ended {
-            status,
-            was_asked: self.stops_asked > 0,
-            last_lines: last_lines.iter().cloned().collect(),
-        }
+        Ended { status, was_asked: self.stops_asked > 0, last_lines: last_lines.iter().cloned().collect() }
     }
 }
 
@@ -261,26 +243,18 @@ mod tests {
     #[test]
     fn an_end_of_its_own_is_told_with_code_and_last_lines() {
         let script = "echo bad >&2; exec 2>&-; for i in 1 2 3; do echo line $i; done; exit 7";
-        let ended = Running::start(&mut shell(script))
-            .expect("a shell is everywhere")
-            .wait();
+        let ended = Running::start(&mut shell(script)).expect("a shell is everywhere").wait();
         assert_eq!(ended.status.code(), Some(7));
         assert!(!ended.was_asked);
         for line in ["bad", "line 1", "line 3"] {
-            assert!(
-                ended.last_lines.iter().any(|last| last == line),
-                "{:?}",
-                ended.last_lines
-            );
+            assert!(ended.last_lines.iter().any(|last| last == line), "{:?}", ended.last_lines);
         }
     }
 
     #[test]
     fn only_the_last_lines_are_kept() {
         let script = "for i in $(seq 100); do echo line $i; done";
-        let ended = Running::start(&mut shell(script))
-            .expect("a shell is everywhere")
-            .wait();
+        let ended = Running::start(&mut shell(script)).expect("a shell is everywhere").wait();
         assert_eq!(ended.last_lines.len(), LAST_LINES_MAX);
         assert_eq!(ended.last_lines.last().map(String::as_str), Some("line 100"));
     }
@@ -288,9 +262,7 @@ mod tests {
     #[test]
     fn a_child_that_ends_before_it_is_ready_is_no_success() {
         let mut running = Running::start(&mut shell("exit 78")).expect("a shell is everywhere");
-        let ended = running
-            .wait_until(Duration::from_secs(30), || false)
-            .expect("it ends in time");
+        let ended = running.wait_until(Duration::from_secs(30), || false).expect("it ends in time");
         assert_eq!(ended.and_then(|ended| ended.status.code()), Some(78));
     }
 
@@ -301,18 +273,14 @@ mod tests {
         let failure = running.wait_until(Duration::ZERO, || false).err();
         assert!(failure.is_some_and(|failure| failure.contains("not ready")));
         drop(running);
-        assert!(
-            rustix::process::test_kill_process(pid).is_err(),
-            "it was left behind"
-        );
+        assert!(rustix::process::test_kill_process(pid).is_err(), "it was left behind");
     }
 
     #[test]
     fn the_first_stop_is_one_graceful_signal_and_the_third_kills() {
-        let mut running = Running::start(&mut shell(
-            "trap 'echo asked' TERM; echo up; while :; do sleep 0.05; done",
-        ))
-        .expect("a shell is everywhere");
+        let mut running =
+            Running::start(&mut shell("trap 'echo asked' TERM; echo up; while :; do sleep 0.05; done"))
+                .expect("a shell is everywhere");
         let has_said = |running: &Running, words: &str, count: usize| {
             let lines = running.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
             lines.iter().filter(|line| *line == words).count() == count
@@ -320,14 +288,8 @@ mod tests {
         for (words, count) in [("up", 1), ("asked", 1), ("asked", 2)] {
             let deadline = Instant::now() + Duration::from_secs(30);
             while !has_said(&running, words, count) {
-                assert!(
-                    Instant::now() < deadline,
-                    "it did not say `{words}` {count} times"
-                );
-                assert!(
-                    running.handle_events(Some(Instant::now() + READY_POLL)).is_none(),
-                    "it ended"
-                );
+                assert!(Instant::now() < deadline, "it did not say `{words}` {count} times");
+                assert!(running.handle_events(Some(Instant::now() + READY_POLL)).is_none(), "it ended");
             }
             running.stop();
         }

@@ -26,9 +26,7 @@ pub(crate) fn delete(url: Option<&str>, project: &Project, folder: &Path) -> Res
         ));
     };
     let path = project.root.join(path.split('?').next().unwrap_or(path));
-    let climbs = path
-        .components()
-        .any(|component| component == Component::ParentDir);
+    let climbs = path.components().any(|component| component == Component::ParentDir);
     if climbs || !path.starts_with(folder) {
         return Err(format!(
             "--fresh deletes inside {} only, and the database is {}: delete it yourself",
@@ -65,11 +63,7 @@ mod tests {
     use super::*;
 
     fn project(root: &Path) -> Project {
-        Project {
-            package: "app".to_owned(),
-            folder: root.join("app"),
-            root: root.to_owned(),
-        }
+        Project { package: "app".to_owned(), folder: root.join("app"), root: root.to_owned() }
     }
 
     #[test]
@@ -82,10 +76,7 @@ mod tests {
         }
         let url = Some("sqlite://.neuroglia/app/dev.db?mode=rwc");
         let said = delete(url, &project(root.path()), &folder);
-        assert_eq!(
-            said.as_deref(),
-            Ok("deleted .neuroglia/app/dev.db, .neuroglia/app/dev.db-wal")
-        );
+        assert_eq!(said.as_deref(), Ok("deleted .neuroglia/app/dev.db, .neuroglia/app/dev.db-wal"));
         assert!(folder.join("KEY").exists());
         let said = delete(url, &project(root.path()), &folder);
         assert_eq!(said.as_deref(), Ok("there was no database to delete"));
@@ -104,10 +95,7 @@ mod tests {
             "sqlite://.neuroglia/app/../../precious.db",
             "postgres://h/d",
         ] {
-            assert!(
-                delete(Some(url), &project(root.path()), &folder).is_err(),
-                "{url}"
-            );
+            assert!(delete(Some(url), &project(root.path()), &folder).is_err(), "{url}");
         }
         assert!(precious.exists());
     }

@@ -49,10 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
     let vault = Vault::open(&project)?;
     if arguments.fresh {
-        println!(
-            "{}",
-            database::delete(environment.get("DATABASE_URL"), &project, vault.folder())?
-        );
+        println!("{}", database::delete(environment.get("DATABASE_URL"), &project, vault.folder())?);
     }
     let key_file = format!("{SIGNING_KEY}_FILE");
     if environment.get(SIGNING_KEY).is_none() && environment.get(&key_file).is_none() {
@@ -115,10 +112,7 @@ impl Addresses {
             (configured, _) => configured,
         };
         let admin = admin_port.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        Ok(Self {
-            web: SocketAddr::from((host, port)),
-            admin,
-        })
+        Ok(Self { web: SocketAddr::from((host, port)), admin })
     }
 
     fn check_free(&self) -> Result<()> {
@@ -143,22 +137,11 @@ fn table(package: &str, addresses: &Addresses, logins: &[(Account, String)]) -> 
         rows.push((String::new(), String::new()));
         rows.push(("Account".to_owned(), "Password".to_owned()));
     }
-    rows.extend(
-        logins
-            .iter()
-            .map(|(account, password)| (account.username.clone(), password.clone())),
-    );
+    rows.extend(logins.iter().map(|(account, password)| (account.username.clone(), password.clone())));
 
-    let width = rows
-        .iter()
-        .map(|(name, _)| name.chars().count())
-        .max()
-        .unwrap_or_default();
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
     let mut lines = vec![format!("{package} is ready"), String::new()];
-    lines.extend(
-        rows.iter()
-            .map(|(name, value)| format!("  {name:width$}  {value}").trim_end().to_owned()),
-    );
+    lines.extend(rows.iter().map(|(name, value)| format!("  {name:width$}  {value}").trim_end().to_owned()));
     lines.push(String::new());
     lines.join("\n")
 }
@@ -209,10 +192,7 @@ mod tests {
     fn an_asked_port_takes_the_metrics_along() {
         let mut environment = environment(&[("PORT", "8000"), ("ADMIN_PORT", "8001")]);
         let addresses = Addresses::choose(&mut environment, Some(9000)).expect("9000 is a port");
-        assert_eq!(
-            (addresses.web.port(), addresses.admin.map(|admin| admin.port())),
-            (9000, Some(9001))
-        );
+        assert_eq!((addresses.web.port(), addresses.admin.map(|admin| admin.port())), (9000, Some(9001)));
         assert_eq!(environment.get("ADMIN_PORT"), Some("9001"));
     }
 
@@ -234,11 +214,7 @@ mod tests {
             name: "Luigi".to_owned(),
         };
         assert_eq!(
-            table(
-                "marios-pizzeria",
-                &addresses,
-                &[(account, "abcd-efgh".to_owned())]
-            ),
+            table("marios-pizzeria", &addresses, &[(account, "abcd-efgh".to_owned())]),
             "marios-pizzeria is ready\n\n\
              \x20 API               http://127.0.0.1:8000\n\
              \x20 Docs              http://127.0.0.1:8000/docs\n\

@@ -30,21 +30,14 @@ fn parse(shown: &str, text: &str) -> Result<Vec<(String, String)>> {
         }
         match parse_line(line) {
             Ok((name, _)) if variables.iter().any(|(known, _)| *known == name) => {
-                faults.push(format!(
-                    "{shown}:{}: {name} stands here twice: remove one",
-                    index + 1
-                ));
+                faults.push(format!("{shown}:{}: {name} stands here twice: remove one", index + 1));
             }
             Ok(variable) => variables.push(variable),
             // The line itself is not echoed: it may hold a secret.
             Err(fault) => faults.push(format!("{shown}:{}: {fault}", index + 1)),
         }
     }
-    if faults.is_empty() {
-        Ok(variables)
-    } else {
-        Err(faults.join("\n"))
-    }
+    if faults.is_empty() { Ok(variables) } else { Err(faults.join("\n")) }
 }
 
 fn parse_line(line: &str) -> std::result::Result<(String, String), &'static str> {
@@ -67,9 +60,7 @@ fn parse_line(line: &str) -> std::result::Result<(String, String), &'static str>
             }
             inner
         }
-        _ => value
-            .split_once(" #")
-            .map_or(value, |(value, _)| value.trim_end()),
+        _ => value.split_once(" #").map_or(value, |(value, _)| value.trim_end()),
     };
     Ok((name.to_owned(), value.to_owned()))
 }
@@ -85,10 +76,7 @@ mod tests {
             "# comment\n\nA=1\nexport B = two words # why\nC=\"quoted # text\" # why\nD='x=y'\nE=\nF=http://h/#top\n",
         )
         .expect("every line is right");
-        let read: Vec<_> = read
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
+        let read: Vec<_> = read.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(
             read,
             [
@@ -104,19 +92,10 @@ mod tests {
 
     #[test]
     fn all_faults_are_told_and_no_value_is_echoed() {
-        let faults = parse(
-            "app.env",
-            "KEY hunter2\n1A=hunter2\nB=\"hunter2\nC=1\nC=hunter2\nD='a'hunter2\n",
-        )
-        .expect_err("five lines are wrong");
-        let lines: Vec<_> = faults
-            .lines()
-            .map(|line| line.split(": ").next().unwrap_or_default())
-            .collect();
-        assert_eq!(
-            lines,
-            ["app.env:1", "app.env:2", "app.env:3", "app.env:5", "app.env:6"]
-        );
+        let faults = parse("app.env", "KEY hunter2\n1A=hunter2\nB=\"hunter2\nC=1\nC=hunter2\nD='a'hunter2\n")
+            .expect_err("five lines are wrong");
+        let lines: Vec<_> = faults.lines().map(|line| line.split(": ").next().unwrap_or_default()).collect();
+        assert_eq!(lines, ["app.env:1", "app.env:2", "app.env:3", "app.env:5", "app.env:6"]);
         assert!(!faults.contains("hunter2"), "{faults}");
     }
 

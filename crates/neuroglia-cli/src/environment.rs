@@ -80,22 +80,14 @@ impl Environment {
             match exported.into_string() {
                 Ok(exported) => {
                     if exported != *value {
-                        environment
-                            .notes
-                            .push(format!("{name} comes from your shell, not from a file"));
+                        environment.notes.push(format!("{name} comes from your shell, not from a file"));
                     }
                     *value = exported;
                 }
-                Err(_) => faults.push(format!(
-                    "{name} in your shell is not UTF-8: unset it or correct it"
-                )),
+                Err(_) => faults.push(format!("{name} in your shell is not UTF-8: unset it or correct it")),
             }
         }
-        if faults.is_empty() {
-            Ok(environment)
-        } else {
-            Err(faults.join("\n"))
-        }
+        if faults.is_empty() { Ok(environment) } else { Err(faults.join("\n")) }
     }
 
     /// Where the values come from, one sentence each; never a value.
@@ -130,9 +122,7 @@ impl Environment {
     /// Gives the command this environment and nothing else of ours.
     pub(crate) fn apply(&self, command: &mut Command) {
         command.env_clear();
-        let machine = PASSED_ON
-            .iter()
-            .filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let machine = PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         command.envs(machine).envs(&self.variables);
     }
 }
@@ -173,21 +163,14 @@ mod tests {
         assert_eq!(environment.get("B"), Some("2"));
         assert_eq!(environment.get("C"), Some("shell"));
         assert_eq!(environment.get("D"), None);
-        assert!(
-            environment
-                .notes()
-                .iter()
-                .any(|note| note == "C comes from your shell, not from a file")
-        );
+        assert!(environment.notes().iter().any(|note| note == "C comes from your shell, not from a file"));
         assert!(!environment.notes().iter().any(|note| note.contains("D comes")));
     }
 
     #[test]
     fn faults_of_all_files_are_told_at_once() {
         let (folder, files) = files(&["nonsense\n", "also nonsense\n"]);
-        let faults = Environment::from_files(&files, folder.path(), |_| None)
-            .err()
-            .expect("both are wrong");
+        let faults = Environment::from_files(&files, folder.path(), |_| None).err().expect("both are wrong");
         assert_eq!(faults.lines().count(), 2, "{faults}");
     }
 

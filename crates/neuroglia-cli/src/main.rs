@@ -1,11 +1,7 @@
 //! The command line of Neuroglia. It knows an application by its manifest and its executable only,
 //! so it depends on none of the framework.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line speaks through its terminal"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks through its terminal")]
 
 mod accounts;
 mod application;

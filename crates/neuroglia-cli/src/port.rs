@@ -20,13 +20,11 @@ pub(crate) fn check_free(address: SocketAddr) -> Result<()> {
                 Some(Holder { name, pid }) => format!("by {name} (process {pid})"),
                 None => "by a process that this user may not look at".to_owned(),
             };
-            Err(format!(
-                "port {port} is taken {holder}: stop it, or choose another port with --port"
-            ))
+            Err(format!("port {port} is taken {holder}: stop it, or choose another port with --port"))
         }
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(format!(
-            "port {port} is reserved to the superuser: choose one above 1023 with --port"
-        )),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Err(format!("port {port} is reserved to the superuser: choose one above 1023 with --port"))
+        }
         Err(error) => Err(format!("{address} cannot be listened on: {error}")),
     }
 }
@@ -49,33 +47,21 @@ fn holder(port: u16) -> Option<Holder> {
     std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
         let process = entry.path();
-        let is_holder = std::fs::read_dir(process.join("fd"))
-            .ok()?
-            .flatten()
-            .any(|descriptor| {
-                std::fs::read_link(descriptor.path())
-                    .is_ok_and(|link| inodes.contains(link.to_string_lossy().as_ref()))
-            });
-        is_holder.then(|| Holder {
-            name: name_of(&process),
-            pid,
-        })
+        let is_holder = std::fs::read_dir(process.join("fd")).ok()?.flatten().any(|descriptor| {
+            std::fs::read_link(descriptor.path())
+                .is_ok_and(|link| inodes.contains(link.to_string_lossy().as_ref()))
+        });
+        is_holder.then(|| Holder { name: name_of(&process), pid })
     })
 }
 
 fn name_of(process: &Path) -> String {
     // `comm` is cut after 15 characters; the executable's own name is not.
     let executable = std::fs::read_link(process.join("exe")).ok();
-    let name = executable
-        .as_deref()
-        .and_then(Path::file_name)
-        .map(|name| name.to_string_lossy().into_owned());
-    name.or_else(|| {
-        std::fs::read_to_string(process.join("comm"))
-            .ok()
-            .map(|name| name.trim().to_owned())
-    })
-    .unwrap_or_else(|| "a process".to_owned())
+    let name =
+        executable.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    name.or_else(|| std::fs::read_to_string(process.join("comm")).ok().map(|name| name.trim().to_owned()))
+        .unwrap_or_else(|| "a process".to_owned())
 }
 
 /// The inodes of the sockets that listen on `port`, in a table of `/proc/net`.
@@ -85,11 +71,7 @@ fn listening_inodes(table: &str, port: u16) -> Vec<u64> {
         let columns: Vec<&str> = line.split_whitespace().collect();
         let (_, local_port) = columns.get(1)?.rsplit_once(':')?;
         let is_listener = *columns.get(3)? == LISTEN && u16::from_str_radix(local_port, 16) == Ok(port);
-        if is_listener {
-            columns.get(9)?.parse().ok()
-        } else {
-            None
-        }
+        if is_listener { columns.get(9)?.parse().ok() } else { None }
     };
     table.lines().skip(1).filter_map(inode).collect()
 }
@@ -114,16 +96,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("the machine has a free port");
         let address = listener.local_addr().expect("it is bound");
         let failure = check_free(address).expect_err("the port is taken");
-        assert!(
-            failure.contains(&format!("port {} is taken", address.port())),
-            "{failure}"
-        );
+        assert!(failure.contains(&format!("port {} is taken", address.port())), "{failure}");
         assert!(failure.contains("--port"), "{failure}");
         if cfg!(target_os = "linux") {
-            assert!(
-                failure.contains(&format!("(process {})", std::process::id())),
-                "{failure}"
-            );
+            assert!(failure.contains(&format!("(process {})", std::process::id())), "{failure}");
             assert!(failure.contains("by neuroglia-"), "{failure}");
         }
         drop(listener);

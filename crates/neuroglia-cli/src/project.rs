@@ -41,31 +41,19 @@ impl Project {
     }
 
     fn in_metadata(package: &str, metadata: &Value) -> Result<Self> {
-        let packages = metadata["packages"]
-            .as_array()
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
         let manifest = packages
             .iter()
             .find(|candidate| candidate["name"] == package)
             .and_then(|found| found["manifest_path"].as_str());
         let (Some(manifest), Some(root)) = (manifest, metadata["workspace_root"].as_str()) else {
-            let names: Vec<_> = packages
-                .iter()
-                .filter_map(|package| package["name"].as_str())
-                .collect();
+            let names: Vec<_> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
             let names = names.join(", ");
-            return Err(format!(
-                "there is no package `{package}` in this workspace; there are: {names}"
-            ));
+            return Err(format!("there is no package `{package}` in this workspace; there are: {names}"));
         };
         let mut folder = PathBuf::from(manifest);
         folder.pop();
-        Ok(Self {
-            package: package.to_owned(),
-            folder,
-            root: PathBuf::from(root),
-        })
+        Ok(Self { package: package.to_owned(), folder, root: PathBuf::from(root) })
     }
 
     /// Builds the package, with cargo's progress on the terminal, and gives its executable.
@@ -75,12 +63,7 @@ impl Project {
     pub(crate) fn build(&self) -> Result<PathBuf> {
         println!("building {}", self.package);
         let output = cargo()
-            .args([
-                "build",
-                "--package",
-                &self.package,
-                "--message-format=json-render-diagnostics",
-            ])
+            .args(["build", "--package", &self.package, "--message-format=json-render-diagnostics"])
             .current_dir(&self.root)
             .stderr(Stdio::inherit())
             .output()
@@ -89,10 +72,7 @@ impl Project {
             return Err(format!("{} does not build; cargo says why above", self.package));
         }
         executable_in(&String::from_utf8_lossy(&output.stdout), &self.package).ok_or_else(|| {
-            format!(
-                "{0} has no executable: add a src/main.rs, or a [[bin]] named {0}",
-                self.package
-            )
+            format!("{0} has no executable: add a src/main.rs, or a [[bin]] named {0}", self.package)
         })
     }
 }
@@ -110,19 +90,18 @@ fn executable_in(messages: &str, name: &str) -> Option<PathBuf> {
 ///
 /// What `cargo run` says about our own package is taken out: build scripts watch some of it, and
 /// would run again each time the application is built from here.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a command line has no settings; cargo's variables are its caller's"
+)]
 fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     cargo.stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         let is_ours = name.to_str().is_some_and(|name| {
             name.starts_with("CARGO_PKG_")
-                || [
-                    "CARGO_MANIFEST_DIR",
-                    "CARGO_MANIFEST_PATH",
-                    "CARGO_BIN_NAME",
-                    "CARGO_CRATE_NAME",
-                ]
-                .contains(&name)
+                || ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_BIN_NAME", "CARGO_CRATE_NAME"]
+                    .contains(&name)
         });
         if is_ours {
             cargo.env_remove(name);
@@ -145,9 +124,7 @@ mod tests {
         });
         let project = Project::in_metadata("a", &metadata).expect("it is in the workspace");
         assert_eq!(project.folder, PathBuf::from("/w/crates/a"));
-        let failure = Project::in_metadata("b", &metadata)
-            .err()
-            .expect("it is not in the workspace");
+        let failure = Project::in_metadata("b", &metadata).err().expect("it is not in the workspace");
         assert_eq!(failure, "there is no package `b` in this workspace; there are: a");
     }
 

@@ -66,11 +66,9 @@ mod tests {
 
     #[test]
     fn only_200_is_ready() {
-        for (answer, expected) in [
-            ("HTTP/1.1 200 OK\r\n\r\n", true),
-            ("HTTP/1.1 503 No\r\n\r\n", false),
-            ("", false),
-        ] {
+        for (answer, expected) in
+            [("HTTP/1.1 200 OK\r\n\r\n", true), ("HTTP/1.1 503 No\r\n\r\n", false), ("", false)]
+        {
             let listener = TcpListener::bind("127.0.0.1:0").expect("the machine has a free port");
             let address = listener.local_addr().expect("it is bound");
             let server = std::thread::spawn(move || {
@@ -81,12 +79,7 @@ mod tests {
                 String::from_utf8_lossy(&request[..length]).into_owned()
             });
             assert_eq!(is_ready(address), expected, "{answer:?}");
-            assert!(
-                server
-                    .join()
-                    .expect("it does not panic")
-                    .starts_with("GET /health/ready HTTP/1.1\r\n")
-            );
+            assert!(server.join().expect("it does not panic").starts_with("GET /health/ready HTTP/1.1\r\n"));
         }
     }
 

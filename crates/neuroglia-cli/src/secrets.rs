@@ -51,9 +51,7 @@ impl Vault {
 
     /// The password of a demo account.
     pub(crate) fn password(&self, username: &str) -> Result<String> {
-        keep(&self.folder.join("accounts").join(username), || {
-            Ok(legible(random::<16>()?))
-        })
+        keep(&self.folder.join("accounts").join(username), || Ok(legible(random::<16>()?)))
     }
 }
 
@@ -101,16 +99,9 @@ fn create_folder(folder: &Path) -> Result<()> {
 
 /// Takes away what others may do with a file that was copied or unpacked carelessly.
 fn close_to_others(path: &Path, mode: u32) -> Result<()> {
-    let found = std::fs::metadata(path)
-        .map_err(|error| failed("read", path, &error))?
-        .permissions()
-        .mode();
+    let found = std::fs::metadata(path).map_err(|error| failed("read", path, &error))?.permissions().mode();
     if found & 0o077 != 0 {
-        println!(
-            "closing {} to other users (mode was {:o})",
-            path.display(),
-            found & 0o777
-        );
+        println!("closing {} to other users (mode was {:o})", path.display(), found & 0o777);
         std::fs::set_permissions(path, Permissions::from_mode(mode))
             .map_err(|error| failed("close", path, &error))?;
     }
@@ -168,9 +159,7 @@ mod tests {
         assert_eq!(STANDARD.decode(&made).map(|bytes| bytes.len()), Ok(32));
         assert_eq!((mode(&key), mode(vault.folder())), (0o600, 0o700));
         assert_eq!(
-            std::fs::read_to_string(root.path().join(".neuroglia/.gitignore"))
-                .ok()
-                .as_deref(),
+            std::fs::read_to_string(root.path().join(".neuroglia/.gitignore")).ok().as_deref(),
             Some("*\n")
         );
 
@@ -192,9 +181,6 @@ mod tests {
 
         std::fs::write(&key, "\n").expect("it is ours");
         vault.signing_key("KEY").expect("it is made again");
-        assert_eq!(
-            std::fs::read_to_string(&key).map(|text| text.len()).ok(),
-            Some(44)
-        );
+        assert_eq!(std::fs::read_to_string(&key).map(|text| text.len()).ok(), Some(44));
     }
 }

@@ -137,7 +137,11 @@ pub struct VersionConflict {
 
 impl Error {
     /// An error of this kind, with a stable code (`thing.rule`) and a text for people.
-    pub fn new(kind: ErrorKind, code: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(
+        kind: ErrorKind,
+        code: impl Into<Cow<'static, str>>,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self(Box::new(Inner {
             kind,
             code: code.into(),
@@ -183,7 +187,8 @@ impl Error {
 
     /// An attached resource is away.
     pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self::new(ErrorKind::Unavailable, "service.unavailable", "service temporarily unavailable").with_source(source)
+        Self::new(ErrorKind::Unavailable, "service.unavailable", "service temporarily unavailable")
+            .with_source(source)
     }
 
     /// A defect of this program.
@@ -204,7 +209,10 @@ impl Error {
 
     /// A unique index of `collection` that has the value already.
     pub fn duplicate(collection: &str, index: &str) -> Self {
-        Self::conflict(format!("{collection}.duplicate"), format!("another of {collection} has the same {index}"))
+        Self::conflict(
+            format!("{collection}.duplicate"),
+            format!("another of {collection} has the same {index}"),
+        )
     }
 
     /// This error with its cause, which only the log sees.

@@ -6,20 +6,24 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, Expr, ExprLit, FnArg, ImplItem, ImplItemFn, ItemImpl, Lit, LitStr, Meta, PatType, Result,
-    ReturnType, Token, Type,
+    Attribute, Error, Expr, ExprLit, FnArg, ImplItem, ImplItemFn, ItemImpl, Lit, LitStr, Meta, PatType,
+    Result, ReturnType, Token, Type,
 };
 
 const VERBS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
-const WHO: &str = "say who may call it: `public`, `authenticated`, `roles(\"chef\", \"manager\")` or `policy = EXPRESSION`";
+const WHO: &str =
+    "say who may call it: `public`, `authenticated`, `roles(\"chef\", \"manager\")` or `policy = EXPRESSION`";
 
 pub(crate) fn expand(prefix: TokenStream, mut item: ItemImpl) -> TokenStream {
     let mut errors: Vec<Error> = Vec::new();
     let prefix = match syn::parse2::<LitStr>(prefix) {
         Ok(prefix) => prefix,
         Err(_) => {
-            errors.push(Error::new(Span::call_site(), "expected the path of the controller: `#[controller(\"/orders\")]`"));
+            errors.push(Error::new(
+                Span::call_site(),
+                "expected the path of the controller: `#[controller(\"/orders\")]`",
+            ));
             LitStr::new("", Span::call_site())
         }
     };
@@ -99,7 +103,9 @@ impl Parse for Declaration {
 fn policy(meta: &Meta) -> Result<TokenStream> {
     let span = meta.span();
     match meta {
-        Meta::Path(path) if path.is_ident("public") => Ok(quote_spanned!(span=> ::neuroglia::web::Policy::Public)),
+        Meta::Path(path) if path.is_ident("public") => {
+            Ok(quote_spanned!(span=> ::neuroglia::web::Policy::Public))
+        }
         Meta::Path(path) if path.is_ident("authenticated") => {
             Ok(quote_spanned!(span=> ::neuroglia::web::Policy::Authenticated))
         }
@@ -137,7 +143,12 @@ fn route(
     match inputs.next() {
         Some(FnArg::Receiver(receiver)) if receiver.reference.is_some() && receiver.mutability.is_none() => {}
         Some(other) => return Err(Error::new(other.span(), "the first parameter of an action is `&self`")),
-        None => return Err(Error::new(signature.paren_token.span.join(), "the first parameter of an action is `&self`")),
+        None => {
+            return Err(Error::new(
+                signature.paren_token.span.join(),
+                "the first parameter of an action is `&self`",
+            ));
+        }
     }
     let parameters: Vec<&PatType> = inputs
         .filter_map(|input| match input {
@@ -159,8 +170,7 @@ fn route(
         quote_spanned!(ty.span()=> (&::neuroglia::web::openapi::Probe::<#ty>::new()).describe_parameter(operation);)
     });
     let returned_span = signature.output.span();
-    let describe_returned =
-        quote_spanned!(returned_span=> (&::neuroglia::web::openapi::Probe::<#returned>::new()).describe_reply(operation););
+    let describe_returned = quote_spanned!(returned_span=> (&::neuroglia::web::openapi::Probe::<#returned>::new()).describe_reply(operation););
 
     let bindings: Vec<_> = (0..parameters.len()).map(|index| format_ident!("parameter_{index}")).collect();
     let last = parameters.len().saturating_sub(1);

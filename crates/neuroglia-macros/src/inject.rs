@@ -1,11 +1,11 @@
 //! `#[derive(Inject)]`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Error, Field, Fields, Result, Type};
+use syn::{Data, DeriveInput, Error, Field, Fields, Type};
 
-pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
+pub(crate) fn expand(input: &DeriveInput) -> TokenStream {
     let mut errors = Vec::new();
     let dispose = struct_options(input, &mut errors);
     let ports = ports(input, &mut errors);
@@ -46,18 +46,21 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             inits.push(quote_spanned!(ty.span()=> #name: <#ty as ::core::default::Default>::default()));
             continue;
         }
-        needs.push(quote_spanned!(ty.span()=> <#ty as ::neuroglia::di::Inject>::dependencies(needs);));
-        inits.push(quote_spanned!(ty.span()=> #name: <#ty as ::neuroglia::di::Inject>::inject(scope)?));
-    }
-    if let Some(error) = errors.into_iter().reduce(|mut all, error| {
-        all.combine(error);
-        all
-    }) {
-        return Err(error);
+        // The place is the type's; `needs` and `scope` are ours also when the type comes out of another macro.
+        let span = Span::call_site().located_at(ty.span());
+        needs.push(quote_spanned!(span=> <#ty as ::neuroglia::di::Inject>::dependencies(needs);));
+        inits.push(quote_spanned!(span=> #name: <#ty as ::neuroglia::di::Inject>::inject(scope)?));
     }
 
     let name = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
+    let built = if errors.is_empty() {
+        quote!(::core::result::Result::Ok(Self { #(#inits),* }))
+    } else {
+        // The mistakes are reported where they are; whoever uses the struct should not hear of them too.
+        quote!(::core::unreachable!())
+    };
+    let errors = errors.iter().map(Error::to_compile_error);
     let disposer = dispose.then(|| {
         quote_spanned! {name.span()=>
             fn disposer() -> ::core::option::Option<::neuroglia::di::Disposer<Self>> {
@@ -76,7 +79,9 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             }
         }
     });
-    Ok(quote! {
+    quote! {
+        #(#errors)*
+
         impl #impl_generics ::neuroglia::di::Inject for #name #type_generics #where_clause {
             fn dependencies(needs: &mut ::neuroglia::di::Dependencies) {
                 let _ = &needs;
@@ -85,14 +90,14 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
 
             fn inject(scope: &::neuroglia::di::Scope) -> ::neuroglia::error::Result<Self> {
                 let _ = scope;
-                ::core::result::Result::Ok(Self { #(#inits),* })
+                #built
             }
 
             #disposer
         }
 
         #(#provides)*
-    })
+    }
 }
 
 fn struct_options(input: &DeriveInput, errors: &mut Vec<Error>) -> bool {
@@ -116,10 +121,8 @@ fn ports(input: &DeriveInput, errors: &mut Vec<Error>) -> Vec<Type> {
     for attribute in input.attrs.iter().filter(|attribute| attribute.path().is_ident("provides")) {
         match attribute.parse_args::<Type>() {
             Ok(port) => ports.push(port),
-            Err(_) => errors.push(Error::new(
-                attribute.span(),
-                "expected a port: `#[provides(dyn OrderRepository)]`",
-            )),
+            Err(_) => errors
+                .push(Error::new(attribute.span(), "expected a port: `#[provides(dyn OrderRepository)]`")),
         }
     }
     ports

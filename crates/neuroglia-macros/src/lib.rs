@@ -35,7 +35,7 @@ use syn::{DeriveInput, parse_macro_input};
 #[proc_macro_derive(Inject, attributes(inject, provides))]
 pub fn derive_inject(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    inject::expand(&input).unwrap_or_else(|error| error.into_compile_error()).into()
+    inject::expand(&input).into()
 }
 
 /// Makes the actions of an `impl` block answer requests.

@@ -6,4 +6,7 @@ pub mod conformance;
 
 mod test_app;
 
+mod unsteady_store;
+
 pub use test_app::{TestApp, TestRequest, TestResponse, environment};
+pub use unsteady_store::{StoreControl, UnsteadyStore};

@@ -9,6 +9,8 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use neuroglia::error::Result;
+use neuroglia::mediation::{Mediator, Message};
 use neuroglia::settings::{Environment, Settings};
 use neuroglia::{App, Running};
 use serde_json::Value;
@@ -59,6 +61,17 @@ impl TestApp {
         &self.running
     }
 
+    /// Sends a message in a scope of its own, as nobody in particular: what a test does behind the scenes.
+    ///
+    /// # Errors
+    /// Those of the message's handler.
+    pub async fn send<As, M: Message<As>>(&self, message: M) -> Result<M::Response> {
+        let scope = self.running.services().scope();
+        let outcome = scope.inject::<Mediator>()?.send(message).await;
+        scope.close().await;
+        outcome
+    }
+
     /// A GET request.
     pub fn get(&self, path: &str) -> TestRequest<'_> {
         self.request(Method::GET, path)
@@ -82,7 +95,11 @@ impl TestApp {
     /// A request.
     pub fn request(&self, method: Method, path: &str) -> TestRequest<'_> {
         let uri = format!("http://{}{path}", self.running.address());
-        TestRequest { app: self, request: http::Request::builder().method(method).uri(uri), body: Bytes::new() }
+        TestRequest {
+            app: self,
+            request: http::Request::builder().method(method).uri(uri),
+            body: Bytes::new(),
+        }
     }
 
     /// Ends the application as a signal would.
@@ -95,8 +112,11 @@ impl TestApp {
 }
 
 /// The variables of a test, with a free port and the loopback interface unless they say otherwise.
-pub fn environment(variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Environment {
-    let mut pairs = vec![("PORT".to_owned(), "0".to_owned()), ("SERVER_HOST".to_owned(), "127.0.0.1".to_owned())];
+pub fn environment(
+    variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+) -> Environment {
+    let mut pairs =
+        vec![("PORT".to_owned(), "0".to_owned()), ("SERVER_HOST".to_owned(), "127.0.0.1".to_owned())];
     for (name, value) in variables {
         let (name, value) = (name.into(), value.into());
         pairs.retain(|(other, _)| *other != name);
@@ -191,6 +211,38 @@ impl TestResponse {
     pub fn assert_status(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}: {}", self.about, self.text());
         self
+    }
+
+    /// The problem document, after a look at everything that each of them must have.
+    ///
+    /// # Panics
+    /// When the answer is no problem with this status and this code; the message shows the body.
+    #[track_caller]
+    pub fn problem(&self, status: u16, code: &str) -> Value {
+        let about = format!("{}: {} {}", self.about, self.status, self.text());
+        assert_eq!(self.status.as_u16(), status, "{about}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{about}");
+        let problem = self.json();
+        assert_eq!(problem["status"], status, "{about}");
+        assert_eq!(problem["code"], code, "{about}");
+        for member in ["type", "title", "detail", "instance"] {
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{member} of {about}");
+        }
+        let trace = self.header("traceparent").and_then(|parent| parent.get(3..35));
+        assert!(trace.is_some() && problem["trace_id"].as_str() == trace, "trace_id of {about}");
+        problem
+    }
+
+    /// Where the problem's violations are and by which rule, in their order: `/lines/0/quantity range`.
+    ///
+    /// # Panics
+    /// When the body is not JSON.
+    #[track_caller]
+    pub fn violations(&self) -> Vec<String> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let problem = self.json();
+        let errors = problem["errors"].as_array().map_or(&[][..], Vec::as_slice);
+        errors.iter().map(|error| format!("{} {}", text(&error["pointer"]), text(&error["code"]))).collect()
     }
 
     /// The body as JSON.

@@ -15,6 +15,9 @@ use crate::process::admin::Admin;
 use crate::process::hosted::Hosted;
 use crate::web::Web;
 
+/// A function that registers services from the settings.
+type Register<S> = Box<dyn Fn(&mut ServiceCollection, &S) + Send + Sync>;
+
 /// A whole application: what `main` runs and what tests start.
 ///
 /// Each part is a plain function, so that every name in it is a go-to-definition away.
@@ -46,7 +49,7 @@ pub struct App<S = ()> {
     pub(crate) version: &'static str,
     pub(crate) title: Option<&'static str>,
     pub(crate) prefixes: Vec<&'static str>,
-    pub(crate) services: Vec<Box<dyn Fn(&mut ServiceCollection, &S) + Send + Sync>>,
+    pub(crate) services: Vec<Register<S>>,
     pub(crate) messages: fn(Messages) -> Messages,
     pub(crate) web: fn(Web) -> Web,
     pub(crate) admin: fn(Admin) -> Admin,
@@ -144,6 +147,9 @@ impl<S: Settings> App<S> {
 
 impl<S> fmt::Debug for App<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App").field("name", &self.name).field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("App")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }

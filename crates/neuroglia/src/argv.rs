@@ -40,8 +40,10 @@ pub(crate) fn command(name: &'static str, version: &'static str, admin: &Admin) 
     let flag = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).help(help).action(ArgAction::SetTrue)
     };
-    let mut admin_command =
-        Command::new("admin").about("Run one admin command").subcommand_required(true).arg_required_else_help(true);
+    let mut admin_command = Command::new("admin")
+        .about("Run one admin command")
+        .subcommand_required(true)
+        .arg_required_else_help(true);
     for listed in &admin.commands {
         admin_command = admin_command.subcommand((listed.command)());
     }

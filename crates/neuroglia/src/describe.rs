@@ -83,17 +83,23 @@ impl fmt::Display for Description {
         writeln!(f, "{} {}", self.name, self.version)?;
         writeln!(f, "processes: {}", self.processes.join(", "))?;
         writeln!(f, "pipeline: {}", self.pipeline.join(" → "))?;
-        let messages = self.messages.iter().map(|message| {
-            vec![message.kind.clone(), message.name.clone(), message.handler.clone()]
-        });
+        let messages = self
+            .messages
+            .iter()
+            .map(|message| vec![message.kind.clone(), message.name.clone(), message.handler.clone()]);
         table(f, "messages", messages.collect())?;
         let routes = self.routes.iter().map(|route| {
             vec![route.method.clone(), route.path.clone(), route.policy.clone(), route.action.clone()]
         });
         table(f, "routes", routes.collect())?;
-        let commands = self.admin_commands.iter().map(|command| vec![command.name.to_owned(), command.about.to_owned()]);
+        let commands =
+            self.admin_commands.iter().map(|command| vec![command.name.to_owned(), command.about.to_owned()]);
         table(f, "admin commands", commands.collect())?;
-        table(f, "hosted services", self.hosted_services.iter().map(|name| vec![(*name).to_owned()]).collect())?;
+        table(
+            f,
+            "hosted services",
+            self.hosted_services.iter().map(|name| vec![(*name).to_owned()]).collect(),
+        )?;
         table(f, "migrations", self.migrations.iter().map(|name| vec![name.clone()]).collect())?;
         let settings = self.settings.iter().map(|setting| {
             let default = match (&setting.default, setting.required) {

@@ -117,7 +117,8 @@ fn describe<S: Settings>(app: &App<S>, environment: &Environment, json: bool) ->
 
 fn openapi_document<S: Settings>(app: &App<S>) -> serde_json::Value {
     let web = (app.web)(Web::new());
-    let info = openapi::Info { title: app.title.unwrap_or(app.name).to_owned(), version: app.version.to_owned() };
+    let info =
+        openapi::Info { title: app.title.unwrap_or(app.name).to_owned(), version: app.version.to_owned() };
     openapi::document(&info, web.routes())
 }
 
@@ -166,7 +167,10 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 /// The settings, or the report of what is wrong with them and with what can be judged without them.
-fn settle<S: Settings>(app: &App<S>, environment: &Environment) -> Result<(HostSettings, S, Report), (Faults, Report)> {
+fn settle<S: Settings>(
+    app: &App<S>,
+    environment: &Environment,
+) -> Result<(HostSettings, S, Report), (Faults, Report)> {
     let loaded = environment.load::<(HostSettings, S)>(&app.prefixes);
     match loaded.settings {
         Some((host, settings)) => Ok((host, settings, loaded.report)),
@@ -519,4 +523,3 @@ impl fmt::Debug for Running {
         f.debug_struct("Running").field("address", &self.address).finish_non_exhaustive()
     }
 }
-

@@ -9,10 +9,10 @@ use std::time::Duration;
 use neuroglia_core::settings::{ByteSize, Problems, Secret, Settings};
 
 use crate::telemetry::{LogFormat, check_directives};
+use crate::web::Quota;
 use crate::web::edge::{EdgeSettings, Network, Origin};
 use crate::web::extract::ContentLimits;
 use crate::web::server::Limits;
-use crate::web::Quota;
 
 /// The host's own settings, loaded together with the application's.
 #[derive(Settings)]

@@ -9,11 +9,7 @@ pub(super) fn check(pages: &BTreeMap<String, String>, exists: &dyn Fn(&str) -> b
     let mut findings = Vec::new();
     for (path, text) in pages {
         let mut report = |line: usize, remedy: String| {
-            findings.push(Finding {
-                path: path.clone(),
-                line,
-                remedy,
-            });
+            findings.push(Finding { path: path.clone(), line, remedy });
         };
         for (line, language) in empty_code_blocks(text) {
             report(line, format!("empty `{language}` block: fill it or remove it"));
@@ -39,9 +35,7 @@ fn fault_of_link(
     }
     let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
     let Some(file) = resolve(page, file) else {
-        return Some(format!(
-            "link to `{target}`: use a path relative to this page, inside the repository"
-        ));
+        return Some(format!("link to `{target}`: use a path relative to this page, inside the repository"));
     };
     if !exists(&file) {
         return Some(format!("link to `{target}`: there is no {file}"));
@@ -99,10 +93,7 @@ fn without_inline_code(line: &str) -> String {
 fn links(text: &str) -> Vec<(usize, String)> {
     let mut links = Vec::new();
     for (number, line) in prose(text) {
-        for (_, rest) in line
-            .match_indices("](")
-            .map(|(at, mark)| (at, &line[at + mark.len()..]))
-        {
+        for (_, rest) in line.match_indices("](").map(|(at, mark)| (at, &line[at + mark.len()..])) {
             let target = rest.split([')', ' ']).next().unwrap_or_default();
             links.push((number, target.to_owned()));
         }
@@ -128,11 +119,7 @@ fn anchors(text: &str) -> Vec<String> {
         let anchor: String = heading.trim().to_lowercase().chars().filter(kept).collect();
         let anchor = anchor.replace(' ', "-");
         let earlier = seen.entry(anchor.clone()).or_default();
-        anchors.push(if *earlier == 0 {
-            anchor
-        } else {
-            format!("{anchor}-{earlier}")
-        });
+        anchors.push(if *earlier == 0 { anchor } else { format!("{anchor}-{earlier}") });
         *earlier += 1;
     }
     anchors
@@ -167,10 +154,8 @@ mod tests {
     use super::*;
 
     fn remedies(pages: &[(&str, &str)]) -> Vec<String> {
-        let pages: BTreeMap<_, _> = pages
-            .iter()
-            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
-            .collect();
+        let pages: BTreeMap<_, _> =
+            pages.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
         let exists = |path: &str| pages.contains_key(path) || path == "src/lib.rs" || path == "docs";
         check(&pages, &exists)
             .into_iter()
@@ -185,10 +170,7 @@ mod tests {
                 "README.md",
                 "# A\n[a](docs/a.md#two-words) [b](#a) [c](https://example.com/x) [d](src/lib.rs)\n",
             ),
-            (
-                "docs/a.md",
-                "## Two `words`!\n[up](../README.md) `[no](link)`\n```text\n[no](link)\n```\n",
-            ),
+            ("docs/a.md", "## Two `words`!\n[up](../README.md) `[no](link)`\n```text\n[no](link)\n```\n"),
         ]);
         assert_eq!(found, Vec::<String>::new());
     }
@@ -221,10 +203,8 @@ mod tests {
 
     #[test]
     fn empty_blocks_are_found() {
-        let found = remedies(&[(
-            "a.md",
-            "```bash\n\n```\n```rust,no_run\nfn main() {}\n```\n```text\n```\n",
-        )]);
+        let found =
+            remedies(&[("a.md", "```bash\n\n```\n```rust,no_run\nfn main() {}\n```\n```text\n```\n")]);
         assert_eq!(found, ["a.md:1: empty `bash` block: fill it or remove it"]);
     }
 }

@@ -105,14 +105,7 @@ fn environment(source: &Source) -> Vec<usize> {
     if source.is_test() || source.is_command_line() || source.is_below(&["crates/neuroglia/src/host"]) {
         return Vec::new();
     }
-    let readers = [
-        "env::var",
-        "env::vars",
-        "env::var_os",
-        "env::vars_os",
-        "env::set_var",
-        "option_env!",
-    ];
+    let readers = ["env::var", "env::vars", "env::var_os", "env::vars_os", "env::set_var", "option_env!"];
     lines_with(&source.shipped, &readers)
 }
 
@@ -122,14 +115,13 @@ fn stdout(source: &Source) -> Vec<usize> {
         "crates/neuroglia/src/argv",
         "crates/neuroglia/src/describe",
         "crates/neuroglia/src/process/admin",
+        "crates/neuroglia/src/boot",
+        "crates/neuroglia/src/host",
     ];
     if source.is_test() || source.is_command_line() || source.is_below(&rooms) {
         return Vec::new();
     }
-    lines_with(
-        &source.shipped,
-        &["println!", "print!", "dbg!", "io::stdout", "stdout()"],
-    )
+    lines_with(&source.shipped, &["println!", "print!", "dbg!", "io::stdout", "stdout()"])
 }
 
 fn signals(source: &Source) -> Vec<usize> {
@@ -138,14 +130,7 @@ fn signals(source: &Source) -> Vec<usize> {
     }
     lines_with(
         &source.shipped,
-        &[
-            "signal::unix",
-            "signal::ctrl_c",
-            "ctrl_c()",
-            "SignalKind",
-            "signal_hook",
-            "sigaction",
-        ],
+        &["signal::unix", "signal::ctrl_c", "ctrl_c()", "SignalKind", "signal_hook", "sigaction"],
     )
 }
 
@@ -204,42 +189,23 @@ fn features_of_backing(source: &Source) -> Vec<usize> {
             return false;
         };
         let item = item.trim_start();
-        let opens = [
-            "mod ",
-            "pub mod ",
-            "pub(crate) mod ",
-            "pub use ",
-            "pub(crate) use ",
-        ];
+        let opens = ["mod ", "pub mod ", "pub(crate) mod ", "pub use ", "pub(crate) use "];
         let is_module = source.path.ends_with("/lib.rs") && opens.iter().any(|open| item.starts_with(open));
         is_module || item.contains("=>")
     };
     let conditional = |index: &usize| is_conditional_on_feature(lines[*index]);
-    (0..lines.len())
-        .filter(conditional)
-        .filter(|&index| !is_at_home(index))
-        .map(|index| index + 1)
-        .collect()
+    (0..lines.len()).filter(conditional).filter(|&index| !is_at_home(index)).map(|index| index + 1).collect()
 }
 
 fn is_conditional_on_feature(line: &str) -> bool {
-    ["cfg(", "cfg!(", "cfg_attr("].iter().any(|cfg| {
-        line.split_once(cfg)
-            .is_some_and(|(_, condition)| mentions(condition, "feature"))
-    })
+    ["cfg(", "cfg!(", "cfg_attr("]
+        .iter()
+        .any(|cfg| line.split_once(cfg).is_some_and(|(_, condition)| mentions(condition, "feature")))
 }
 
 fn handler_imports(source: &Source) -> Vec<usize> {
-    let mut rooms = source
-        .path
-        .strip_prefix("samples/")
-        .unwrap_or_default()
-        .split('/')
-        .skip(1);
-    if !rooms
-        .next()
-        .is_some_and(|room| room == "application" || room == "domain")
-    {
+    let mut rooms = source.path.strip_prefix("samples/").unwrap_or_default().split('/').skip(1);
+    if !rooms.next().is_some_and(|room| room == "application" || room == "domain") {
         return Vec::new();
     }
     const DRIVERS: [&str; 6] = ["axum", "hyper", "sqlx", "mongodb", "redis", "lapin"];
@@ -253,17 +219,11 @@ fn handler_imports(source: &Source) -> Vec<usize> {
 }
 
 fn time(source: &Source) -> Vec<usize> {
-    let rooms = [
-        "crates/neuroglia-core/src/clock",
-        "crates/neuroglia/src/telemetry",
-    ];
+    let rooms = ["crates/neuroglia-core/src/clock", "crates/neuroglia/src/telemetry"];
     if source.is_test() || source.is_below(&rooms) {
         return Vec::new();
     }
-    lines_with(
-        &source.shipped,
-        &["Timestamp::now", "SystemTime::now", "Zoned::now", "Utc::now"],
-    )
+    lines_with(&source.shipped, &["Timestamp::now", "SystemTime::now", "Zoned::now", "Utc::now"])
 }
 
 fn ids(source: &Source) -> Vec<usize> {
@@ -271,18 +231,11 @@ fn ids(source: &Source) -> Vec<usize> {
     if source.is_test() || source.is_below(&rooms) {
         return Vec::new();
     }
-    lines_with(
-        &source.shipped,
-        &["Uuid::new_v4", "Uuid::new_v7", "Uuid::now_v7", "Uuid::now_v1"],
-    )
+    lines_with(&source.shipped, &["Uuid::new_v4", "Uuid::new_v7", "Uuid::now_v7", "Uuid::now_v1"])
 }
 
 fn module_doc(source: &Source) -> Vec<usize> {
-    if source.text.starts_with("//!") {
-        Vec::new()
-    } else {
-        vec![1]
-    }
+    if source.text.starts_with("//!") { Vec::new() } else { vec![1] }
 }
 
 fn mod_rs(source: &Source) -> Vec<usize> {
@@ -306,11 +259,7 @@ fn ignored_test(source: &Source) -> Vec<usize> {
 fn file_name(source: &Source) -> Vec<usize> {
     const VAGUE: [&str; 7] = ["util", "utils", "common", "helper", "helpers", "misc", "shared"];
     let is_vague = |part: &str| VAGUE.contains(&part.strip_suffix(".rs").unwrap_or(part));
-    if source.path.split('/').any(is_vague) {
-        vec![1]
-    } else {
-        Vec::new()
-    }
+    if source.path.split('/').any(is_vague) { vec![1] } else { Vec::new() }
 }
 
 /// The numbers of the lines that mention one of the words.
@@ -319,11 +268,7 @@ fn lines_with(code: &str, words: &[&str]) -> Vec<usize> {
 }
 
 fn lines_where(code: &str, breaks: impl Fn(&str) -> bool) -> Vec<usize> {
-    code.lines()
-        .enumerate()
-        .filter(|(_, line)| breaks(line))
-        .map(|(index, _)| index + 1)
-        .collect()
+    code.lines().enumerate().filter(|(_, line)| breaks(line)).map(|(index, _)| index + 1).collect()
 }
 
 #[cfg(test)]
@@ -333,32 +278,16 @@ mod tests {
     /// The names of the rules that a file breaks, each with the line.
     fn broken(path: &str, text: &str) -> Vec<(&'static str, usize)> {
         let source = Source::new(path, text.to_owned());
-        let lines = |rule: &'static Rule| {
-            (rule.broken_at)(&source)
-                .into_iter()
-                .map(|line| (rule.name, line))
-        };
+        let lines = |rule: &'static Rule| (rule.broken_at)(&source).into_iter().map(|line| (rule.name, line));
         RULES.iter().flat_map(lines).collect()
     }
 
     #[test]
     fn every_rule_finds_its_planted_violation() {
         let planted = [
-            (
-                "environment",
-                "crates/neuroglia/src/web/limits.rs",
-                "let port = std::env::var(\"PORT\");",
-            ),
-            (
-                "stdout",
-                "crates/neuroglia/src/web/trace.rs",
-                "println!(\"served\");",
-            ),
-            (
-                "signals",
-                "samples/marios-pizzeria/src/main.rs",
-                "tokio::signal::ctrl_c().await;",
-            ),
+            ("environment", "crates/neuroglia/src/web/limits.rs", "let port = std::env::var(\"PORT\");"),
+            ("stdout", "crates/neuroglia/src/web/trace.rs", "println!(\"served\");"),
+            ("signals", "samples/marios-pizzeria/src/main.rs", "tokio::signal::ctrl_c().await;"),
             (
                 "global-state",
                 "crates/neuroglia/src/app.rs",
@@ -369,16 +298,8 @@ mod tests {
                 "crates/neuroglia/src/app.rs",
                 "static COUNT: std::sync::atomic::AtomicU64 = AtomicU64::new(0);",
             ),
-            (
-                "global-state",
-                "crates/neuroglia/src/app.rs",
-                "static mut COUNT: u64 = 0;",
-            ),
-            (
-                "features-of-core",
-                "crates/neuroglia-core/src/lib.rs",
-                "#[cfg(feature = \"web\")]\nmod web;",
-            ),
+            ("global-state", "crates/neuroglia/src/app.rs", "static mut COUNT: u64 = 0;"),
+            ("features-of-core", "crates/neuroglia-core/src/lib.rs", "#[cfg(feature = \"web\")]\nmod web;"),
             (
                 "features-of-backing",
                 "crates/neuroglia-backing/src/lib.rs",
@@ -389,34 +310,14 @@ mod tests {
                 "crates/neuroglia-backing/src/pool.rs",
                 "#[cfg(feature = \"sqlite\")]\nmod sqlite;",
             ),
-            (
-                "handler-imports",
-                "samples/marios-pizzeria/application/src/place_order.rs",
-                "use sqlx::Row;",
-            ),
-            (
-                "handler-imports",
-                "samples/marios-pizzeria/domain/src/order.rs",
-                "fn f(_: axum::Json<()>) {}",
-            ),
-            (
-                "time",
-                "samples/marios-pizzeria/domain/src/order.rs",
-                "let at = Timestamp::now();",
-            ),
-            (
-                "ids",
-                "samples/marios-pizzeria/domain/src/order.rs",
-                "let id = uuid::Uuid::now_v7();",
-            ),
+            ("handler-imports", "samples/marios-pizzeria/application/src/place_order.rs", "use sqlx::Row;"),
+            ("handler-imports", "samples/marios-pizzeria/domain/src/order.rs", "fn f(_: axum::Json<()>) {}"),
+            ("time", "samples/marios-pizzeria/domain/src/order.rs", "let at = Timestamp::now();"),
+            ("ids", "samples/marios-pizzeria/domain/src/order.rs", "let id = uuid::Uuid::now_v7();"),
             ("module-doc", "crates/neuroglia/src/app.rs", "PLAIN"),
             ("mod-rs", "crates/neuroglia/src/web/mod.rs", "pub fn serve() {}"),
             ("allow", "crates/neuroglia/src/app.rs", "#[allow(dead_code)]"),
-            (
-                "ignored-test",
-                "crates/neuroglia/tests/it/web.rs",
-                "#[ignore = \"slow\"]",
-            ),
+            ("ignored-test", "crates/neuroglia/tests/it/web.rs", "#[ignore = \"slow\"]"),
             ("file-name", "crates/neuroglia/src/web/utils.rs", ""),
             ("file-name", "crates/neuroglia/src/common/text.rs", ""),
         ];
@@ -440,52 +341,25 @@ mod tests {
     #[test]
     fn what_is_at_home_or_only_spoken_of_is_left_alone() {
         let sound = [
-            (
-                "crates/neuroglia/src/host/environment.rs",
-                "let port = std::env::var_os(\"PORT\");",
-            ),
-            (
-                "crates/neuroglia/src/telemetry/writer.rs",
-                "let out = std::io::stdout();",
-            ),
-            (
-                "crates/neuroglia/src/shutdown.rs",
-                "use tokio::signal::unix::SignalKind;",
-            ),
-            (
-                "crates/neuroglia/src/app.rs",
-                "let name: &'static str = \"static X: Mutex<u8>\"; // println!",
-            ),
-            (
-                "crates/neuroglia/src/app.rs",
-                "static NAMES: [&str; 2] = [\"a\", \"b\"];",
-            ),
-            (
-                "crates/neuroglia-backing/src/lib.rs",
-                "#[cfg(feature = \"sqlite\")]\npub mod sqlite;",
-            ),
+            ("crates/neuroglia/src/host/environment.rs", "let port = std::env::var_os(\"PORT\");"),
+            ("crates/neuroglia/src/telemetry/writer.rs", "let out = std::io::stdout();"),
+            ("crates/neuroglia/src/shutdown.rs", "use tokio::signal::unix::SignalKind;"),
+            ("crates/neuroglia/src/app.rs", "let name: &'static str = \"static X: Mutex<u8>\"; // println!"),
+            ("crates/neuroglia/src/app.rs", "static NAMES: [&str; 2] = [\"a\", \"b\"];"),
+            ("crates/neuroglia-backing/src/lib.rs", "#[cfg(feature = \"sqlite\")]\npub mod sqlite;"),
             (
                 "crates/neuroglia-backing/src/open.rs",
                 "match scheme {\n#[cfg(feature = \"sqlite\")]\n\"sqlite\" => open(),\n}",
             ),
             ("crates/neuroglia-core/src/clock.rs", "jiff::Timestamp::now()"),
             ("crates/neuroglia-core/src/id.rs", "Uuid::now_v7()"),
-            (
-                "crates/neuroglia/src/web/mod.rs",
-                "mod serve;\npub use serve::Server;",
-            ),
+            ("crates/neuroglia/src/web/mod.rs", "mod serve;\npub use serve::Server;"),
             (
                 "crates/neuroglia/src/app.rs",
                 "#[cfg(test)]\nmod tests {\n    fn now() { Timestamp::now(); println!(); }\n}",
             ),
-            (
-                "crates/neuroglia/tests/it/boot.rs",
-                "static RUNS: AtomicU64 = AtomicU64::new(0);",
-            ),
-            (
-                "xtask/src/main.rs",
-                "println!(\"{:?}\", std::env::var(\"CARGO\"));",
-            ),
+            ("crates/neuroglia/tests/it/boot.rs", "static RUNS: AtomicU64 = AtomicU64::new(0);"),
+            ("xtask/src/main.rs", "println!(\"{:?}\", std::env::var(\"CARGO\"));"),
         ];
         for (path, text) in sound {
             assert_eq!(broken(path, &format!("//! Doc.\n{text}\n")), [], "{path}: {text}");

@@ -16,12 +16,7 @@ impl Source {
     pub(super) fn new(path: &str, text: String) -> Self {
         let code = blank_comments_and_literals(&text);
         let shipped = blank_test_items(&code);
-        Self {
-            path: path.replace('\\', "/"),
-            text,
-            code,
-            shipped,
-        }
+        Self { path: path.replace('\\', "/"), text, code, shipped }
     }
 
     /// Whether the whole file is a test, a fixture of one, an example or a measurement.
@@ -93,9 +88,7 @@ fn blank_comments_and_literals(text: &str) -> String {
 }
 
 fn end_of_line(characters: &[char], start: usize) -> usize {
-    let length = characters[start..]
-        .iter()
-        .position(|&character| character == '\n');
+    let length = characters[start..].iter().position(|&character| character == '\n');
     length.map_or(characters.len(), |length| start + length)
 }
 
@@ -128,10 +121,7 @@ fn end_of_string(characters: &[char], start: usize) -> usize {
 
 /// The end of `r"…"` or `r#"…"#`; `start` itself when it is a raw identifier or a plain `r`.
 fn end_of_raw_string(characters: &[char], start: usize) -> usize {
-    let hashes = characters[start + 1..]
-        .iter()
-        .take_while(|&&character| character == '#')
-        .count();
+    let hashes = characters[start + 1..].iter().take_while(|&&character| character == '#').count();
     let open = start + 1 + hashes;
     if characters.get(open) != Some(&'"') {
         return start;
@@ -139,22 +129,16 @@ fn end_of_raw_string(characters: &[char], start: usize) -> usize {
     let closes = |at: usize| {
         characters[at] == '"'
             && characters.len() > at + hashes
-            && characters[at + 1..=at + hashes]
-                .iter()
-                .all(|&character| character == '#')
+            && characters[at + 1..=at + hashes].iter().all(|&character| character == '#')
     };
-    (open + 1..characters.len())
-        .find(|&at| closes(at))
-        .map_or(characters.len(), |at| at + 1 + hashes)
+    (open + 1..characters.len()).find(|&at| closes(at)).map_or(characters.len(), |at| at + 1 + hashes)
 }
 
 /// The end of `'x'` or `'\n'`; `start` itself when it is a lifetime.
 fn end_of_character(characters: &[char], start: usize) -> usize {
     match (characters.get(start + 1), characters.get(start + 2)) {
         (Some('\\'), _) => {
-            let length = characters[start + 3..]
-                .iter()
-                .position(|&character| character == '\'');
+            let length = characters[start + 3..].iter().position(|&character| character == '\'');
             length.map_or(characters.len(), |length| start + 4 + length)
         }
         (Some(_), Some('\'')) => start + 3,
@@ -165,10 +149,7 @@ fn end_of_character(characters: &[char], start: usize) -> usize {
 /// Whether the `r` at `at` is the tail of a word other than the prefixes `b` and `c`.
 fn follows_word(characters: &[char], at: usize) -> bool {
     let is_word = |character: &char| character.is_alphanumeric() || *character == '_';
-    let before = characters[..at]
-        .iter()
-        .rev()
-        .take_while(|character| is_word(character));
+    let before = characters[..at].iter().rev().take_while(|character| is_word(character));
     !matches!(before.collect::<String>().as_str(), "" | "b" | "c")
 }
 
@@ -177,10 +158,8 @@ fn blank_test_items(code: &str) -> String {
     let mut shipped = code.to_owned();
     while let Some(start) = shipped.find(MARK) {
         let end = start + MARK.len() + end_of_item(&shipped[start + MARK.len()..]);
-        let blank: String = shipped[start..end]
-            .chars()
-            .map(|character| if character == '\n' { '\n' } else { ' ' })
-            .collect();
+        let blank: String =
+            shipped[start..end].chars().map(|character| if character == '\n' { '\n' } else { ' ' }).collect();
         shipped.replace_range(start..end, &blank);
     }
     shipped
@@ -215,11 +194,7 @@ mod tests {
         );
         assert!(!mentions(&source.code, "env::var"), "{}", source.code);
         assert_eq!(source.code.lines().count(), source.text.lines().count());
-        assert!(
-            source.code.contains("&'a str") && source.code.ends_with("keep"),
-            "{}",
-            source.code
-        );
+        assert!(source.code.contains("&'a str") && source.code.ends_with("keep"), "{}", source.code);
         assert!(source.code.contains("r#type"), "{}", source.code);
     }
 

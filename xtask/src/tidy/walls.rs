@@ -79,10 +79,7 @@ pub(super) fn graph(metadata: &Value) -> Graph {
     let names: BTreeMap<String, String> = list(&metadata["packages"])
         .iter()
         .filter_map(|package| {
-            Some((
-                package["id"].as_str()?.to_owned(),
-                package["name"].as_str()?.to_owned(),
-            ))
+            Some((package["id"].as_str()?.to_owned(), package["name"].as_str()?.to_owned()))
         })
         .collect();
     let mut graph = Graph::new();
@@ -90,11 +87,8 @@ pub(super) fn graph(metadata: &Value) -> Graph {
         let Some(name) = node["id"].as_str().and_then(|id| names.get(id)) else {
             continue;
         };
-        let is_production = |dependency: &Value| {
-            list(&dependency["dep_kinds"])
-                .iter()
-                .any(|kind| kind["kind"].is_null())
-        };
+        let is_production =
+            |dependency: &Value| list(&dependency["dep_kinds"]).iter().any(|kind| kind["kind"].is_null());
         let dependencies = list(&node["deps"]);
         let dependencies = dependencies
             .iter()
@@ -111,11 +105,7 @@ pub(super) fn check_graph(graph: &Graph) -> Vec<Finding> {
     let mut findings = Vec::new();
     for wall in &WALLS {
         let mut report = |remedy: String| {
-            findings.push(Finding {
-                path: wall.manifest.to_owned(),
-                line: 1,
-                remedy,
-            });
+            findings.push(Finding { path: wall.manifest.to_owned(), line: 1, remedy });
         };
         if !graph.contains_key(wall.of) {
             report(format!(
@@ -126,11 +116,7 @@ pub(super) fn check_graph(graph: &Graph) -> Vec<Finding> {
         }
         for never in wall.never {
             if let Some(way) = way(graph, wall.of, never) {
-                report(format!(
-                    "{} must not reach {never}: cut {}",
-                    wall.of,
-                    way.join(" → ")
-                ));
+                report(format!("{} must not reach {never}: cut {}", wall.of, way.join(" → ")));
             }
         }
     }
@@ -160,21 +146,14 @@ fn way(graph: &Graph, from: &str, to: &str) -> Option<Vec<String>> {
 pub(super) fn check_lock_file(text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, line) in text.lines().enumerate() {
-        let Some(name) = line
-            .strip_prefix("name = \"")
-            .and_then(|rest| rest.strip_suffix('"'))
-        else {
+        let Some(name) = line.strip_prefix("name = \"").and_then(|rest| rest.strip_suffix('"')) else {
             continue;
         };
         if let Some((_, reason)) = NEVER_LOCKED.iter().find(|(never, _)| *never == name) {
             let remedy = format!(
                 "{name} must not be in the graph ({reason}): `cargo tree --workspace --invert {name}` shows who brings it"
             );
-            findings.push(Finding {
-                path: "Cargo.lock".to_owned(),
-                line: index + 1,
-                remedy,
-            });
+            findings.push(Finding { path: "Cargo.lock".to_owned(), line: index + 1, remedy });
         }
     }
     findings
@@ -196,10 +175,7 @@ mod tests {
             ("neuroglia-backing", &["neuroglia-core", "sqlx"]),
             ("pizzeria-domain", &["neuroglia-core"]),
             ("pizzeria-application", &["pizzeria-domain"]),
-            (
-                "pizzeria-integration",
-                &["pizzeria-application", "neuroglia-backing"],
-            ),
+            ("pizzeria-integration", &["pizzeria-application", "neuroglia-backing"]),
             ("pizzeria-api", &["pizzeria-application", "neuroglia"]),
             ("marios-pizzeria", &["pizzeria-api", "pizzeria-integration"]),
             ("axum", &["hyper"]),
@@ -218,10 +194,8 @@ mod tests {
         graph.insert("serde".to_owned(), vec!["tower".to_owned()]);
         graph.insert("tower".to_owned(), vec!["hyper".to_owned()]);
         let found = check_graph(&graph);
-        let core = found
-            .iter()
-            .find(|finding| finding.path.contains("neuroglia-core"))
-            .expect("it is planted");
+        let core =
+            found.iter().find(|finding| finding.path.contains("neuroglia-core")).expect("it is planted");
         assert_eq!(
             core.remedy,
             "neuroglia-core must not reach hyper: cut neuroglia-core → serde → tower → hyper"
@@ -233,15 +207,10 @@ mod tests {
         for wall in &WALLS {
             for never in wall.never {
                 let mut graph = sound();
-                graph
-                    .entry(wall.of.to_owned())
-                    .or_default()
-                    .push((*never).to_owned());
+                graph.entry(wall.of.to_owned()).or_default().push((*never).to_owned());
                 let told = format!("{} must not reach {never}", wall.of);
                 assert!(
-                    check_graph(&graph)
-                        .iter()
-                        .any(|finding| finding.remedy.starts_with(&told)),
+                    check_graph(&graph).iter().any(|finding| finding.remedy.starts_with(&told)),
                     "{told} was not found"
                 );
             }
@@ -253,9 +222,7 @@ mod tests {
         let mut graph = sound();
         graph.remove("pizzeria-domain");
         assert!(
-            check_graph(&graph)
-                .iter()
-                .any(|finding| finding.remedy.contains("no crate pizzeria-domain"))
+            check_graph(&graph).iter().any(|finding| finding.remedy.contains("no crate pizzeria-domain"))
         );
     }
 
@@ -268,10 +235,7 @@ mod tests {
                 {"pkg": "3", "dep_kinds": [{"kind": "dev"}, {"kind": null}]},
             ]}]},
         });
-        assert_eq!(
-            graph(&metadata),
-            Graph::from([("a".to_owned(), vec!["c".to_owned()])])
-        );
+        assert_eq!(graph(&metadata), Graph::from([("a".to_owned(), vec!["c".to_owned()])]));
     }
 
     #[test]

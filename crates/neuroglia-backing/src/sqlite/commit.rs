@@ -35,9 +35,10 @@ impl fmt::Debug for SqliteStep {
 ///
 /// ```
 /// use neuroglia::data::UnitOfWork;
+/// use neuroglia::error::Result;
 /// use neuroglia_backing::sqlite::{self, sqlx};
 ///
-/// fn count_sale(work: &UnitOfWork, pizza: String) {
+/// fn count_sale(work: &UnitOfWork, pizza: String) -> Result<()> {
 ///     let step = sqlite::statement(move |connection| {
 ///         Box::pin(async move {
 ///             sqlx::query("UPDATE sales SET sold = sold + 1 WHERE pizza = ?")
@@ -48,7 +49,7 @@ impl fmt::Debug for SqliteStep {
 ///             Ok(())
 ///         })
 ///     });
-///     work.native(sqlite::ENGINE, step);
+///     work.native(sqlite::ENGINE, step)
 /// }
 /// ```
 pub fn statement<F>(step: F) -> SqliteStep
@@ -115,10 +116,13 @@ impl Prepared {
 
 fn own_step(NativeStep { engine, step }: NativeStep) -> Result<SqliteStep> {
     if engine != ENGINE {
-        return Err(Error::internal(format!("the batch has a step for the engine {engine}, and this one is {ENGINE}")));
+        return Err(Error::internal(format!(
+            "the batch has a step for the engine {engine}, and this one is {ENGINE}"
+        )));
     }
     let step = step.downcast::<SqliteStep>();
-    step.map(|step| *step).map_err(|_| Error::internal("a native step for sqlite is made with sqlite::statement"))
+    step.map(|step| *step)
+        .map_err(|_| Error::internal("a native step for sqlite is made with sqlite::statement"))
 }
 
 async fn write(
@@ -131,11 +135,9 @@ async fn write(
     let expected = change.expected();
     let query = match change {
         Change::Insert { body } => sqlx::query(statements.insert.clone()).bind(&*id).bind(at).bind(body),
-        Change::Update { expected, body } => sqlx::query(statements.update.clone())
-            .bind(&*id)
-            .bind(expected.cast_signed())
-            .bind(at)
-            .bind(body),
+        Change::Update { expected, body } => {
+            sqlx::query(statements.update.clone()).bind(&*id).bind(expected.cast_signed()).bind(at).bind(body)
+        }
         Change::Delete { expected } => {
             sqlx::query(statements.delete.clone()).bind(&*id).bind(expected.cast_signed())
         }
@@ -144,7 +146,9 @@ async fn write(
     let refused = match outcome {
         Ok(done) if done.rows_affected() == 1 => return Ok(()),
         Ok(_) => None,
-        Err(cause) if cause.as_database_error().is_some_and(|cause| cause.is_unique_violation()) => Some(cause),
+        Err(cause) if cause.as_database_error().is_some_and(|cause| cause.is_unique_violation()) => {
+            Some(cause)
+        }
         Err(cause) => return Err(in_collection(collection, cause)),
     };
     let actual = sqlx::query_scalar::<_, i64>(statements.version.clone())

@@ -268,7 +268,9 @@ fn refusal(path: &Path, cause: sqlx::Error) -> Error {
     let file = path.display();
     let (kind, detail) = match code(&cause) {
         Some(NOT_A_DATABASE) => (ErrorKind::Internal, format!("{file} is not a SQLite database")),
-        Some(CORRUPT) => (ErrorKind::Internal, format!("{file} is a damaged SQLite database; restore a backup")),
+        Some(CORRUPT) => {
+            (ErrorKind::Internal, format!("{file} is a damaged SQLite database; restore a backup"))
+        }
         Some(BUSY) => (ErrorKind::Unavailable, format!("{file} is locked by another process")),
         _ => (ErrorKind::Unavailable, format!("the database {file} cannot be opened for writing: {cause}")),
     };

@@ -14,7 +14,9 @@ pub fn error(error: sqlx::Error) -> Error {
     }
     match &error {
         sqlx::Error::Database(cause) if is_transient(&**cause) => Error::unavailable(error),
-        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed | sqlx::Error::BeginFailed => Error::unavailable(error),
+        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed | sqlx::Error::BeginFailed => {
+            Error::unavailable(error)
+        }
         _ => Error::internal(error),
     }
 }
@@ -22,7 +24,9 @@ pub fn error(error: sqlx::Error) -> Error {
 /// The same for a statement on the documents of a collection.
 pub(super) fn in_collection(collection: &str, cause: sqlx::Error) -> Error {
     match duplicate(&cause) {
-        Some((_, index)) => Error::duplicate(collection, Index::short_name(collection, &index)).with_source(cause),
+        Some((_, index)) => {
+            Error::duplicate(collection, Index::short_name(collection, &index)).with_source(cause)
+        }
         None => error(cause),
     }
 }

@@ -48,7 +48,8 @@ pub(super) async fn reserve(connection: &mut SqliteConnection, reserve: Reserve)
 }
 
 pub(super) async fn release(connection: &mut SqliteConnection, key: String, token: String) -> Result<()> {
-    let give_back = sqlx::query("DELETE FROM ng_idempotency WHERE key = ? AND token = ? AND response IS NULL");
+    let give_back =
+        sqlx::query("DELETE FROM ng_idempotency WHERE key = ? AND token = ? AND response IS NULL");
     without_waiting(connection, give_back.bind(key).bind(token)).await.map(|_| ())
 }
 

@@ -68,7 +68,10 @@ const HISTORY: &str = "CREATE TABLE IF NOT EXISTS ng_migration (
                        ) STRICT, WITHOUT ROWID";
 
 /// What was applied, oldest first; nothing when the file is new.
-pub(super) async fn applied(connection: &mut SqliteConnection, owner: Owner) -> Result<Vec<AppliedMigration>> {
+pub(super) async fn applied(
+    connection: &mut SqliteConnection,
+    owner: Owner,
+) -> Result<Vec<AppliedMigration>> {
     let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM sqlite_schema WHERE name = 'ng_migration'")
         .fetch_optional(&mut *connection)
         .await
@@ -101,18 +104,25 @@ pub(super) async fn migrate(
     now: Timestamp,
 ) -> Result<MigrationRun> {
     Migrations::validate(&migrations)?;
-    let mut run = MigrationRun::default();
-    for (owner, migrations) in [(Owner::Framework, own()), (Owner::Application, migrations)] {
-        let done = applied(connection, owner).await?;
-        for migration in &migrations {
-            if !migration.is_applied(&done)? && apply(connection, owner, migration, now).await? {
-                if let Owner::Application = owner {
-                    run.applied.push(migration.version);
-                }
-            }
+    apply_missing(connection, Owner::Framework, &own(), now).await?;
+    let applied = apply_missing(connection, Owner::Application, &migrations, now).await?;
+    Ok(MigrationRun { applied })
+}
+
+async fn apply_missing(
+    connection: &mut SqliteConnection,
+    owner: Owner,
+    migrations: &[Migration],
+    now: Timestamp,
+) -> Result<Vec<u32>> {
+    let done = applied(connection, owner).await?;
+    let mut versions = Vec::new();
+    for migration in migrations {
+        if !migration.is_applied(&done)? && apply(connection, owner, migration, now).await? {
+            versions.push(migration.version);
         }
     }
-    Ok(run)
+    Ok(versions)
 }
 
 /// Applies one migration; gives `false` when another process has done so meanwhile.
@@ -134,15 +144,17 @@ async fn apply(
             done.map_err(|cause| migration.failed(cause))?;
         }
     }
-    sqlx::query("INSERT INTO ng_migration (owner, version, name, checksum, applied_at) VALUES (?, ?, ?, ?, ?)")
-        .bind(owner.name())
-        .bind(migration.version)
-        .bind(migration.name)
-        .bind(migration.checksum())
-        .bind(now.unix_micros())
-        .execute(&mut *transaction)
-        .await
-        .map_err(|cause| migration.failed(cause))?;
+    sqlx::query(
+        "INSERT INTO ng_migration (owner, version, name, checksum, applied_at) VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(owner.name())
+    .bind(migration.version)
+    .bind(migration.name)
+    .bind(migration.checksum())
+    .bind(now.unix_micros())
+    .execute(&mut *transaction)
+    .await
+    .map_err(|cause| migration.failed(cause))?;
     transaction.commit().await.map_err(error)?;
     Ok(true)
 }

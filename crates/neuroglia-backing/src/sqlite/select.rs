@@ -39,7 +39,8 @@ pub(super) fn count(select: &Select) -> Result<Compiled> {
 
 fn matching(what: &str, select: &Select) -> Result<Compiled> {
     select.check()?;
-    let mut compiled = Compiled { sql: format!("{what} FROM \"{}\" WHERE ", select.collection), values: Vec::new() };
+    let mut compiled =
+        Compiled { sql: format!("{what} FROM \"{}\" WHERE ", select.collection), values: Vec::new() };
     compiled.condition(&select.condition);
     Ok(compiled)
 }

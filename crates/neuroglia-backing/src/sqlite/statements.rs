@@ -21,7 +21,9 @@ impl Statements {
         // Of the text, only the table's name varies, and it has been checked.
         let sql = |text: String| AssertSqlSafe(Arc::<str>::from(text)).into_sql_str();
         Self {
-            load: sql(format!("SELECT id, version, created_at, updated_at, body FROM \"{table}\" WHERE id = ?1")),
+            load: sql(format!(
+                "SELECT id, version, created_at, updated_at, body FROM \"{table}\" WHERE id = ?1"
+            )),
             insert: sql(format!(
                 "INSERT INTO \"{table}\" (id, version, created_at, updated_at, body) VALUES (?1, 0, ?2, ?2, ?3)"
             )),

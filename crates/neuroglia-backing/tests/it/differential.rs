@@ -32,7 +32,9 @@ fn ranks() -> impl Strategy<Value = i64> {
 }
 
 /// The value, null, or nothing at all.
-fn field(value: impl Strategy<Value = serde_json::Value>) -> impl Strategy<Value = Option<serde_json::Value>> {
+fn field(
+    value: impl Strategy<Value = serde_json::Value>,
+) -> impl Strategy<Value = Option<serde_json::Value>> {
     prop_oneof![4 => value.prop_map(Some), 1 => Just(Some(json!(null))), 1 => Just(None)]
 }
 
@@ -131,14 +133,16 @@ fn both_engines_give_the_same_documents_in_the_same_order() {
     let cases = (prop::collection::vec(body(), 0..30), selects());
     let outcome = runner.run(&cases, |(bodies, selects)| {
         runtime.block_on(async {
-            let write = |place: usize, change| Write { collection: "things", id: format!("d{place:02}"), change };
+            let write =
+                |place: usize, change| Write { collection: "things", id: format!("d{place:02}"), change };
             let commit = async |writes: Vec<Write>| {
                 for store in &stores {
                     let batch = Batch { writes: writes.clone(), ..Batch::default() };
                     store.commit(batch).await.expect("a batch that breaks no rule is committed");
                 }
             };
-            let insert = |(place, body): (usize, &String)| write(place, Change::Insert { body: body.clone() });
+            let insert =
+                |(place, body): (usize, &String)| write(place, Change::Insert { body: body.clone() });
             commit(bodies.iter().enumerate().map(insert).collect()).await;
             let mut answers = Vec::new();
             for select in &selects {
@@ -150,7 +154,8 @@ fn both_engines_give_the_same_documents_in_the_same_order() {
                 }
                 answers.push((select, both));
             }
-            commit((0..bodies.len()).map(|place| write(place, Change::Delete { expected: 0 })).collect()).await;
+            commit((0..bodies.len()).map(|place| write(place, Change::Delete { expected: 0 })).collect())
+                .await;
             for (select, both) in answers {
                 prop_assert_eq!(&both[0], &both[1], "memory and sqlite on {:?} over {:#?}", select, &bodies);
             }

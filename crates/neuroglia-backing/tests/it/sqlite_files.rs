@@ -110,7 +110,8 @@ async fn several_that_open_and_migrate_a_new_file_at_once_apply_each_migration_o
         let file = file.clone();
         runs.spawn(async move {
             let store = open(&file).await;
-            let run = store.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
+            let run =
+                store.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
             (run.applied, store)
         });
     }

@@ -52,7 +52,8 @@ async fn a_list_by_id_is_not_sorted() {
 /// What a query for the page after a cursor asks: the shape that `Query::to_selects` gives it.
 fn after(path: Path, at: Op, past: Op, id: Op) -> Condition {
     let tied = Condition::All(vec![is(path, Op::Equal, "2026"), is(Path::Id, id, "o-1")]);
-    let after = Condition::All(vec![is(path, at, "2026"), Condition::Any(vec![is(path, past, "2026"), tied])]);
+    let after =
+        Condition::All(vec![is(path, at, "2026"), Condition::Any(vec![is(path, past, "2026"), tied])]);
     Condition::All(vec![Condition::All(Vec::new()), after])
 }
 

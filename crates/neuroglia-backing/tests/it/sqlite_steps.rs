@@ -58,16 +58,22 @@ async fn a_step_may_have_savepoints_and_fail_as_it_likes() {
             savepoint.rollback().await.map_err(sqlite::error)
         })
     });
-    store.commit(with(careful, batch([order("o-1", "new")]))).await.expect("the savepoint ends within the batch");
+    store
+        .commit(with(careful, batch([order("o-1", "new")])))
+        .await
+        .expect("the savepoint ends within the batch");
     store.commit(with(sale("diavola"), batch([]))).await.expect("the savepoint was rolled back");
 
-    let refusing = sqlite::statement(|_| Box::pin(async { Err(Error::conflict("sales.closed", "the shop is closed")) }));
-    let error = store.commit(with(refusing, batch([order("o-2", "new")]))).await.expect_err("the step refuses");
+    let refusing =
+        sqlite::statement(|_| Box::pin(async { Err(Error::conflict("sales.closed", "the shop is closed")) }));
+    let error =
+        store.commit(with(refusing, batch([order("o-2", "new")]))).await.expect_err("the step refuses");
     assert_eq!(error.code(), "sales.closed");
     assert!(!is_there(&store, "o-2").await);
 
     let panicking = sqlite::statement(|_| Box::pin(async { panic!("a defect in a step") }));
-    let error = store.commit(with(panicking, batch([order("o-3", "new")]))).await.expect_err("the step panics");
+    let error =
+        store.commit(with(panicking, batch([order("o-3", "new")]))).await.expect_err("the step panics");
     assert_eq!(error.kind(), ErrorKind::Internal);
     assert!(!is_there(&store, "o-3").await);
     store.commit(batch([order("o-4", "new")])).await.expect("the store is as good as before");
@@ -125,7 +131,8 @@ async fn a_caller_that_goes_away_while_it_waits_for_its_turn_has_changed_nothing
         async move { store.commit(with(step, batch([order("o-1", "new")]))).await }
     });
     is_running.await.expect("the step runs");
-    let waiting = tokio::time::timeout(Duration::from_millis(20), store.commit(batch([order("o-2", "new")]))).await;
+    let waiting =
+        tokio::time::timeout(Duration::from_millis(20), store.commit(batch([order("o-2", "new")]))).await;
     assert!(waiting.is_err(), "the second waits for the first");
     go_on.send(()).expect("the step waits");
     first.await.expect("the first is not cancelled").expect("the first is committed");
@@ -142,7 +149,10 @@ async fn whoever_waits_too_long_is_told_that_the_store_is_unavailable() {
     let store = SqliteStore::open(&file, options.clone()).await.expect("a file");
     let beside = SqliteStore::open(&file, options).await.expect("the same file");
     let history = crate::support::history();
-    store.migrate(&history, neuroglia::clock::Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
+    store
+        .migrate(&history, neuroglia::clock::Timestamp::UNIX_EPOCH)
+        .await
+        .expect("sound migrations are applied");
 
     let (step, is_running, go_on) = held();
     let first = tokio::spawn({
@@ -183,7 +193,10 @@ async fn reads_that_are_cancelled_cost_no_connection() {
 /// How often this process has the file open.
 fn fs_handles(file: &std::path::Path) -> usize {
     let Ok(handles) = std::fs::read_dir("/proc/self/fd") else { return 0 };
-    handles.flatten().filter(|handle| std::fs::read_link(handle.path()).is_ok_and(|target| target == file)).count()
+    handles
+        .flatten()
+        .filter(|handle| std::fs::read_link(handle.path()).is_ok_and(|target| target == file))
+        .count()
 }
 
 #[tokio::test]
@@ -191,13 +204,15 @@ async fn a_failing_statement_in_a_migration_takes_all_of_it_back() {
     use neuroglia::data::{Migration, Step};
     let (store, _folder) = new_store().await;
     let sql = |statement| Step::Sql { engine: "sqlite", statement };
-    let steps = vec![sql("CREATE TABLE one (id INTEGER); CREATE TABLE two (id INTEGER)"), sql("CREATE TABEL three")];
+    let steps =
+        vec![sql("CREATE TABLE one (id INTEGER); CREATE TABLE two (id INTEGER)"), sql("CREATE TABEL three")];
     let failing = Migration { version: 1, name: "own tables", steps };
     let now = neuroglia::clock::Timestamp::UNIX_EPOCH;
     let error = store.migrate(&[failing], now).await.expect_err("a statement that is no SQL");
     assert!(error.detail().contains("1 (own tables)"), "{error:?}");
     let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
     assert!(cause.contains("TABEL"), "the log gets SQLite's own words: {cause}");
-    let mended = Migration { version: 1, name: "own tables", steps: vec![sql("CREATE TABLE one (id INTEGER)")] };
+    let mended =
+        Migration { version: 1, name: "own tables", steps: vec![sql("CREATE TABLE one (id INTEGER)")] };
     assert_eq!(store.migrate(&[mended], now).await.expect("nothing was left of the first").applied, [1]);
 }

@@ -43,7 +43,10 @@ pub(crate) fn history() -> Vec<Migration> {
             index("orders_status", &["status", "placed_at"], false),
             index("orders_placed_at", &["placed_at"], false),
             index("orders_number", &["number"], true),
-            Step::Sql { engine: "sqlite", statement: "CREATE TABLE sales (pizza TEXT PRIMARY KEY, sold INTEGER)" },
+            Step::Sql {
+                engine: "sqlite",
+                statement: "CREATE TABLE sales (pizza TEXT PRIMARY KEY, sold INTEGER)",
+            },
         ],
     }]
 }

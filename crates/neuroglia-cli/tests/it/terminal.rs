@@ -20,14 +20,8 @@ pub(crate) struct Workshop {
 impl Workshop {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        copy(
-            &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/app"),
-            folder.path(),
-        );
-        Self {
-            folder,
-            environment: Vec::new(),
-        }
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/app"), folder.path());
+        Self { folder, environment: Vec::new() }
     }
 
     /// Exports a variable in the developer's shell.
@@ -105,21 +99,14 @@ impl Session {
                 }
             });
         }
-        Self {
-            child,
-            lines,
-            seen: String::new(),
-        }
+        Self { child, lines, seen: String::new() }
     }
 
     /// Waits for a line that contains `words`.
     pub(crate) fn wait_for(&mut self, words: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.seen.contains(words) {
-            match self
-                .lines
-                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-            {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => self.note(&line),
                 Err(error) => panic!("no `{words}` ({error}) in:\n{}", self.seen),
             }
@@ -133,10 +120,7 @@ impl Session {
     /// Waits for the end; what was written altogether, and how it ended.
     pub(crate) fn end(mut self) -> (String, ExitStatus) {
         let deadline = Instant::now() + PATIENCE;
-        while let Ok(line) = self
-            .lines
-            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-        {
+        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             self.note(&line);
         }
         assert!(Instant::now() < deadline, "it did not end:\n{}", self.seen);

@@ -124,7 +124,11 @@ fn digest(collection: &str, sort: &[Sort]) -> u32 {
 }
 
 fn invalid() -> Error {
-    Error::new(ErrorKind::Malformed, "cursor.invalid", "the cursor does not belong to this list; begin anew without it")
+    Error::new(
+        ErrorKind::Malformed,
+        "cursor.invalid",
+        "the cursor does not belong to this list; begin anew without it",
+    )
 }
 
 impl fmt::Display for Cursor {

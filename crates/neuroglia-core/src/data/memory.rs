@@ -14,8 +14,8 @@ use async_trait::async_trait;
 
 use self::condition::Key;
 use super::{
-    AppliedMigration, Batch, Change, Completion, Document, Index, Migration, MigrationRun, Migrations, OutboxMessage,
-    Reservation, Reserve, Select, Step, Store, Write,
+    AppliedMigration, Batch, Change, Completion, Document, Index, Migration, MigrationRun, Migrations,
+    OutboxMessage, Reservation, Reserve, Select, Step, Store, Write,
 };
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, VersionConflict};
@@ -39,7 +39,7 @@ pub const ENGINE: &str = "memory";
 /// let write = Write { collection: "orders", id: "o-1".to_owned(), change };
 /// store.commit(Batch { writes: vec![write], ..Batch::default() }).await?;
 /// assert_eq!(store.load("orders", "o-1").await?.map(|order| order.version), Some(0));
-/// # neuroglia_core::error::Result::Ok(()) }).unwrap();
+/// # Ok::<(), neuroglia_core::error::Error>(()) }).unwrap();
 /// ```
 #[derive(Default)]
 pub struct MemoryStore {
@@ -110,7 +110,9 @@ impl Store for MemoryStore {
     }
 
     async fn load(&self, collection: &'static str, id: &str) -> Result<Option<Document>> {
-        self.with(|state| Ok(state.collection(collection)?.documents.get(id).map(|kept| kept.document.clone())))
+        self.with(|state| {
+            Ok(state.collection(collection)?.documents.get(id).map(|kept| kept.document.clone()))
+        })
     }
 
     async fn query(&self, select: &Select) -> Result<Vec<Document>> {
@@ -260,7 +262,12 @@ impl State {
         let before = collection.documents.get(&id);
         let (expected, actual) = (change.expected(), before.map(|kept| kept.document.version));
         if expected != actual {
-            return Err(Error::version_conflict(VersionConflict { collection: name.into(), id, expected, actual }));
+            return Err(Error::version_conflict(VersionConflict {
+                collection: name.into(),
+                id,
+                expected,
+                actual,
+            }));
         }
         let after = match change {
             Change::Delete { .. } => None,
@@ -354,7 +361,10 @@ impl Collection {
         let mut unique = Unique { name: index.name, paths: index.paths.clone(), owners: BTreeMap::new() };
         for (id, kept) in &self.documents {
             if unique.forbids(id, &kept.body) {
-                return Err(Error::duplicate(index.collection, Index::short_name(index.collection, index.name)));
+                return Err(Error::duplicate(
+                    index.collection,
+                    Index::short_name(index.collection, index.name),
+                ));
             }
             if let Some(values) = unique.values(&kept.body) {
                 unique.owners.insert(values, id.clone());
@@ -375,7 +385,8 @@ impl Collection {
 impl Unique {
     /// The document's values; `None` when one is unset, because unset fields never collide.
     fn values(&self, body: &serde_json::Value) -> Option<Vec<Key<'static>>> {
-        let value = |path: &&str| Some(Key::in_body(path, body)).filter(|key| !key.is_unset()).map(Key::into_owned);
+        let value =
+            |path: &&str| Some(Key::in_body(path, body)).filter(|key| !key.is_unset()).map(Key::into_owned);
         self.paths.iter().map(value).collect()
     }
 

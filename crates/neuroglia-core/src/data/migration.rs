@@ -194,7 +194,8 @@ impl Migrations {
                         migration.version, migration.name, done.applied_at
                     ),
                     at: "DATABASE_URL".to_owned(),
-                    fix: "restore the migration as it was released and put the change into a new one".to_owned(),
+                    fix: "restore the migration as it was released and put the change into a new one"
+                        .to_owned(),
                 });
             }
         }

@@ -50,16 +50,11 @@ mod unit_of_work;
 pub use cursor::Cursor;
 pub use migration::{AppliedMigration, Index, Migration, MigrationRun, Migrations, Step};
 pub use page::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page};
-pub use query::{Condition, Direction, Field, Filter, Op, Path, Query, Scalar, Select, Sort, Value, check_name};
+pub use query::{
+    Condition, Direction, Field, Filter, Op, Path, Query, Scalar, Select, Sort, Value, check_name,
+};
 pub use repository::Repository;
 pub use store::{
     Batch, Change, Completion, Document, NativeStep, OutboxMessage, Reservation, Reserve, Store, Write,
 };
-pub use unit_of_work::UnitOfWork;
-
-/// Gives an application with a [`Store`] the unit of work of each scope.
-pub fn register(services: &mut crate::di::ServiceCollection) {
-    if services.has::<dyn Store>() {
-        services.try_add(crate::di::Service::scoped::<UnitOfWork, UnitOfWork>());
-    }
-}
+pub use unit_of_work::{UnitOfWork, register};

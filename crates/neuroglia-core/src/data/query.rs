@@ -225,7 +225,12 @@ pub struct Query<A> {
 
 impl<A> Clone for Query<A> {
     fn clone(&self) -> Self {
-        Self { filter: self.filter.clone(), sort: self.sort.clone(), after: self.after.clone(), limit: self.limit }
+        Self {
+            filter: self.filter.clone(),
+            sort: self.sort.clone(),
+            after: self.after.clone(),
+            limit: self.limit,
+        }
     }
 }
 
@@ -288,7 +293,8 @@ impl<A: Aggregate> Query<A> {
         let all = self.to_select();
         let Some(cursor) = &self.after else { return Ok(vec![all]) };
         let parts = cursor.parts(A::COLLECTION, &all.sort)?;
-        let select = |part| Select { condition: Condition::All(vec![all.condition.clone(), part]), ..all.clone() };
+        let select =
+            |part| Select { condition: Condition::All(vec![all.condition.clone(), part]), ..all.clone() };
         Ok(parts.into_iter().map(select).collect())
     }
 
@@ -299,7 +305,12 @@ impl<A: Aggregate> Query<A> {
             let direction = sort.last().map_or(Direction::Ascending, |sort| sort.direction);
             sort.push(Sort { path: Path::Id, direction });
         }
-        Select { collection: A::COLLECTION, condition: self.filter.condition.clone(), sort, limit: self.limit + 1 }
+        Select {
+            collection: A::COLLECTION,
+            condition: self.filter.condition.clone(),
+            sort,
+            limit: self.limit + 1,
+        }
     }
 }
 

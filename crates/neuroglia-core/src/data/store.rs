@@ -106,7 +106,10 @@ pub struct Batch {
 impl Batch {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.writes.is_empty() && self.outbox.is_empty() && self.completion.is_none() && self.native.is_empty()
+        self.writes.is_empty()
+            && self.outbox.is_empty()
+            && self.completion.is_none()
+            && self.native.is_empty()
     }
 }
 

@@ -3,14 +3,17 @@
 //! Nothing is open while a handler thinks. A cancelled handler leaves nothing behind, because nothing has left
 //! the process; a conflict throws the gathered writes away and the pipeline runs the handler again.
 
+mod extent;
+
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use self::extent::Running;
 use super::store::{Batch, Change, Completion, Document, NativeStep, OutboxMessage, Store, Write};
 use crate::clock::{Clock, Timestamp};
-use crate::di::{Dependencies, Inject, Scope};
+use crate::di::{Dependencies, Inject, Scope, Service, ServiceCollection};
 use crate::domain::{Aggregate, AnyEvent, Root};
 use crate::error::{Error, Result};
 use crate::id::Ids;
@@ -30,16 +33,21 @@ pub struct UnitOfWork {
 
 #[derive(Default)]
 struct State {
-    /// Commands that run inside each other; the outermost commits.
-    depth: u32,
+    gathered: Gathered,
+    /// Grows with each change, so that a command's own changes show.
+    changes: u64,
+    running: Running,
+    /// The commands that were answered from or kept for an idempotency key.
+    keyed: u32,
+}
+
+#[derive(Default)]
+struct Gathered {
     entries: Vec<Entry>,
     index: HashMap<(&'static str, String), usize>,
     events: Vec<RaisedBy>,
     outbox: Vec<OutboxMessage>,
     native: Vec<NativeStep>,
-    /// An answer to be kept, still without its text; it outlives a retry.
-    expected: Option<Completion>,
-    completion: Option<Completion>,
 }
 
 /// What the unit knows of one document.
@@ -77,8 +85,12 @@ impl UnitOfWork {
     }
 
     /// Adds statements in the engine's own terms to the batch.
-    pub fn native(&self, engine: &'static str, step: impl Any + Send + Sync) {
-        self.state().native.push(NativeStep { engine, step: Box::new(step) });
+    ///
+    /// # Errors
+    /// When a query tries to.
+    pub fn native(&self, engine: &'static str, step: impl Any + Send + Sync) -> Result<()> {
+        self.change()?.gathered.native.push(NativeStep { engine, step: Box::new(step) });
+        Ok(())
     }
 
     pub(super) async fn get<A: Aggregate>(&self, id: &A::Id) -> Result<Option<A>> {
@@ -87,15 +99,13 @@ impl UnitOfWork {
             return known;
         }
         let Some(document) = self.store.load(A::COLLECTION, &key.1).await? else { return Ok(None) };
-        let aggregate = Self::decode(&document)?;
-        self.state().remember(key, document);
-        Ok(Some(aggregate))
+        self.state().gathered.remember(key, document)
     }
 
     fn known<A: Aggregate>(&self, key: &(&'static str, String)) -> Option<Result<Option<A>>> {
         let state = self.state();
-        let entry = &state.entries[*state.index.get(key)?];
-        Some(entry.body.as_deref().map(|body| decode_body(body, entry.root())).transpose())
+        let &position = state.gathered.index.get(key)?;
+        Some(state.gathered.entries[position].decode())
     }
 
     pub(super) fn decode<A: Aggregate>(document: &Document) -> Result<A> {
@@ -104,67 +114,48 @@ impl UnitOfWork {
 
     pub(super) fn save<A: Aggregate>(&self, aggregate: &mut A) -> Result<()> {
         let body = serde_json::to_string(aggregate).map_err(Error::internal)?;
-        let subject = aggregate.id().to_string();
-        let mut state = self.state();
-        let entry = state.entry(A::COLLECTION, &subject, aggregate.root())?;
-        entry.body = Some(body);
-        entry.dirty = true;
-        entry.revision += 1;
-        let revision = entry.revision;
-        aggregate.root_mut().mark_saved(revision);
-        let raised = aggregate.take_events();
-        state.events.extend(raised.into_iter().map(|event| RaisedBy { event, subject: subject.clone() }));
-        Ok(())
+        self.put(aggregate, Some(body))
     }
 
     pub(super) fn remove<A: Aggregate>(&self, aggregate: &mut A) -> Result<()> {
-        let subject = aggregate.id().to_string();
-        let mut state = self.state();
-        if aggregate.root().stored_version().is_none() && !state.index.contains_key(&(A::COLLECTION, subject.clone()))
-        {
-            return Err(Error::not_found(A::COLLECTION, subject));
+        if aggregate.root().stored_version().is_none() && aggregate.root().revision() == 0 {
+            return Err(Error::not_found(A::COLLECTION, aggregate.id()));
         }
-        let entry = state.entry(A::COLLECTION, &subject, aggregate.root())?;
-        entry.body = None;
+        self.put(aggregate, None)
+    }
+
+    fn put<A: Aggregate>(&self, aggregate: &mut A, body: Option<String>) -> Result<()> {
+        let subject = aggregate.id().to_string();
+        let mut state = self.change()?;
+        let entry = state.gathered.entry(A::COLLECTION, &subject, aggregate.root())?;
+        entry.body = body;
         entry.dirty = true;
         entry.revision += 1;
-        let revision = entry.revision;
-        aggregate.root_mut().mark_saved(revision);
+        aggregate.root_mut().mark_saved(entry.revision);
         let raised = aggregate.take_events();
-        state.events.extend(raised.into_iter().map(|event| RaisedBy { event, subject: subject.clone() }));
+        state
+            .gathered
+            .events
+            .extend(raised.into_iter().map(|event| RaisedBy { event, subject: subject.clone() }));
         Ok(())
     }
 
-    /// Notes that a command begins; gives whether it is the outermost.
-    pub(crate) fn enter(&self) -> bool {
+    /// The state, to be changed.
+    fn change(&self) -> Result<MutexGuard<'_, State>> {
         let mut state = self.state();
-        state.depth += 1;
-        state.depth == 1
-    }
-
-    /// Notes that a command has ended; gives whether it was the last to end.
-    pub(crate) fn leave(&self) -> bool {
-        let mut state = self.state();
-        state.depth = state.depth.saturating_sub(1);
-        state.depth == 0
-    }
-
-    pub(crate) fn is_entered(&self) -> bool {
-        self.state().depth > 0
-    }
-
-    /// Whether anything was changed.
-    pub(crate) fn has_changes(&self) -> bool {
-        let state = self.state();
-        state.entries.iter().any(|entry| entry.dirty) || !state.events.is_empty() || !state.native.is_empty()
+        if let Some(query) = state.running.query_here() {
+            return Err(Error::internal(format!("the query `{query}` tried to change something")));
+        }
+        state.changes += 1;
+        Ok(state)
     }
 
     /// The events that wait for their handlers; they have become outbox messages by then.
     pub(crate) fn take_raised(&self) -> Result<Vec<RaisedBy>> {
         let mut state = self.state();
-        let raised = std::mem::take(&mut state.events);
+        let raised = std::mem::take(&mut state.gathered.events);
         for RaisedBy { event, subject } in &raised {
-            state.outbox.push(OutboxMessage {
+            state.gathered.outbox.push(OutboxMessage {
                 id: self.ids.next_uuid(),
                 name: event.name().to_owned(),
                 version: event.version(),
@@ -178,49 +169,35 @@ impl UnitOfWork {
         Ok(raised)
     }
 
-    /// Has the answer of the command that is about to run kept with its changes.
-    pub(crate) fn expect_completion(&self, completion: Completion) {
-        self.state().expected = Some(completion);
-    }
-
-    pub(crate) fn forget_completion(&self) {
-        self.state().expected = None;
-    }
-
-    pub(crate) fn expects_completion(&self) -> bool {
-        self.state().expected.is_some()
-    }
-
-    pub(crate) fn answer_completion(&self, response: String) {
+    /// How many commands before this one had an idempotency key in this scope.
+    pub(crate) fn count_keyed(&self) -> u32 {
         let mut state = self.state();
-        state.completion = state.expected.clone().map(|expected| Completion { response, ..expected });
+        state.keyed += 1;
+        state.keyed - 1
     }
 
-    /// Throws away what was gathered, and what was read.
-    pub(crate) fn reset(&self) {
-        let mut state = self.state();
-        let expected = state.expected.take();
-        *state = State { depth: state.depth, expected, ..State::default() };
-    }
-
-    /// Sends everything that was gathered to the store as one batch. The unit begins anew, whatever comes of it.
+    /// Sends everything that was gathered outside of commands to the store as one batch. The unit begins anew,
+    /// whatever comes of it. Events go to the outbox; their handlers run only in commands.
     ///
     /// # Errors
-    /// Those of [`Store::commit`].
+    /// Those of [`Store::commit`], and when a command runs: its changes are committed when it has succeeded.
     pub async fn commit(&self) -> Result<()> {
-        self.take_raised()?;
-        let batch = {
-            let mut state = self.state();
-            let gathered = std::mem::take(&mut *state);
-            state.depth = gathered.depth;
-            state.expected = gathered.expected;
-            Batch {
-                at: self.clock.now(),
-                writes: gathered.entries.into_iter().filter_map(Entry::into_write).collect(),
-                outbox: gathered.outbox,
-                completion: gathered.completion,
-                native: gathered.native,
-            }
+        if self.is_entered() {
+            return Err(Error::internal("a command that runs in the unit of work commits it"));
+        }
+        self.send(None).await
+    }
+
+    async fn send(&self, completion: Option<Completion>) -> Result<()> {
+        let raised = self.take_raised();
+        let gathered = std::mem::take(&mut self.state().gathered);
+        raised?;
+        let batch = Batch {
+            at: self.clock.now(),
+            writes: gathered.entries.into_iter().filter_map(Entry::into_write).collect(),
+            outbox: gathered.outbox,
+            completion,
+            native: gathered.native,
         };
         if batch.is_empty() { Ok(()) } else { self.store.commit(batch).await }
     }
@@ -230,15 +207,19 @@ impl UnitOfWork {
     }
 }
 
-impl State {
-    fn remember(&mut self, key: (&'static str, String), document: Document) {
-        // Two reads of one document may cross; the first stays, so that both see the same.
-        if self.index.contains_key(&key) {
-            return;
+impl Gathered {
+    /// Keeps what was read, unless it was read meanwhile: two reads of one document see the same.
+    fn remember<A: Aggregate>(
+        &mut self,
+        key: (&'static str, String),
+        document: Document,
+    ) -> Result<Option<A>> {
+        if let Some(&position) = self.index.get(&key) {
+            return self.entries[position].decode();
         }
-        self.entries.push(Entry {
+        let entry = Entry {
             collection: key.0,
-            id: key.1.clone(),
+            id: document.id,
             stored: Some(Stored {
                 version: document.version,
                 created_at: document.created_at,
@@ -247,8 +228,11 @@ impl State {
             body: Some(document.body),
             dirty: false,
             revision: 0,
-        });
-        self.index.insert(key, self.entries.len() - 1);
+        };
+        let aggregate = entry.decode()?;
+        self.index.insert(key, self.entries.len());
+        self.entries.push(entry);
+        Ok(aggregate)
     }
 
     /// The entry of a document that is about to be changed by a holder of `root`.
@@ -257,7 +241,9 @@ impl State {
         let position = match self.index.get(&key) {
             Some(&position) => {
                 let entry = &mut self.entries[position];
-                if entry.dirty && entry.revision != root.revision() {
+                let is_reborn =
+                    entry.body.is_none() && root.stored_version().is_none() && root.revision() == 0;
+                if entry.dirty && entry.revision != root.revision() && !is_reborn {
                     return Err(Error::internal(format!(
                         "{collection}/{id} was saved twice from two copies in one unit of work; load it once"
                     )));
@@ -277,8 +263,9 @@ impl State {
                     dirty: false,
                     revision: 0,
                 });
-                self.index.insert(key, self.entries.len() - 1);
-                self.entries.len() - 1
+                let position = self.entries.len() - 1;
+                self.index.insert(key, position);
+                position
             }
         };
         Ok(&mut self.entries[position])
@@ -305,6 +292,10 @@ impl Entry {
             root.mark_saved(self.revision);
         }
         root
+    }
+
+    fn decode<A: Aggregate>(&self) -> Result<Option<A>> {
+        self.body.as_deref().map(|body| decode_body(body, self.root())).transpose()
     }
 
     fn into_write(self) -> Option<Write> {
@@ -355,8 +346,15 @@ impl fmt::Debug for UnitOfWork {
         let state = self.state();
         f.debug_struct("UnitOfWork")
             .field("engine", &self.store.engine())
-            .field("documents", &state.entries.len())
-            .field("events", &state.events.len())
+            .field("documents", &state.gathered.entries.len())
+            .field("events", &state.gathered.events.len())
             .finish()
+    }
+}
+
+/// Gives an application with a [`Store`] the unit of work of each scope.
+pub fn register(services: &mut ServiceCollection) {
+    if services.has::<dyn Store>() {
+        services.try_add(Service::scoped::<UnitOfWork, UnitOfWork>());
     }
 }

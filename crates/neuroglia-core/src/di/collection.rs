@@ -195,9 +195,7 @@ impl Service {
             lifetime,
             needs,
             make,
-            cast: Box::new(
-                (|erased| Some(Arc::clone(&Arc::downcast::<Held<P>>(erased).ok()?.0))) as Cast<P>,
-            ),
+            cast: Box::new((|erased| Some(Arc::clone(&Arc::downcast::<Held<P>>(erased).ok()?.0))) as Cast<P>),
             dispose: None,
             is_provided: false,
             fault: None,
@@ -369,7 +367,8 @@ pub(crate) fn short_name(full: &str) -> String {
     let mut short = String::with_capacity(full.len());
     let mut start = 0;
     for (index, character) in full.char_indices() {
-        if !(character.is_alphanumeric() || character == '_' || character == ':') {
+        // Braces stand in the path of an item inside a function: `app::main::{{closure}}::Local`.
+        if !(character.is_alphanumeric() || matches!(character, '_' | ':' | '{' | '}' | '#')) {
             push_last_segment(&mut short, &full[start..index]);
             short.push(character);
             start = index + character.len_utf8();

@@ -1,4 +1,7 @@
 //! What is to be disposed of when a scope, or the application, ends.
+//!
+//! A disposal runs in a task of its own: it completes although whoever began it is cancelled, and a service that
+//! panics keeps no other from being disposed of.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use super::collection::Erased;
@@ -24,35 +28,54 @@ impl Disposals {
     /// Takes over what another list has, after what is in this one.
     pub(super) fn take_over(&self, other: &Self) {
         let mut taken = std::mem::take(&mut *other.lock());
-        if !taken.is_empty() {
-            self.lock().append(&mut taken);
-        }
+        self.lock().append(&mut taken);
     }
 
-    /// Disposes of everything, last first, in a task of `tracker`, so that it completes when nobody waits for it.
-    ///
-    /// `first` goes before it.
-    pub(super) fn spawn(&self, tracker: &TaskTracker, first: impl Future<Output = ()> + Send + 'static) {
-        // The lock is held until the task is tracked: whoever finds the list empty can wait for the tracker.
+    /// Disposes of everything, last first, in a task of `tracker`; none when there is nothing to do.
+    pub(super) fn begin(&self, tracker: &TaskTracker) -> Option<JoinHandle<()>> {
+        // The lock is held until the task is tracked: whoever finds nothing to do can wait for the tracker.
         let mut list = self.lock();
+        if list.is_empty() {
+            return None;
+        }
+        let disposal = dispose_all(std::mem::take(&mut *list));
+        runtime().map(|runtime| tracker.spawn_on(disposal, &runtime))
+    }
+
+    /// Disposes of everything, last first, when `tracker` has no other tasks.
+    pub(super) fn begin_last(&self, tracker: TaskTracker) {
+        let list = std::mem::take(&mut *self.lock());
         if list.is_empty() {
             return;
         }
-        let Ok(runtime) = Handle::try_current() else {
-            tracing::warn!(services = list.len(), "services ended outside the runtime and are dropped undisposed");
-            return;
+        tracker.close();
+        let disposal = async move {
+            tracker.wait().await;
+            dispose_all(list).await;
         };
-        let list = std::mem::take(&mut *list);
-        tracker.spawn_on(
-            async move {
-                first.await;
-                dispose_all(list).await;
-            },
-            &runtime,
-        );
+        if let Some(runtime) = runtime() {
+            runtime.spawn(disposal);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(DisposeErased, Erased)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn runtime() -> Option<Handle> {
+    let runtime = Handle::try_current().ok();
+    if runtime.is_none() {
+        tracing::warn!("services ended outside the runtime and are dropped undisposed");
+    }
+    runtime
+}
+
+async fn dispose_all(list: Vec<(DisposeErased, Erased)>) {
+    for (dispose, instance) in list.into_iter().rev() {
+        let disposal = AssertUnwindSafe(async move { dispose(instance).await });
+        if disposal.catch_unwind().await.is_err() {
+            tracing::error!("a service panicked while it was disposed of");
+        }
     }
 }

@@ -193,4 +193,4 @@ macro_rules! inject_tuples {
     )*};
 }
 
-inject_tuples!(() (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E));
+inject_tuples!(()(A)(A, B)(A, B, C)(A, B, C, D)(A, B, C, D, E));

@@ -44,6 +44,7 @@
 
 mod collection;
 mod disposal;
+mod edges;
 mod inject;
 mod provider;
 mod scope;

@@ -4,12 +4,14 @@ use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use once_cell::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 
-use super::collection::{DisposeErased, Erased, Lifetime, Make, Service, short_type_name};
+use super::collection::{Cast, Erased, Lifetime, Make, Service, short_type_name};
+use super::disposal::{Disposals, DisposeErased};
+use super::edges::Edges;
 use super::inject::{Dependencies, Inject};
 use super::scope::Scope;
 use crate::error::{Error, Result};
@@ -29,24 +31,33 @@ impl Graph {
     /// # Errors
     /// The first error of a factory; what was constructed before it is disposed of.
     pub async fn start(self) -> Result<Services> {
-        let order = construction_order(&self.services);
-        let (root, mut waiting) = Root::new(self.services);
+        let edges = Edges::of(&self.services);
+        let order = edges.in_order();
+        let needs_scope = edges.scope_needs(&order);
+        let (root, mut waiting) = Root::new(self.services, &needs_scope);
         let services = Services(Arc::new(root));
         let scope = services.scope();
         for index in order {
             let registration = &services.0.registrations[index];
+            if registration.lifetime != Lifetime::Singleton {
+                continue;
+            }
             let made = match waiting[index].take() {
                 Some(make) => make(&scope).await,
                 None => (registration.make)(&scope),
             };
             match made {
                 Ok(instance) => {
-                    services.0.track_singleton(registration, &instance);
+                    // The transient services that it was made of live as long as it does.
+                    services.0.disposals.take_over(scope.disposals());
+                    if let Some(dispose) = registration.dispose {
+                        services.0.disposals.push(dispose, Arc::clone(&instance));
+                    }
                     // The slot is empty: each singleton is constructed once, here.
                     let _ = services.0.singletons[registration.slot].set(instance);
                 }
                 Err(error) => {
-                    drop(scope);
+                    services.0.disposals.take_over(scope.disposals());
                     services.dispose().await;
                     return Err(error);
                 }
@@ -59,42 +70,6 @@ impl Graph {
 impl fmt::Debug for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Graph of {} services", self.services.len())
-    }
-}
-
-/// Singletons so that each comes after what it needs; transient services on the way are walked through.
-fn construction_order(services: &[Service]) -> Vec<usize> {
-    let mut by_key: HashMap<TypeId, Vec<usize>> = HashMap::new();
-    for (index, service) in services.iter().enumerate() {
-        by_key.entry(service.key.id).or_default().push(index);
-    }
-    let mut order = Vec::new();
-    let mut seen = vec![false; services.len()];
-    for (index, service) in services.iter().enumerate() {
-        if service.lifetime == Lifetime::Singleton {
-            visit(index, services, &by_key, &mut seen, &mut order);
-        }
-    }
-    order
-}
-
-fn visit(
-    index: usize,
-    services: &[Service],
-    by_key: &HashMap<TypeId, Vec<usize>>,
-    seen: &mut [bool],
-    order: &mut Vec<usize>,
-) {
-    if std::mem::replace(&mut seen[index], true) {
-        return;
-    }
-    for need in services[index].dependencies().list {
-        for &target in by_key.get(&need.key.id).into_iter().flatten() {
-            visit(target, services, by_key, seen, order);
-        }
-    }
-    if services[index].lifetime == Lifetime::Singleton {
-        order.push(index);
     }
 }
 
@@ -113,26 +88,33 @@ impl Services {
     /// # Errors
     /// When none is registered, or when it is scoped: a scoped service needs a [`Scope`].
     pub fn get<P: ?Sized + Send + Sync + 'static>(&self) -> Result<Arc<P>> {
-        if let Some(registration) = self.0.find(TypeId::of::<P>())
-            && registration.lifetime == Lifetime::Scoped
-        {
+        let registration = self.0.find(TypeId::of::<P>()).ok_or_else(not_registered::<P>)?;
+        if registration.lifetime == Lifetime::Singleton {
+            return self.0.singleton(registration);
+        }
+        if registration.needs_scope {
             return Err(Error::internal(format!(
-                "`{}` is scoped and cannot be taken from the root; open a scope",
+                "`{}` lives for one scope and cannot be taken from the root; open a scope",
                 short_type_name::<P>()
             )));
         }
-        self.scope().get()
+        let scope = self.scope();
+        let instance = scope.get();
+        // Nobody but the end of the application ends what was taken from the root.
+        self.0.disposals.take_over(scope.disposals());
+        instance
     }
 
     /// Ends the application's services: waits until every ended scope is disposed of, then disposes of the
-    /// singletons in the reverse order of their construction. A second call does nothing.
+    /// singletons in the reverse order of their construction.
+    ///
+    /// The disposal also completes when the future that waits for it is dropped. A second call waits for the
+    /// first.
     pub async fn dispose(&self) {
         self.0.tracker.close();
         self.0.tracker.wait().await;
-        let disposals = std::mem::take(&mut *self.0.disposals.lock().unwrap_or_else(PoisonError::into_inner));
-        for (dispose, instance) in disposals.into_iter().rev() {
-            dispose(instance).await;
-        }
+        drop(self.0.disposals.begin(&self.0.tracker));
+        self.0.tracker.wait().await;
     }
 }
 
@@ -150,10 +132,11 @@ impl ScopeFactory {
     /// A new scope.
     ///
     /// # Errors
-    /// When the application has ended.
+    /// When the application's services are being disposed of.
     pub fn scope(&self) -> Result<Scope> {
         self.0
             .upgrade()
+            .filter(|root| !root.tracker.is_closed())
             .map(Scope::new)
             .ok_or_else(|| Error::unavailable("the application's services have been disposed of"))
     }
@@ -168,11 +151,8 @@ impl Inject for ScopeFactory {
 }
 
 pub(super) type MakeFn = Box<dyn Fn(&Scope) -> Result<Erased> + Send + Sync>;
-type Waiting = Option<
-    Box<
-        dyn FnOnce(&Scope) -> futures_util::future::BoxFuture<'static, Result<Erased>> + Send + Sync,
-    >,
->;
+type Waiting =
+    Option<Box<dyn FnOnce(&Scope) -> futures_util::future::BoxFuture<'static, Result<Erased>> + Send + Sync>>;
 
 pub(super) struct Registration {
     pub(super) lifetime: Lifetime,
@@ -180,6 +160,9 @@ pub(super) struct Registration {
     pub(super) make: MakeFn,
     pub(super) cast: Box<dyn std::any::Any + Send + Sync>,
     pub(super) dispose: Option<DisposeErased>,
+    pub(super) is_provided: bool,
+    /// Whether it is scoped, or made of something that is.
+    needs_scope: bool,
 }
 
 struct Found {
@@ -193,11 +176,11 @@ pub(super) struct Root {
     pub(super) singletons: Box<[OnceCell<Erased>]>,
     pub(super) scoped_slots: usize,
     pub(super) tracker: TaskTracker,
-    disposals: Mutex<Vec<(DisposeErased, Erased)>>,
+    disposals: Disposals,
 }
 
 impl Root {
-    fn new(services: Vec<Service>) -> (Self, Vec<Waiting>) {
+    fn new(services: Vec<Service>, needs_scope: &[bool]) -> (Self, Vec<Waiting>) {
         let mut by_key: HashMap<TypeId, Vec<usize>> = HashMap::new();
         let (mut singleton_slots, mut scoped_slots) = (0, 0);
         let mut registrations = Vec::with_capacity(services.len());
@@ -222,6 +205,8 @@ impl Root {
                 make,
                 cast: service.cast,
                 dispose: service.dispose,
+                is_provided: service.is_provided,
+                needs_scope: needs_scope[index],
             });
         }
         let by_key = by_key
@@ -234,7 +219,7 @@ impl Root {
             singletons: (0..singleton_slots).map(|_| OnceCell::new()).collect(),
             scoped_slots,
             tracker: TaskTracker::new(),
-            disposals: Mutex::default(),
+            disposals: Disposals::default(),
         };
         (root, waiting)
     }
@@ -244,17 +229,42 @@ impl Root {
     }
 
     pub(super) fn find_all(&self, key: TypeId) -> impl Iterator<Item = &Registration> {
-        self.by_key.get(&key).into_iter().flat_map(|found| found.all.iter()).map(|&index| &self.registrations[index])
+        self.by_key
+            .get(&key)
+            .into_iter()
+            .flat_map(|found| found.all.iter())
+            .map(|&index| &self.registrations[index])
     }
 
-    fn track_singleton(&self, registration: &Registration, instance: &Erased) {
-        if let Some(dispose) = registration.dispose {
-            self.disposals
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push((dispose, Arc::clone(instance)));
+    pub(super) fn singleton<P: ?Sized + Send + Sync + 'static>(
+        &self,
+        registration: &Registration,
+    ) -> Result<Arc<P>> {
+        match self.singletons[registration.slot].get() {
+            Some(instance) => registration.cast(Arc::clone(instance)),
+            None => Err(Error::internal(format!("`{}` is not started yet", short_type_name::<P>()))),
         }
     }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        // Nothing is left to do after `Services::dispose`; a start that was cancelled did not get so far.
+        self.disposals.begin_last(self.tracker.clone());
+    }
+}
+
+impl Registration {
+    pub(super) fn cast<P: ?Sized + Send + Sync + 'static>(&self, instance: Erased) -> Result<Arc<P>> {
+        self.cast
+            .downcast_ref::<Cast<P>>()
+            .and_then(|cast| cast(instance))
+            .ok_or_else(|| Error::internal(format!("`{}` is kept as another type", short_type_name::<P>())))
+    }
+}
+
+pub(super) fn not_registered<P: ?Sized>() -> Error {
+    Error::internal(format!("`{}` is not registered", short_type_name::<P>()))
 }
 
 fn not_started(_: &Scope) -> Result<Erased> {

@@ -2,13 +2,15 @@
 
 use std::any::TypeId;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use once_cell::sync::OnceCell;
+use tokio_util::task::TaskTracker;
 
-use super::collection::{Cast, DisposeErased, Erased, Lifetime, short_type_name};
+use super::collection::{Erased, Lifetime, short_type_name};
+use super::disposal::Disposals;
 use super::inject::Inject;
-use super::provider::{Registration, Root};
+use super::provider::{Registration, Root, not_registered};
 use crate::error::{Error, Result};
 
 /// The services of one request, message, job, tick or command.
@@ -22,13 +24,13 @@ pub struct Scope(Arc<Inner>);
 struct Inner {
     root: Arc<Root>,
     slots: Box<[OnceCell<Erased>]>,
-    disposals: Mutex<Vec<(DisposeErased, Erased)>>,
+    disposals: Disposals,
 }
 
 impl Scope {
     pub(super) fn new(root: Arc<Root>) -> Self {
         let slots = (0..root.scoped_slots).map(|_| OnceCell::new()).collect();
-        Self(Arc::new(Inner { root, slots, disposals: Mutex::default() }))
+        Self(Arc::new(Inner { root, slots, disposals: Disposals::default() }))
     }
 
     /// A scope beside this one, of the same application: it shares singletons only.
@@ -77,25 +79,27 @@ impl Scope {
     /// When no such service is registered, or when the scope has its value already.
     pub fn provide<T: Send + Sync + 'static>(&self, value: T) -> Result<()> {
         let registration = self.0.root.find(TypeId::of::<T>()).ok_or_else(not_registered::<T>)?;
-        if registration.lifetime != Lifetime::Scoped {
+        if !registration.is_provided {
             return Err(Error::internal(format!("`{}` is not a value of a scope", short_type_name::<T>())));
         }
-        self.0.slots[registration.slot].set(Arc::new(value)).map_err(|_| {
+        let value: Erased = Arc::new(value);
+        self.0.slots[registration.slot].set(Arc::clone(&value)).map_err(|_| {
             Error::internal(format!("the scope has its `{}` already", short_type_name::<T>()))
-        })
+        })?;
+        if let Some(dispose) = registration.dispose {
+            self.0.disposals.push(dispose, value);
+        }
+        Ok(())
     }
 
     /// Ends the scope: disposes of what was built in it, in the reverse order of construction.
     ///
     /// The disposal also completes when the future that waits for it is dropped.
     pub async fn close(self) {
-        let disposals = self.0.take_disposals();
-        if disposals.is_empty() {
-            return;
+        if let Some(disposal) = self.0.disposals.begin(&self.0.root.tracker) {
+            // It ends with an error only when the runtime shuts down, and then nobody waits.
+            let _ = disposal.await;
         }
-        let done = self.0.root.tracker.spawn(dispose_all(disposals));
-        // It ends with an error only when a disposal panicked, which the runtime has reported.
-        let _ = done.await;
     }
 
     /// A reference that does not keep the scope alive.
@@ -107,30 +111,30 @@ impl Scope {
         &self.0.root
     }
 
+    pub(super) fn disposals(&self) -> &Disposals {
+        &self.0.disposals
+    }
+
+    /// Tracks tasks that the end of the application waits for.
+    pub(crate) fn tracker(&self) -> &TaskTracker {
+        &self.0.root.tracker
+    }
+
     fn resolve<P: ?Sized + Send + Sync + 'static>(&self, registration: &Registration) -> Result<Arc<P>> {
-        let instance = match registration.lifetime {
-            Lifetime::Singleton => match self.0.root.singletons[registration.slot].get() {
-                Some(instance) => Arc::clone(instance),
-                None => return Err(Error::internal(format!("`{}` is not started yet", short_type_name::<P>()))),
-            },
+        match registration.lifetime {
+            Lifetime::Singleton => self.0.root.singleton(registration),
             Lifetime::Scoped => {
                 let instance = self.0.slots[registration.slot].get_or_try_init(|| self.make(registration))?;
-                Arc::clone(instance)
+                registration.cast(Arc::clone(instance))
             }
-            Lifetime::Transient => self.make(registration)?,
-        };
-        registration
-            .cast
-            .downcast_ref::<Cast<P>>()
-            .and_then(|cast| cast(instance))
-            .ok_or_else(|| Error::internal(format!("`{}` is kept as another type", short_type_name::<P>())))
+            Lifetime::Transient => registration.cast(self.make(registration)?),
+        }
     }
 
     fn make(&self, registration: &Registration) -> Result<Erased> {
         let instance = (registration.make)(self)?;
         if let Some(dispose) = registration.dispose {
-            let mut disposals = self.0.disposals.lock().unwrap_or_else(PoisonError::into_inner);
-            disposals.push((dispose, Arc::clone(&instance)));
+            self.0.disposals.push(dispose, Arc::clone(&instance));
         }
         Ok(instance)
     }
@@ -143,30 +147,10 @@ impl fmt::Debug for Scope {
     }
 }
 
-impl Inner {
-    fn take_disposals(&self) -> Vec<(DisposeErased, Erased)> {
-        std::mem::take(&mut *self.disposals.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 impl Drop for Inner {
     fn drop(&mut self) {
-        let disposals = self.take_disposals();
-        if disposals.is_empty() {
-            return;
-        }
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => {
-                self.root.tracker.spawn_on(dispose_all(disposals), &runtime);
-            }
-            Err(_) => tracing::warn!("a scope ended outside the runtime; its services are dropped undisposed"),
-        }
-    }
-}
-
-async fn dispose_all(disposals: Vec<(DisposeErased, Erased)>) {
-    for (dispose, instance) in disposals.into_iter().rev() {
-        dispose(instance).await;
+        // It goes on without this scope; the end of the application waits for it.
+        drop(self.disposals.begin(&self.root.tracker));
     }
 }
 
@@ -188,8 +172,4 @@ impl fmt::Debug for WeakScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("WeakScope")
     }
-}
-
-fn not_registered<P: ?Sized>() -> Error {
-    Error::internal(format!("`{}` is not registered", short_type_name::<P>()))
 }

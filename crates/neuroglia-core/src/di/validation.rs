@@ -4,9 +4,11 @@
 //! dependency is a singleton that reaches a scoped service directly or through transient ones.
 
 use std::any::TypeId;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::fmt;
 
 use super::collection::{Lifetime, Service, ServiceCollection, short_name};
+use super::edges::Edges;
 use super::inject::{Dependencies, Inject, Key, Need};
 use crate::fault::{Area, Fault, Faults};
 
@@ -14,120 +16,116 @@ use crate::fault::{Area, Fault, Faults};
 pub(super) struct Entry {
     name: &'static str,
     needs: fn(&mut Dependencies),
-    from_root: bool,
+    /// How long it lives.
+    lifetime: Lifetime,
 }
 
 impl Entry {
     pub(super) fn scoped<T: Inject>() -> Self {
-        Self { name: Key::of::<T>().name, needs: T::dependencies, from_root: false }
+        Self { name: Key::of::<T>().name, needs: T::dependencies, lifetime: Lifetime::Scoped }
     }
 
     pub(super) fn root<T: Inject>() -> Self {
-        Self { name: Key::of::<T>().name, needs: T::dependencies, from_root: true }
+        Self { name: Key::of::<T>().name, needs: T::dependencies, lifetime: Lifetime::Singleton }
     }
 }
 
 pub(super) fn registered_twice(service: &Service) -> Fault {
-    let (name, key) = (short_name(service.implementation.name), short_name(service.key.name));
+    let (who, key) = (Who::of(service), short_name(service.key.name));
     Fault {
         area: Area::Services,
         code: "duplicate",
-        what: format!("`{name}` is registered twice as `{key}`"),
-        at: service.implementation.name.to_owned(),
+        what: format!("{who} is registered twice as `{key}`"),
+        at: who.at.to_owned(),
         fix: "keep one of the two registrations, or use `try_add` in the second place".to_owned(),
     }
 }
 
+pub(super) fn disposed_as_another(service: &Service, other: &str) -> Fault {
+    let (who, other) = (Who::of(service), short_name(other));
+    Fault {
+        area: Area::Services,
+        code: "dispose",
+        what: format!("{who} cannot be disposed of as a `{other}`"),
+        at: who.at.to_owned(),
+        fix: format!(
+            "register the type itself and `Service::forward` the port: `factory::<{other}, …>(…).disposed::<{other}>()`"
+        ),
+    }
+}
+
 pub(super) fn check(collection: &ServiceCollection) -> Faults {
-    let graph = GraphView::of(&collection.services);
+    let graph = Edges::of(&collection.services);
     let mut faults = Faults::default();
     let mut ambiguous = HashSet::new();
     for (index, service) in collection.services.iter().enumerate() {
-        let needs = &graph.needs[index];
-        graph.check_needs(service.implementation.name, Some(service.key.name), needs, &mut ambiguous, &mut faults);
+        let (who, needs) = (Who::of(service), &graph.needs[index]);
+        graph.check_needs(who, service.lifetime, needs, &mut ambiguous, &mut faults);
         if service.lifetime == Lifetime::Singleton {
-            graph.check_captive(service.implementation.name, service.key.name, needs, &mut faults);
+            graph.check_captive(who, needs, &mut faults);
         }
     }
     for entry in &collection.entries {
         let mut needs = Dependencies::default();
         (entry.needs)(&mut needs);
-        graph.check_needs(entry.name, None, &needs, &mut ambiguous, &mut faults);
-        if entry.from_root {
-            graph.check_captive(entry.name, entry.name, &needs, &mut faults);
+        let who = Who { at: entry.name, is_made: false };
+        graph.check_needs(who, entry.lifetime, &needs, &mut ambiguous, &mut faults);
+        if entry.lifetime == Lifetime::Singleton {
+            graph.check_captive(who, &needs, &mut faults);
         }
     }
     graph.check_cycles(&mut faults);
     faults
 }
 
-struct GraphView<'a> {
-    services: &'a [Service],
-    needs: Vec<Dependencies>,
-    by_key: HashMap<TypeId, Vec<usize>>,
-}
-
-impl<'a> GraphView<'a> {
-    fn of(services: &'a [Service]) -> Self {
-        let mut by_key: HashMap<TypeId, Vec<usize>> = HashMap::new();
-        for (index, service) in services.iter().enumerate() {
-            by_key.entry(service.key.id).or_default().push(index);
-        }
-        Self { services, needs: services.iter().map(Service::dependencies).collect(), by_key }
-    }
-
-    fn targets(&self, needs: &Dependencies) -> Vec<usize> {
-        needs.list.iter().filter_map(|need| self.by_key.get(&need.key.id)).flatten().copied().collect()
-    }
-
+impl Edges<'_> {
     fn check_needs(
         &self,
-        name: &'static str,
-        key: Option<&'static str>,
+        who: Who,
+        lifetime: Lifetime,
         needs: &Dependencies,
         ambiguous: &mut HashSet<TypeId>,
         faults: &mut Faults,
     ) {
-        let who = display_name(name, key);
         for need in &needs.list {
-            let found = self.by_key.get(&need.key.id).map_or(0, Vec::len);
+            let found = self.found(need.key.id);
             let wanted = short_name(need.key.name);
-            if found == 0 && need.need == Need::One {
+            if found.is_empty() && need.need == Need::One {
+                let implementation = if wanted.starts_with("dyn ") { "…" } else { &wanted };
+                let add = if lifetime == Lifetime::Singleton { "add_singleton" } else { "add_scoped" };
                 faults.push(Fault {
                     area: Area::Services,
                     code: "missing",
-                    what: format!("`{who}` needs `{wanted}`, which is not registered"),
-                    at: name.to_owned(),
-                    fix: format!("register it, for example `services.add_scoped::<{wanted}, …>()`"),
+                    what: format!("{who} needs `{wanted}`, which is not registered"),
+                    at: who.at.to_owned(),
+                    fix: format!("register it, for example `services.{add}::<{wanted}, {implementation}>()`"),
                 });
             }
-            if found > 1 && need.need != Need::All && ambiguous.insert(need.key.id) {
-                let candidates: Vec<_> = self.by_key[&need.key.id]
-                    .iter()
-                    .map(|&index| format!("`{}`", display_name(self.services[index].implementation.name, None)))
-                    .collect();
+            if found.len() > 1 && need.need != Need::All && ambiguous.insert(need.key.id) {
+                let candidates: Vec<_> =
+                    found.iter().map(|&index| Who::of(&self.services[index]).to_string()).collect();
                 faults.push(Fault {
                     area: Area::Services,
                     code: "duplicate",
                     what: format!(
-                        "`{who}` needs one `{wanted}`, and {found} are registered: {}",
+                        "{who} needs one `{wanted}`, and {} are registered: {}",
+                        found.len(),
                         candidates.join(", ")
                     ),
-                    at: name.to_owned(),
+                    at: who.at.to_owned(),
                     fix: format!("register one, `replace` the others, or take all as `Vec<Arc<{wanted}>>`"),
                 });
             }
         }
     }
 
-    fn check_captive(&self, name: &'static str, key: &'static str, needs: &Dependencies, faults: &mut Faults) {
-        let who = display_name(name, Some(key));
+    fn check_captive(&self, who: Who, needs: &Dependencies, faults: &mut Faults) {
         if let Some(handle) = needs.scope_bound {
-            faults.push(captive(&who, name, &format!("{who} → {handle}"), handle));
+            faults.push(captive(who, &format!("{} → {handle}", who.label()), handle));
         }
-        let mut seen = HashSet::new();
+        let (mut seen, mut told) = (HashSet::new(), HashSet::new());
         let mut stack: Vec<(usize, String)> =
-            self.targets(needs).into_iter().map(|target| (target, who.clone())).collect();
+            self.targets(needs).into_iter().rev().map(|target| (target, who.label())).collect();
         while let Some((index, path)) = stack.pop() {
             if !seen.insert(index) {
                 continue;
@@ -137,13 +135,17 @@ impl<'a> GraphView<'a> {
             let path = format!("{path} → {target}");
             match service.lifetime {
                 Lifetime::Singleton => {}
-                Lifetime::Scoped => faults.push(captive(&who, name, &path, &target)),
+                Lifetime::Scoped => {
+                    if told.insert(service.key.id) {
+                        faults.push(captive(who, &path, &target));
+                    }
+                }
                 Lifetime::Transient => {
                     let needs = &self.needs[index];
                     if let Some(handle) = needs.scope_bound {
-                        faults.push(captive(&who, name, &format!("{path} → {handle}"), handle));
+                        faults.push(captive(who, &format!("{path} → {handle}"), handle));
                     }
-                    stack.extend(self.targets(needs).into_iter().map(|target| (target, path.clone())));
+                    stack.extend(self.targets(needs).into_iter().rev().map(|target| (target, path.clone())));
                 }
             }
         }
@@ -159,13 +161,15 @@ impl<'a> GraphView<'a> {
 
     fn walk(&self, index: usize, path: &mut Vec<usize>, done: &mut [bool], faults: &mut Faults) {
         if let Some(position) = path.iter().position(|&other| other == index) {
-            let cycle: Vec<_> = path[position..].iter().chain([&index]).map(|&i| self.name(i)).collect();
+            let label = |&index: &usize| Who::of(&self.services[index]).label();
+            let circle: Vec<_> = path[position..].iter().chain([&index]).map(label).collect();
             faults.push(Fault {
                 area: Area::Services,
                 code: "cycle",
-                what: format!("services need each other in a circle: {}", cycle.join(" → ")),
-                at: self.services[index].implementation.name.to_owned(),
-                fix: "take one of them out of the circle, for example by an event or a smaller port".to_owned(),
+                what: format!("services need each other in a circle: {}", circle.join(" → ")),
+                at: Who::of(&self.services[index]).at.to_owned(),
+                fix: "take one of them out of the circle, for example by an event or a smaller port"
+                    .to_owned(),
             });
             return;
         }
@@ -179,26 +183,46 @@ impl<'a> GraphView<'a> {
         path.pop();
         done[index] = true;
     }
-
-    fn name(&self, index: usize) -> String {
-        display_name(self.services[index].implementation.name, Some(self.services[index].key.name))
-    }
 }
 
-fn captive(who: &str, at: &str, path: &str, target: &str) -> Fault {
+fn captive(who: Who, path: &str, target: &str) -> Fault {
     Fault {
         area: Area::Services,
         code: "captive",
-        what: format!("`{who}` lives as long as the application and needs `{target}`, which lives for one scope: {path}"),
-        at: at.to_owned(),
-        fix: format!("make `{who}` scoped, or let it open scopes of its own with `ScopeFactory`"),
+        what: format!(
+            "{who} lives as long as the application and needs `{target}`, which lives for one scope: {path}"
+        ),
+        at: who.at.to_owned(),
+        fix: format!("make `{}` scoped, or let it open scopes of its own with `ScopeFactory`", who.label()),
     }
 }
 
 /// What people call a service: the type that is built, or, for a factory, the type that it is found as.
-fn display_name(implementation: &str, key: Option<&str>) -> String {
-    match key {
-        Some(key) if implementation.contains("::Held<") => format!("the factory of {}", short_name(key)),
-        _ => short_name(implementation),
+#[derive(Clone, Copy)]
+struct Who {
+    /// The full name of that type.
+    at: &'static str,
+    /// Whether it comes ready or from a factory.
+    is_made: bool,
+}
+
+impl Who {
+    fn of(service: &Service) -> Self {
+        Self {
+            at: service.implementation.unwrap_or(service.key).name,
+            is_made: service.implementation.is_none(),
+        }
+    }
+
+    /// The name without the path.
+    fn label(self) -> String {
+        short_name(self.at)
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let made = if self.is_made { "the factory of " } else { "" };
+        write!(f, "{made}`{}`", self.label())
     }
 }

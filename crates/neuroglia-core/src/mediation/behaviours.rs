@@ -1,19 +1,16 @@
 //! The standard behaviours.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tracing::Instrument;
 
 use super::event::EventHandlers;
 use super::message::Kind;
 use super::pipeline::{Behaviour, Call, Next};
-use crate::clock::Clock;
-use crate::data::{Completion, Reservation, Reserve, Store, UnitOfWork};
+use crate::data::UnitOfWork;
 use crate::di::Inject;
-use crate::error::{Error, ErrorKind, Result};
-use crate::id::Ids;
-use crate::identity::{Correlation, Identity};
+use crate::error::{Error, Result};
+use crate::identity::Identity;
 
 /// Puts a span around the message, at level debug.
 #[derive(Inject)]
@@ -53,123 +50,6 @@ impl Behaviour for Authorise {
     }
 }
 
-/// How long an answer is kept for its idempotency key.
-const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// After this time a request that took a key and was never heard of again loses it; longer than any request
-/// may take.
-const RUNNING: Duration = Duration::from_secs(5 * 60);
-
-/// Gives a repeated command its first answer.
-///
-/// The key is taken before the handler runs, and the answer is committed with the change that it reports: there
-/// is no moment at which one is there without the other. Errors are not kept, because a refused command has
-/// changed nothing: asking again is safe, and what was transient may have passed.
-#[derive(Inject)]
-pub struct Idempotency {
-    correlation: Arc<Correlation>,
-    store: Option<Arc<dyn Store>>,
-    work: Option<Arc<UnitOfWork>>,
-    clock: Clock,
-    ids: Ids,
-}
-
-impl Behaviour for Idempotency {
-    async fn handle(&self, call: &mut Call<'_>, next: Next<'_>) -> Result<()> {
-        let (Some(key), Some(store), Some(work)) = (&self.correlation.idempotency, &self.store, &self.work) else {
-            return next.run(call).await;
-        };
-        if call.kind() == Kind::Query || work.is_entered() {
-            return next.run(call).await;
-        }
-        let token = self.ids.token();
-        let now = self.clock.now();
-        let reserve = Reserve {
-            key: format!("{} {}", key.key, call.name()),
-            fingerprint: key.fingerprint.clone(),
-            token: token.clone(),
-            now,
-            running_until: now + RUNNING,
-        };
-        let reservation = store.reserve(&reserve).await?;
-        match reservation {
-            Reservation::Running { fingerprint } | Reservation::Done { fingerprint, .. }
-                if fingerprint != key.fingerprint =>
-            {
-                Err(Error::invalid(
-                    "idempotency.reused",
-                    "the idempotency key was used for another request; take a new key",
-                ))
-            }
-            Reservation::Running { .. } => Err(Error::conflict(
-                "idempotency.running",
-                "the first request with this idempotency key is still running; ask again later",
-            )
-            .with_retry_after(1)),
-            Reservation::Done { response, .. } => {
-                call.respond_text(&response)?;
-                key.replayed.set();
-                Ok(())
-            }
-            Reservation::Taken => {
-                let held = Held { store, key: reserve.key, token, released: false };
-                held.run(call, next, work, now + KEEP).await
-            }
-        }
-    }
-}
-
-/// A taken key, given back unless its answer was committed, also when the request is cancelled.
-struct Held<'a> {
-    store: &'a Arc<dyn Store>,
-    key: String,
-    token: String,
-    released: bool,
-}
-
-impl Held<'_> {
-    async fn run(
-        mut self,
-        call: &mut Call<'_>,
-        next: Next<'_>,
-        work: &UnitOfWork,
-        keep_until: crate::clock::Timestamp,
-    ) -> Result<()> {
-        work.expect_completion(Completion {
-            key: self.key.clone(),
-            token: self.token.clone(),
-            response: String::new(),
-            keep_until,
-        });
-        let outcome = next.run(call).await;
-        self.released = true;
-        if let Err(error) = &outcome {
-            work.forget_completion();
-            if let Err(cause) = self.store.release(&self.key, &self.token).await {
-                tracing::warn!(error = %cause, after = error.code(), "an idempotency key could not be given back");
-            }
-        }
-        outcome
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        if self.released {
-            return;
-        }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (store, key, token) = (Arc::clone(self.store), self.key.clone(), self.token.clone());
-            // A commit that is under way completes the key first; then there is nothing to release.
-            runtime.spawn(async move {
-                if let Err(cause) = store.release(&key, &token).await {
-                    tracing::warn!(error = %cause, "the idempotency key of a cancelled request could not be given back");
-                }
-            });
-        }
-    }
-}
-
 /// How often a command that met a conflict is run in all.
 const ATTEMPTS_MAX: u32 = 5;
 
@@ -193,6 +73,7 @@ impl Behaviour for RetryOnConflict {
             match next.run(call).await {
                 Err(error) if error.as_version_conflict().is_some() => {
                     tracing::debug!(message.name = call.name(), attempt, "met a conflict; runs again");
+                    call.forget_response();
                 }
                 outcome => return outcome,
             }
@@ -215,32 +96,14 @@ impl Behaviour for Commit {
     async fn handle(&self, call: &mut Call<'_>, next: Next<'_>) -> Result<()> {
         let Some(work) = &self.work else { return next.run(call).await };
         if call.kind() == Kind::Query {
-            next.run(call).await?;
-            return if work.has_changes() && !work.is_entered() {
-                work.reset();
-                Err(Error::internal(format!("the query `{}` tried to change something", call.name())))
-            } else {
-                Ok(())
-            };
+            return work.ask(call.name(), next.run(call)).await;
         }
-        let entered = Entered::new(work);
-        let outcome = self.run(call, next, work).await;
-        let last = entered.leave();
-        match outcome {
-            Ok(()) if last => {
-                if work.expects_completion() {
-                    work.answer_completion(call.response_text()?);
-                }
-                work.commit().await
-            }
-            Ok(()) => Ok(()),
-            Err(error) => {
-                if last {
-                    work.reset();
-                }
-                Err(error)
-            }
-        }
+        let command = work.begin(call.name())?;
+        command.run(self.run(call, next, work)).await?;
+        let answer = if command.is_outermost() { call.answer_to_keep()? } else { None };
+        command.commit(answer).await?;
+        call.take_unkept_answer();
+        Ok(())
     }
 }
 
@@ -254,37 +117,6 @@ impl Commit {
             }
             self.handlers.handle_all(call.scope(), raised.iter().map(|raised| &raised.event)).await?;
         }
-        Err(Error::new(
-            ErrorKind::Internal,
-            "events.circle",
-            "an internal error occurred",
-        )
-        .with_source(format!("the events of `{}` raise each other without end", call.name())))
-    }
-}
-
-/// A command that runs in the unit of work; a cancelled one leaves it too, and takes its changes along.
-struct Entered<'a> {
-    work: &'a UnitOfWork,
-    left: bool,
-}
-
-impl<'a> Entered<'a> {
-    fn new(work: &'a UnitOfWork) -> Self {
-        work.enter();
-        Self { work, left: false }
-    }
-
-    fn leave(mut self) -> bool {
-        self.left = true;
-        self.work.leave()
-    }
-}
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        if !self.left && self.work.leave() {
-            self.work.reset();
-        }
+        Err(Error::internal(format!("the events of `{}` raise each other without end", call.name())))
     }
 }

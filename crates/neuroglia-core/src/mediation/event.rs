@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::di::{Inject, Scope, ServiceCollection};
+use crate::di::{Inject, Scope};
 use crate::domain::{AnyEvent, DomainEvent};
 use crate::error::{Error, Result};
 
@@ -34,18 +34,14 @@ pub(crate) struct EventHandlers {
 }
 
 impl EventHandlers {
-    pub(super) fn on<E: DomainEvent, H: EventHandler<E>>(&mut self) {
-        self.of.entry(TypeId::of::<E>()).or_default().push(Box::new(On::<E, H>(PhantomData)));
+    /// Gives whether the handler was not there already.
+    pub(super) fn on<E: DomainEvent, H: EventHandler<E>>(&mut self) -> bool {
+        add(self.of.entry(TypeId::of::<E>()).or_default(), On::<E, H>(PhantomData))
     }
 
-    pub(super) fn on_every<H: EventHandler<AnyEvent>>(&mut self) {
-        self.of_every.push(Box::new(OnEvery::<H>(PhantomData)));
-    }
-
-    pub(super) fn declare(&self, services: &mut ServiceCollection) {
-        for reaction in self.of.values().flatten().chain(&self.of_every) {
-            reaction.declare(services);
-        }
+    /// Gives whether the handler was not there already.
+    pub(super) fn on_every<H: EventHandler<AnyEvent>>(&mut self) -> bool {
+        add(&mut self.of_every, OnEvery::<H>(PhantomData))
     }
 
     /// Runs every handler of every event, one after another; a failing one does not keep the others from it.
@@ -61,7 +57,9 @@ impl EventHandlers {
                 if let Err(error) = reaction.run(scope, event).await {
                     // The first failure is the command's; the others would be lost with it.
                     match &failed {
-                        Some(_) => tracing::error!(event.name = event.name(), %error, "a further event handler failed"),
+                        Some(_) => {
+                            tracing::error!(event.name = event.name(), %error, "a further event handler failed")
+                        }
                         None => failed = Some(error),
                     }
                 }
@@ -71,9 +69,17 @@ impl EventHandlers {
     }
 }
 
+fn add(reactions: &mut Vec<Box<dyn Reaction>>, reaction: impl Reaction + 'static) -> bool {
+    let is_new = reactions.iter().all(|other| other.handler() != reaction.handler());
+    if is_new {
+        reactions.push(Box::new(reaction));
+    }
+    is_new
+}
+
 trait Reaction: Send + Sync {
     fn run<'a>(&'a self, scope: &'a Scope, event: &'a AnyEvent) -> BoxFuture<'a, Result<()>>;
-    fn declare(&self, services: &mut ServiceCollection);
+    fn handler(&self) -> TypeId;
 }
 
 struct On<E, H>(PhantomData<fn() -> (E, H)>);
@@ -89,8 +95,8 @@ impl<E: DomainEvent, H: EventHandler<E>> Reaction for On<E, H> {
         .boxed()
     }
 
-    fn declare(&self, services: &mut ServiceCollection) {
-        services.enter::<H>();
+    fn handler(&self) -> TypeId {
+        TypeId::of::<H>()
     }
 }
 
@@ -101,7 +107,7 @@ impl<H: EventHandler<AnyEvent>> Reaction for OnEvery<H> {
         async move { H::inject(scope)?.handle(event).await }.boxed()
     }
 
-    fn declare(&self, services: &mut ServiceCollection) {
-        services.enter::<H>();
+    fn handler(&self) -> TypeId {
+        TypeId::of::<H>()
     }
 }

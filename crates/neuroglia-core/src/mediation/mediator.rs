@@ -35,7 +35,11 @@ impl Mediator {
             && !listed.0.contains(&TypeId::of::<M>())
         {
             let name = short_name::<M>();
-            debug_assert!(false, "`{name}` was sent and is not listed; add `messages.{}::<{name}>()`", M::KIND);
+            debug_assert!(
+                false,
+                "`{name}` was sent and is not listed; add `messages.{}::<{name}>()`",
+                M::KIND
+            );
             return Err(Error::internal(format!("`{name}` is not listed")));
         }
         let scope = self.scope.upgrade()?;

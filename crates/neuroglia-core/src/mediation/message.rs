@@ -39,7 +39,7 @@ pub trait Command: Clone + Send + Sync + 'static {
 }
 
 /// A question; answering it changes nothing.
-pub trait Query: Send + Sync + 'static {
+pub trait Query: Sized + Send + Sync + 'static {
     /// What the sender gets.
     type Response: Send + 'static;
     /// Who handles it.
@@ -68,11 +68,9 @@ pub trait Query: Send + Sync + 'static {
     message = "`{Self}` does not handle `{C}`",
     note = "write `impl CommandHandler<{C}> for {Self}`, or name another type as `type Handler` of `{C}`"
 )]
-pub trait CommandHandler<C: Command + ?Sized>: Inject {
+pub trait CommandHandler<C: Command>: Inject {
     /// Carries it out. What it saves is committed after it has returned `Ok`.
-    fn handle(&self, command: C) -> impl Future<Output = Result<C::Response>> + Send
-    where
-        C: Sized;
+    fn handle(&self, command: C) -> impl Future<Output = Result<C::Response>> + Send;
 }
 
 /// Answers a query.
@@ -80,11 +78,9 @@ pub trait CommandHandler<C: Command + ?Sized>: Inject {
     message = "`{Self}` does not handle `{Q}`",
     note = "write `impl QueryHandler<{Q}> for {Self}`, or name another type as `type Handler` of `{Q}`"
 )]
-pub trait QueryHandler<Q: Query + ?Sized>: Inject {
+pub trait QueryHandler<Q: Query>: Inject {
     /// Answers it.
-    fn handle(&self, query: Q) -> impl Future<Output = Result<Q::Response>> + Send
-    where
-        Q: Sized;
+    fn handle(&self, query: Q) -> impl Future<Output = Result<Q::Response>> + Send;
 }
 
 /// Whether a message changes something.

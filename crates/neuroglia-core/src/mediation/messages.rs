@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::event::{EventHandler, EventHandlers};
 use super::message::{Command, Kind, Message, Query};
 use super::pipeline::{Pipeline, short_name};
-use crate::di::{Service, ServiceCollection};
+use crate::di::{Inject, Service, ServiceCollection};
 use crate::domain::{AnyEvent, DomainEvent};
 use crate::fault::{Area, Fault, Faults};
 
@@ -68,17 +68,15 @@ impl Messages {
     /// Lists a handler that runs inside the unit of work in which an `E` is raised.
     #[must_use]
     pub fn event<E: DomainEvent, H: EventHandler<E>>(mut self) -> Self {
-        self.events.on::<E, H>();
-        self.describe_event(E::NAME, short_name::<H>());
-        self
+        let is_new = self.events.on::<E, H>();
+        self.event_handler::<H>(E::NAME, is_new)
     }
 
     /// Lists a handler that runs inside the unit of work in which any event is raised.
     #[must_use]
     pub fn every_event<H: EventHandler<AnyEvent>>(mut self) -> Self {
-        self.events.on_every::<H>();
-        self.describe_event("*", short_name::<H>());
-        self
+        let is_new = self.events.on_every::<H>();
+        self.event_handler::<H>("*", is_new)
     }
 
     /// Replaces the pipeline around every message.
@@ -101,7 +99,6 @@ impl Messages {
     /// Adds what the mediator needs to an application's services.
     pub fn register(mut self, services: &mut ServiceCollection) {
         self.pipeline.declare(&mut self.declared);
-        self.events.declare(&mut self.declared);
         services.take_entries(self.declared);
         for fault in self.faults.iter() {
             services.fault(fault.clone());
@@ -118,13 +115,10 @@ impl Messages {
     fn message<As, M: Message<As>>(mut self) -> Self {
         let (name, handler) = (short_name::<M>(), short_name::<M::Handler>());
         if !self.listed.0.insert(TypeId::of::<M>()) {
-            self.faults.push(Fault {
-                area: Area::Services,
-                code: "duplicate",
-                what: format!("the {} `{name}` is listed twice", M::KIND),
-                at: std::any::type_name::<M>().to_owned(),
-                fix: "list each message once".to_owned(),
-            });
+            self.faults.push(listed_twice::<M>(
+                format!("the {} `{name}` is listed twice", M::KIND),
+                "list each message once",
+            ));
         }
         self.declared.enter::<M::Handler>();
         let kind = match M::KIND {
@@ -139,12 +133,31 @@ impl Messages {
         self
     }
 
-    fn describe_event(&mut self, name: &str, handler: &str) {
+    fn event_handler<H: Inject>(mut self, event: &str, is_new: bool) -> Self {
+        let handler = short_name::<H>();
+        if !is_new {
+            self.faults.push(listed_twice::<H>(
+                format!("the handler `{handler}` is listed twice for the event `{event}`"),
+                "list each handler once for an event",
+            ));
+        }
+        self.declared.enter::<H>();
         self.descriptions.push(MessageDescription {
-            name: name.to_owned(),
+            name: event.to_owned(),
             kind: "event".to_owned(),
             handler: handler.to_owned(),
         });
+        self
+    }
+}
+
+fn listed_twice<T>(what: String, fix: &str) -> Fault {
+    Fault {
+        area: Area::Services,
+        code: "duplicate",
+        what,
+        at: std::any::type_name::<T>().to_owned(),
+        fix: fix.to_owned(),
     }
 }
 

@@ -38,14 +38,16 @@
 
 mod behaviours;
 mod event;
+mod idempotency;
 mod mediator;
 mod message;
 mod messages;
 mod pipeline;
 mod validation;
 
-pub use behaviours::{Authorise, Commit, Idempotency, RetryOnConflict, Trace, Validate};
+pub use behaviours::{Authorise, Commit, RetryOnConflict, Trace, Validate};
 pub use event::EventHandler;
+pub use idempotency::Idempotency;
 pub use mediator::Mediator;
 pub use message::{Command, CommandHandler, Kind, Message, Query, QueryHandler};
 pub use messages::{MessageDescription, Messages};

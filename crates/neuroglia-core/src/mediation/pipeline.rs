@@ -8,8 +8,10 @@ use std::marker::PhantomData;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::behaviours::{Authorise, Commit, Idempotency, RetryOnConflict, Trace, Validate};
+use super::behaviours::{Authorise, Commit, RetryOnConflict, Trace, Validate};
+use super::idempotency::Idempotency;
 use super::message::{Kind, Message};
+use crate::data::Completion;
 use crate::di::{Inject, Scope, ServiceCollection};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
@@ -95,8 +97,10 @@ impl Pipeline {
         if self.steps.is_empty() {
             return message.dispatch(scope).await;
         }
-        let mut slot = Slot::<As, M> { message: Some(message), response: None, repeatable: false, of: PhantomData };
-        let mut call = Call { slot: &mut slot, scope, name: short_name::<M>(), kind: M::KIND };
+        let mut slot =
+            Slot::<As, M> { message: Some(message), response: None, repeatable: false, of: PhantomData };
+        let mut call =
+            Call { slot: &mut slot, scope, name: short_name::<M>(), kind: M::KIND, unanswered: None };
         Next { steps: &self.steps }.run(&mut call).await?;
         slot.response.ok_or_else(|| {
             Error::internal(format!("a behaviour ended `{}` without an answer", short_name::<M>()))
@@ -157,6 +161,8 @@ pub struct Call<'a> {
     scope: &'a Scope,
     name: &'static str,
     kind: Kind,
+    /// Where the answer is to be kept, still without its text.
+    unanswered: Option<Completion>,
 }
 
 impl Call<'_> {
@@ -212,8 +218,25 @@ impl Call<'_> {
         self.slot.keep_message();
     }
 
-    pub(super) fn response_text(&self) -> Result<String> {
-        self.slot.response_text()
+    /// Throws away the answer of an attempt that failed.
+    pub(super) fn forget_response(&mut self) {
+        self.slot.forget_response();
+    }
+
+    /// Has the answer kept with the changes that it reports.
+    pub(super) fn keep_answer(&mut self, unanswered: Completion) {
+        self.unanswered = Some(unanswered);
+    }
+
+    /// The answer that is to be kept.
+    pub(super) fn answer_to_keep(&self) -> Result<Option<Completion>> {
+        let Some(unanswered) = &self.unanswered else { return Ok(None) };
+        Ok(Some(Completion { response: self.slot.response_text()?, ..unanswered.clone() }))
+    }
+
+    /// Gives up keeping an answer, or notes that it is kept; gives whether there was one to keep.
+    pub(super) fn take_unkept_answer(&mut self) -> bool {
+        self.unanswered.take().is_some()
     }
 
     pub(super) fn respond_text(&mut self, text: &str) -> Result<()> {
@@ -234,6 +257,7 @@ trait Erased: Send {
     fn check(&self) -> Result<()>;
     fn permit(&self, caller: &Identity) -> Result<()>;
     fn keep_message(&mut self);
+    fn forget_response(&mut self);
     fn dispatch<'a>(&'a mut self, scope: &'a Scope) -> BoxFuture<'a, Result<()>>;
     fn response_text(&self) -> Result<String>;
     fn respond_text(&mut self, text: &str) -> Result<()>;
@@ -265,6 +289,10 @@ impl<As, M: Message<As>> Erased for Slot<As, M> {
 
     fn keep_message(&mut self) {
         self.repeatable = true;
+    }
+
+    fn forget_response(&mut self) {
+        self.response = None;
     }
 
     fn dispatch<'a>(&'a mut self, scope: &'a Scope) -> BoxFuture<'a, Result<()>> {

@@ -55,7 +55,12 @@ impl Checks {
     }
 
     /// The text has as many characters as allowed, not counting white space around it. Code `length`.
-    pub fn length(&mut self, pointer: impl Into<String>, text: &str, allowed: RangeInclusive<usize>) -> &mut Self {
+    pub fn length(
+        &mut self,
+        pointer: impl Into<String>,
+        text: &str,
+        allowed: RangeInclusive<usize>,
+    ) -> &mut Self {
         let detail = format!("must have between {} and {} characters", allowed.start(), allowed.end());
         self.that(allowed.contains(&text.trim().chars().count()), pointer, "length", detail)
     }

@@ -2,4 +2,11 @@
 
 extern crate neuroglia_core as neuroglia;
 
+mod container;
+mod disposal;
+mod idempotency;
+mod mediator;
+mod report;
+mod script;
 mod settings;
+mod unit_of_work;

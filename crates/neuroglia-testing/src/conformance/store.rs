@@ -36,8 +36,8 @@ use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
 use neuroglia::data::{
-    Batch, Change, Condition, Direction, Document, Index, Migration, OutboxMessage, Path, Select, Sort, Step, Store,
-    Write,
+    Batch, Change, Condition, Direction, Document, Index, Migration, OutboxMessage, Path, Select, Sort, Step,
+    Store, Write,
 };
 use neuroglia::error::{Error, ErrorKind, Result};
 use neuroglia::id::Ids;
@@ -66,6 +66,9 @@ impl fmt::Debug for Subject {
     }
 }
 
+/// What holds a store to a rule.
+type Check = fn(Arc<dyn Store>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// One rule: a store that breaks it makes it panic with the reason.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
@@ -73,7 +76,7 @@ pub struct Rule {
     pub group: &'static str,
     /// What it says.
     pub name: &'static str,
-    check: fn(Arc<dyn Store>) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+    check: Check,
 }
 
 /// How a store kept a rule.
@@ -374,6 +377,10 @@ fn refused<T: fmt::Debug>(outcome: Result<T>, kind: ErrorKind, what: &str) -> Er
 fn conflicting(outcome: Result<()>, kind: ErrorKind, expected: Option<u64>, actual: Option<u64>) -> Error {
     let error = refused(outcome, kind, "a write that expects another version");
     let conflict = error.as_version_conflict().expect("a failed compare-and-set carries its versions");
-    assert_eq!((conflict.expected, conflict.actual), (expected, actual), "expected and actual version: {error:?}");
+    assert_eq!(
+        (conflict.expected, conflict.actual),
+        (expected, actual),
+        "expected and actual version: {error:?}"
+    );
     error
 }

@@ -71,7 +71,9 @@ impl Store for Broken {
 
     async fn load(&self, collection: &'static str, id: &str) -> Result<Option<Document>> {
         match self.inner.load(collection, id).await {
-            Err(error) if error.kind() == ErrorKind::Unavailable && self.is(Defect::SaysNotFoundWhenAway) => Ok(None),
+            Err(error) if error.kind() == ErrorKind::Unavailable && self.is(Defect::SaysNotFoundWhenAway) => {
+                Ok(None)
+            }
             outcome => outcome,
         }
     }
@@ -103,7 +105,8 @@ impl Store for Broken {
                 for write in &mut batch.writes {
                     let found = self.inner.load(write.collection, &write.id).await?;
                     if let Some(found) = found
-                        && let Change::Update { expected, .. } | Change::Delete { expected } = &mut write.change
+                        && let Change::Update { expected, .. } | Change::Delete { expected } =
+                            &mut write.change
                     {
                         *expected = found.version;
                     }
@@ -111,14 +114,18 @@ impl Store for Broken {
             }
             Defect::WritesOneByOne => {
                 for write in std::mem::take(&mut batch.writes) {
-                    self.inner.commit(Batch { at: batch.at, writes: vec![write], ..Batch::default() }).await?;
+                    self.inner
+                        .commit(Batch { at: batch.at, writes: vec![write], ..Batch::default() })
+                        .await?;
                 }
             }
             Defect::AnswersWithoutTheKey => {
                 let lost = |error: &Error| error.code() == "idempotency.lost";
                 let (at, writes) = (batch.at, batch.writes.clone());
                 return match self.inner.commit(batch).await {
-                    Err(error) if lost(&error) => self.inner.commit(Batch { at, writes, ..Batch::default() }).await,
+                    Err(error) if lost(&error) => {
+                        self.inner.commit(Batch { at, writes, ..Batch::default() }).await
+                    }
                     outcome => outcome,
                 };
             }

@@ -95,11 +95,9 @@ impl Checks {
         let round = tokio::spawn(async move {
             let before = latest.as_ref().map(|round| Arc::clone(&round.report));
             let checks = join_all(indicators.iter().map(|indicator| check(indicator.as_ref()))).await;
-            let checks = checks.into_iter().zip(0..).map(|((check, cause), index)| {
-                let was_up = before
-                    .as_ref()
-                    .and_then(|report| report.checks.get::<usize>(index))
-                    .map(|check| check.up);
+            let checks = checks.into_iter().enumerate().map(|(index, (check, cause))| {
+                let was_up =
+                    before.as_ref().and_then(|report| report.checks.get(index)).map(|check| check.up);
                 log_change(&check, cause.as_ref(), was_up);
                 check
             });

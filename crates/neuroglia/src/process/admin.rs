@@ -142,9 +142,8 @@ impl Admin {
             command: || C::augment_args(Command::new(C::NAME)).about(C::ABOUT),
             run: |matches, context| {
                 async move {
-                    let arguments = C::from_arg_matches(&matches).map_err(|problem| {
-                        Error::invalid("arguments", problem.to_string())
-                    })?;
+                    let arguments = C::from_arg_matches(&matches)
+                        .map_err(|problem| Error::invalid("arguments", problem.to_string()))?;
                     arguments.run(context).await
                 }
                 .boxed()
@@ -184,7 +183,10 @@ impl AdminCommand for Migrate {
                 let line = match applied.iter().find(|done| done.version == migration.version) {
                     None => format!("{:>4}  pending   {}", migration.version, migration.name),
                     Some(done) if done.checksum != migration.checksum() => {
-                        format!("{:>4}  CHANGED   {}  applied {}", migration.version, migration.name, done.applied_at)
+                        format!(
+                            "{:>4}  CHANGED   {}  applied {}",
+                            migration.version, migration.name, done.applied_at
+                        )
                     }
                     Some(done) => {
                         format!("{:>4}  applied   {}  {}", migration.version, migration.name, done.applied_at)

@@ -264,7 +264,10 @@ mod tests {
         let outcome = Supervisor::start(&hosted, &scope, Deadline::after(Duration::from_secs(5))).await;
         assert!(outcome.is_err());
         let log = scope.get::<Log>().expect("registered");
-        assert_eq!(*log.0.lock().expect("no panic while held"), ["first start", "broken start", "first stop"]);
+        assert_eq!(
+            *log.0.lock().expect("no panic while held"),
+            ["first start", "broken start", "first stop"]
+        );
     }
 
     #[derive(Inject)]
@@ -291,7 +294,8 @@ mod tests {
     async fn one_that_fails_or_panics_runs_again() {
         let scope = scope_with(Service::instance(AtomicUsize::new(0))).await;
         let deadline = Deadline::after(Duration::from_secs(600));
-        let supervisor = Supervisor::start(&[Hosted::of::<Flaky>()], &scope, deadline).await.expect("it starts");
+        let supervisor =
+            Supervisor::start(&[Hosted::of::<Flaky>()], &scope, deadline).await.expect("it starts");
         let runs = scope.get::<AtomicUsize>().expect("registered");
         while runs.load(Ordering::SeqCst) < 3 {
             tokio::time::advance(Duration::from_millis(50)).await;

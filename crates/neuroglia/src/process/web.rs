@@ -21,7 +21,7 @@ use crate::health::Health;
 use crate::host::{HostSettings, end_services};
 use crate::metrics::Metrics;
 use crate::shutdown::Deadline;
-use crate::web::edge::Edge;
+use crate::web::edge::{Edge, noting_route};
 use crate::web::server::{Abandoned, Drain, Drained, Server};
 use crate::web::{Context, Web, docs};
 
@@ -82,17 +82,19 @@ impl Site {
         }
         let metrics = Metrics::new(about.name, about.version, host.release_id.as_deref());
         let context = Context::new(services.clone())?;
-        let mut router = web.into_router(&context).merge(health.router());
+        let mut router = web.into_router(&context).merge(noting_route(health.router()));
         if host.http.docs {
-            router = router.merge(docs::router(about.name, &document));
+            router = router.merge(noting_route(docs::router(about.name, &document)));
         }
         let (ids, clock) = (services.get::<Ids>()?, services.get::<Clock>()?);
-        let edge = Edge::new(router, host.http.edge(), &ids, &clock);
+        let edge = Edge::new(router, host.http.edge(), &ids, &clock).with_metrics(metrics.clone());
         let limits = host.http.limits();
         let server = bind(host.server.address(), limits.clone(), "PORT")?;
         let admin = match host.admin.address() {
             None => {
-                tracing::info!("the admin surface is off; set ADMIN_PORT to have metrics and the detail of health");
+                tracing::info!(
+                    "the admin surface is off; set ADMIN_PORT to have metrics and the detail of health"
+                );
                 None
             }
             Some(address) => {
@@ -101,7 +103,8 @@ impl Site {
                 Some((server, router))
             }
         };
-        let (address, admin_address) = (server.local_addr(), admin.as_ref().map(|(server, _)| server.local_addr()));
+        let (address, admin_address) =
+            (server.local_addr(), admin.as_ref().map(|(server, _)| server.local_addr()));
         let deadline = Deadline::after(host.lifecycle.startup_timeout);
         let supervisor = Supervisor::start(hosted, &services.scope(), deadline).await?;
         health.ready();

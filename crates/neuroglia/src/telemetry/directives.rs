@@ -37,9 +37,7 @@ const UNNAMED: LevelFilter = LevelFilter::ERROR;
 /// # Errors
 /// The text names the directive that is wrong and says why.
 pub fn check_directives(directives: &str) -> Result<(), String> {
-    Filter::parse(directives)
-        .map(drop)
-        .map_err(|invalid| invalid.to_string())
+    Filter::parse(directives).map(drop).map_err(|invalid| invalid.to_string())
 }
 
 /// Filter directives that cannot be understood.
@@ -51,10 +49,7 @@ pub struct InvalidDirectives {
 
 impl InvalidDirectives {
     fn new(directive: &str, problem: impl Into<String>) -> Self {
-        Self {
-            directive: directive.to_owned(),
-            problem: problem.into(),
-        }
+        Self { directive: directive.to_owned(), problem: problem.into() }
     }
 
     /// The directive that is wrong, out of possibly several.
@@ -90,10 +85,7 @@ impl Filter {
         let mut targets = Vec::new();
         let mut plain = Vec::new();
         let mut spans = Vec::new();
-        for directive in split(directives)
-            .map(str::trim)
-            .filter(|directive| !directive.is_empty())
-        {
+        for directive in split(directives).map(str::trim).filter(|directive| !directive.is_empty()) {
             match parse_one(directive).map_err(|problem| InvalidDirectives::new(directive, problem))? {
                 Parsed::Everything(level) => everything = Some(level),
                 Parsed::Target(target, level, directive) => {
@@ -104,27 +96,17 @@ impl Filter {
             }
         }
         if everything.is_none() && targets.is_empty() && spans.is_empty() {
-            return Err(InvalidDirectives::new(
-                directives,
-                "names no level; write `info`, for example",
-            ));
+            return Err(InvalidDirectives::new(directives, "names no level; write `info`, for example"));
         }
         let everything = everything.unwrap_or(UNNAMED);
         if targets.is_empty() && spans.is_empty() {
             return Ok(Self::Level(everything));
         }
         if spans.is_empty() {
-            return Ok(Self::Targets(
-                Targets::new().with_default(everything).with_targets(targets),
-            ));
+            return Ok(Self::Targets(Targets::new().with_default(everything).with_targets(targets)));
         }
         let filter = EnvFilter::default().add_directive(everything.into());
-        Ok(Self::Spans(Box::new(
-            plain
-                .into_iter()
-                .chain(spans)
-                .fold(filter, EnvFilter::add_directive),
-        )))
+        Ok(Self::Spans(Box::new(plain.into_iter().chain(spans).fold(filter, EnvFilter::add_directive))))
     }
 
     /// Puts the filter in front of `layer` and gives both a registry of spans.
@@ -160,10 +142,7 @@ fn parse_one(text: &str) -> Result<Parsed<'_>, String> {
         Some((target, level)) => (target, parse_level(level)?),
         None if text.contains("::") => (text, LevelFilter::TRACE),
         None => {
-            return Err(format!(
-                "{}; for a target write `target=level`",
-                not_a_level(text)
-            ));
+            return Err(format!("{}; for a target write `target=level`", not_a_level(text)));
         }
     };
     match directive {
@@ -180,10 +159,7 @@ fn parse_level(text: &str) -> Result<LevelFilter, String> {
 }
 
 fn not_a_level(text: &str) -> String {
-    format!(
-        "`{}` is not a level (off, error, warn, info, debug, trace)",
-        text.escape_debug()
-    )
+    format!("`{}` is not a level (off, error, warn, info, debug, trace)", text.escape_debug())
 }
 
 fn is_target_char(character: char) -> bool {
@@ -214,10 +190,7 @@ mod tests {
     #[test]
     fn the_cheapest_filter_that_can_express_the_directives_is_chosen() {
         for level in ["INFO", "info", " Info ,", "3"] {
-            assert!(
-                matches!(Filter::parse(level), Ok(Filter::Level(LevelFilter::INFO))),
-                "{level}"
-            );
+            assert!(matches!(Filter::parse(level), Ok(Filter::Level(LevelFilter::INFO))), "{level}");
         }
         let Ok(Filter::Targets(targets)) = Filter::parse("warn,hyper=DEBUG,sqlx::query") else {
             panic!("these are targets");
@@ -240,10 +213,7 @@ mod tests {
             format!("`WARNING`: `WARNING` {LEVELS}; for a target write `target=level`")
         );
         assert_eq!(problem("info, =debug"), "`=debug`: `` is not a target");
-        assert_eq!(
-            problem("my crate=debug"),
-            "`my crate=debug`: `my crate` is not a target"
-        );
+        assert_eq!(problem("my crate=debug"), "`my crate=debug`: `my crate` is not a target");
         assert_eq!(problem(" , "), "` , `: names no level; write `info`, for example");
         assert_eq!(
             problem("info,web[request=debug"),

@@ -33,11 +33,7 @@ pub(super) fn push_text(line: &mut Vec<u8>, text: &str, escape: Escape) {
 
 /// Appends what `value` displays, at most [`VALUE_BYTES_MAX`] of it, without an intermediate string.
 pub(super) fn push_format(line: &mut Vec<u8>, value: fmt::Arguments<'_>, escape: Escape) {
-    let mut escaped = Escaped {
-        line,
-        escape,
-        budget_bytes: VALUE_BYTES_MAX,
-    };
+    let mut escaped = Escaped { line, escape, budget_bytes: VALUE_BYTES_MAX };
     // An error is either our own signal that the budget is spent, or a `Debug` implementation that gave up;
     // what it wrote so far is worth keeping in both cases.
     let complete = fmt::write(&mut escaped, value).is_ok();
@@ -59,11 +55,7 @@ impl fmt::Write for Escaped<'_> {
             push_escaped(self.line, text, self.escape);
             return Ok(());
         }
-        push_escaped(
-            self.line,
-            &text[..text.floor_char_boundary(self.budget_bytes)],
-            self.escape,
-        );
+        push_escaped(self.line, &text[..text.floor_char_boundary(self.budget_bytes)], self.escape);
         self.budget_bytes = 0;
         Err(fmt::Error)
     }
@@ -92,12 +84,10 @@ fn plain_len(bytes: &[u8]) -> usize {
         }
     }
     // The last word overlaps what was just found plain, which is cheaper than a loop over the rest.
-    let last = bytes
-        .last_chunk::<8>()
-        .map(|word| first_special(*word).map(|offset| bytes.len() - 8 + offset));
+    let last =
+        bytes.last_chunk::<8>().map(|word| first_special(*word).map(|offset| bytes.len() - 8 + offset));
     let is_special = |byte: &u8| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\');
-    last.unwrap_or_else(|| tail.iter().position(is_special))
-        .unwrap_or(bytes.len())
+    last.unwrap_or_else(|| tail.iter().position(is_special)).unwrap_or(bytes.len())
 }
 
 fn first_special(word: [u8; 8]) -> Option<usize> {
@@ -185,11 +175,7 @@ mod tests {
         assert!(cut.ends_with("é…"));
 
         let mut line = Vec::new();
-        push_format(
-            &mut line,
-            format_args!("{:?}", vec![7; VALUE_BYTES_MAX]),
-            Escape::Quoted,
-        );
+        push_format(&mut line, format_args!("{:?}", vec![7; VALUE_BYTES_MAX]), Escape::Quoted);
         assert_eq!(line.len(), VALUE_BYTES_MAX + CUT.len());
     }
 }

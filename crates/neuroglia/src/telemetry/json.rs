@@ -75,9 +75,7 @@ fn push_member(line: &mut Vec<u8>, name: &str, value: Value<'_>) {
         Value::F64(_) => line.extend_from_slice(b"null"),
         Value::Text(value) => push_quoted(line, |line| push_text(line, value, Escape::Quoted)),
         Value::Debug(value) => {
-            push_quoted(line, |line| {
-                push_format(line, format_args!("{value:?}"), Escape::Quoted)
-            });
+            push_quoted(line, |line| push_format(line, format_args!("{value:?}"), Escape::Quoted));
         }
         Value::Error(value) => push_quoted(line, |line| push_error(line, value, Escape::Quoted)),
     }

@@ -56,9 +56,7 @@ impl Encoded {
             let offset = self.bytes.len();
             self.bytes.extend_from_slice(&other.bytes);
             self.keys.mask |= other.keys.mask;
-            self.keys
-                .fields
-                .extend(other.keys.fields.iter().map(|(name, end)| (*name, end + offset)));
+            self.keys.fields.extend(other.keys.fields.iter().map(|(name, end)| (*name, end + offset)));
             return;
         }
         let mut start = 0;

@@ -72,10 +72,7 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, R>) {
         let Some(span) = context.span(id) else { return };
         with_scratch(|Scratch { line, .. }| {
-            attributes.record(&mut Visitor(SpanFields {
-                encode: &self.encode,
-                fields: line,
-            }));
+            attributes.record(&mut Visitor(SpanFields { encode: &self.encode, fields: line }));
             if !line.keys.is_empty() {
                 span.extensions_mut().insert(line.clone());
             }
@@ -85,10 +82,7 @@ where
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, R>) {
         let Some(span) = context.span(id) else { return };
         with_scratch(|Scratch { line, .. }| {
-            values.record(&mut Visitor(SpanFields {
-                encode: &self.encode,
-                fields: line,
-            }));
+            values.record(&mut Visitor(SpanFields { encode: &self.encode, fields: line }));
             let mut extensions = span.extensions_mut();
             if let Some(earlier) = extensions.get_mut::<Encoded>() {
                 line.append_missing(earlier);
@@ -111,12 +105,7 @@ where
                 target: metadata.target(),
                 message: None,
             };
-            let mut fields = EventFields {
-                encode: &self.encode,
-                line,
-                head: Some(head),
-                has_message: false,
-            };
+            let mut fields = EventFields { encode: &self.encode, line, head: Some(head), has_message: false };
             event.record(&mut Visitor(&mut fields));
             fields.finish(metadata.name());
             if let Some(scope) = context.event_scope(event) {
@@ -180,8 +169,7 @@ impl<E: Encode> EventFields<'_, E> {
         if E::MESSAGE_REQUIRED && !self.has_message {
             // A name that nobody gave is the place in the source, and says nothing to a reader of logs.
             let name = if name.starts_with("event ") { "" } else { name };
-            self.encode
-                .field(&mut self.line.bytes, MESSAGE, Value::Text(name));
+            self.encode.field(&mut self.line.bytes, MESSAGE, Value::Text(name));
         }
     }
 
@@ -233,12 +221,8 @@ fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
     }
 
     let kept = SCRATCH.try_with(Cell::take).ok().flatten();
-    let mut scratch = kept.unwrap_or_else(|| {
-        Box::new(Scratch {
-            line: Encoded::default(),
-            timestamp: Timestamp::new(),
-        })
-    });
+    let mut scratch =
+        kept.unwrap_or_else(|| Box::new(Scratch { line: Encoded::default(), timestamp: Timestamp::new() }));
     let result = work(&mut scratch);
     scratch.line.clear();
     scratch.line.bytes.shrink_to(KEPT_BYTES_MAX);

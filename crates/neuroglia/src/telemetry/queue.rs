@@ -44,16 +44,8 @@ pub(super) fn spawn(
         progress: Condvar::new(),
         closed: AtomicBool::new(false),
     }));
-    let consumer = Consumer {
-        queue: queue.clone(),
-        writer,
-        loss_notice,
-        mid_line: false,
-    };
-    thread::Builder::new()
-        .name("log-writer".to_owned())
-        .stack_size(128 * 1024)
-        .spawn(|| consumer.run())?;
+    let consumer = Consumer { queue: queue.clone(), writer, loss_notice, mid_line: false };
+    thread::Builder::new().name("log-writer".to_owned()).stack_size(128 * 1024).spawn(|| consumer.run())?;
     Ok((QueueSink(queue.clone()), queue))
 }
 
@@ -235,29 +227,17 @@ impl<W: Write> Consumer<W> {
                 return None;
             }
             state.asleep = true;
-            state = self
-                .queue
-                .0
-                .work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.queue.0.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.asleep = false;
         state.urgent = false;
         std::mem::swap(&mut state.pending, batch);
-        Some(Taken {
-            accepted: state.accepted,
-            lost: std::mem::take(&mut state.lost),
-        })
+        Some(Taken { accepted: state.accepted, lost: std::mem::take(&mut state.lost) })
     }
 
     fn gather(&self, pause: Duration) {
         let is_calm = |state: &mut State| !state.urgent && !state.stopping;
-        let waited = self
-            .queue
-            .0
-            .work
-            .wait_timeout_while(self.queue.lock(), pause, is_calm);
+        let waited = self.queue.0.work.wait_timeout_while(self.queue.lock(), pause, is_calm);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 

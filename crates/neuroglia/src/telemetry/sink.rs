@@ -48,9 +48,6 @@ impl Capture {
 
 impl LineSink for Capture {
     fn write_line(&self, line: &[u8]) {
-        self.bytes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend_from_slice(line);
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(line);
     }
 }

@@ -13,10 +13,7 @@ pub(super) struct Timestamp {
 
 impl Timestamp {
     pub(super) fn new() -> Self {
-        Self {
-            second: None,
-            text: *b"1970-01-01T00:00:00.000000Z",
-        }
+        Self { second: None, text: *b"1970-01-01T00:00:00.000000Z" }
     }
 
     /// Spells `now`.
@@ -37,9 +34,7 @@ impl Timestamp {
     }
 
     fn spell_second(&mut self, second: u64) {
-        let instant = i64::try_from(second)
-            .ok()
-            .and_then(|second| jiff::Timestamp::from_second(second).ok());
+        let instant = i64::try_from(second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
         // Beyond the year 9999 RFC 3339 ends, and the last second it knows stays.
         if let Some(text) = instant.map(|instant| instant.to_string())
             && let Some(text) = text.as_bytes().get(..19)
@@ -62,26 +57,11 @@ mod tests {
     fn seconds_and_fractions_are_right_with_and_without_the_cache() {
         let mut timestamp = Timestamp::new();
         assert_eq!(spelled(&mut timestamp, 0), "1970-01-01T00:00:00.000000Z");
-        assert_eq!(
-            spelled(&mut timestamp, 1_709_210_096_000_007),
-            "2024-02-29T12:34:56.000007Z"
-        );
-        assert_eq!(
-            spelled(&mut timestamp, 1_709_210_096_999_999),
-            "2024-02-29T12:34:56.999999Z"
-        );
-        assert_eq!(
-            spelled(&mut timestamp, 1_709_210_097_120_000),
-            "2024-02-29T12:34:57.120000Z"
-        );
-        assert_eq!(
-            spelled(&mut timestamp, 1_709_210_096_000_000),
-            "2024-02-29T12:34:56.000000Z"
-        );
-        assert_eq!(
-            spelled(&mut timestamp, 253_402_128_000_000_000),
-            "9999-12-30T00:00:00.000000Z"
-        );
+        assert_eq!(spelled(&mut timestamp, 1_709_210_096_000_007), "2024-02-29T12:34:56.000007Z");
+        assert_eq!(spelled(&mut timestamp, 1_709_210_096_999_999), "2024-02-29T12:34:56.999999Z");
+        assert_eq!(spelled(&mut timestamp, 1_709_210_097_120_000), "2024-02-29T12:34:57.120000Z");
+        assert_eq!(spelled(&mut timestamp, 1_709_210_096_000_000), "2024-02-29T12:34:56.000000Z");
+        assert_eq!(spelled(&mut timestamp, 253_402_128_000_000_000), "9999-12-30T00:00:00.000000Z");
     }
 
     #[test]

@@ -39,7 +39,12 @@ const RETRY_AFTER_S: u64 = 1;
 /// assert_eq!(problem.code(), "order.wrong_state");
 /// ```
 #[derive(Debug, Clone, Serialize)]
-pub struct Problem {
+#[serde(transparent)]
+pub struct Problem(Box<Document>);
+
+/// The members of the document, and what goes with it. Boxed, because a `Result` is as large as its error.
+#[derive(Debug, Clone, Serialize)]
+struct Document {
     #[serde(rename = "type")]
     kind: &'static str,
     title: &'static str,
@@ -66,7 +71,7 @@ impl Problem {
         code: impl Into<Cow<'static, str>>,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        let mut problem = Self {
+        let mut problem = Document {
             kind: "about:blank",
             title: title(status),
             status,
@@ -87,7 +92,7 @@ impl Problem {
             }
             _ => {}
         }
-        problem
+        Self(Box::new(problem))
     }
 
     /// A defect of this program. The cause reaches the log and never the client.
@@ -122,7 +127,7 @@ impl Problem {
     /// This problem at these places of the request.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<Violation>) -> Self {
-        self.errors = errors;
+        self.0.errors = errors;
         self
     }
 
@@ -130,40 +135,40 @@ impl Problem {
     /// implies.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.retain(|(own, _)| *own != name);
-        self.headers.push((name, value));
+        self.0.headers.retain(|(own, _)| *own != name);
+        self.0.headers.push((name, value));
         self
     }
 
     /// The status.
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// The stable code.
     pub fn code(&self) -> &str {
-        &self.code
+        &self.0.code
     }
 
     /// The text for people.
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// What is wrong at which place of the request.
     pub fn errors(&self) -> &[Violation] {
-        &self.errors
+        &self.0.errors
     }
 
     /// What caused a 5xx; never part of the document.
     pub fn cause(&self) -> Option<&Error> {
-        self.cause.as_deref()
+        self.0.cause.as_deref()
     }
 
     /// This problem of the request at `path` in this trace.
     pub(super) fn located(mut self, path: &str, trace_id: &str) -> Self {
-        self.instance = Some(path.to_owned());
-        self.trace_id = Some(trace_id.to_owned());
+        self.0.instance = Some(path.to_owned());
+        self.0.trace_id = Some(trace_id.to_owned());
         self
     }
 
@@ -174,7 +179,7 @@ impl Problem {
 
     /// The headers that belong to it, besides the content's.
     pub(super) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
-        &self.headers
+        &self.0.headers
     }
 }
 
@@ -194,7 +199,7 @@ impl From<Error> for Problem {
             problem = problem.with_header(header::RETRY_AFTER, seconds.into());
         }
         if status.is_server_error() {
-            problem.cause = Some(Arc::new(error));
+            problem.0.cause = Some(Arc::new(error));
         }
         problem
     }
@@ -209,11 +214,11 @@ impl From<Refusal> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(self.to_json()));
-        *response.status_mut() = self.status;
+        *response.status_mut() = self.0.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        for (name, value) in &self.headers {
+        for (name, value) in &self.0.headers {
             headers.insert(name, value.clone());
         }
         response.extensions_mut().insert(self);

@@ -87,7 +87,8 @@ impl FromStr for Quota {
             "h" => 60 * 60,
             _ => return Err(InvalidQuota),
         };
-        let number = if digits == 0 { 1 } else { period[..digits].parse::<u32>().map_err(|_| InvalidQuota)? };
+        let number =
+            if digits == 0 { 1 } else { period[..digits].parse::<u32>().map_err(|_| InvalidQuota)? };
         match u64::from(number) * unit_s {
             0 => Err(InvalidQuota),
             seconds => Ok(Self::new(requests, Duration::from_secs(seconds))),

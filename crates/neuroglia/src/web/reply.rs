@@ -97,7 +97,8 @@ impl<T: Serialize> Reply for Page<T> {
 impl<R: Reply> Reply for Created<R> {
     fn reply(self) -> Response {
         let Ok(location) = HeaderValue::try_from(self.location) else {
-            return Problem::internal("the location of what was created is not a header value").into_response();
+            return Problem::internal("the location of what was created is not a header value")
+                .into_response();
         };
         let mut response = self.body.reply();
         if response.status().is_success() {
@@ -122,7 +123,8 @@ impl<R: Reply> Reply for Tagged<R> {
     fn reply(self) -> Response {
         let mut response = self.body.reply();
         if response.status().is_success() {
-            let tag = HeaderValue::try_from(format!("\"{}\"", self.version)).expect("digits are a header value");
+            let tag =
+                HeaderValue::try_from(format!("\"{}\"", self.version)).expect("digits are a header value");
             response.headers_mut().insert(header::ETAG, tag);
         }
         response

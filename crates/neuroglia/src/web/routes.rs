@@ -27,7 +27,8 @@ pub trait Controller: Inject {
 }
 
 /// What answers requests to a route.
-pub(super) type Endpoint = Arc<dyn Fn(Context, Request<Body>) -> BoxFuture<'static, Response<Body>> + Send + Sync>;
+pub(super) type Endpoint =
+    Arc<dyn Fn(Context, Request<Body>) -> BoxFuture<'static, Response<Body>> + Send + Sync>;
 
 /// One method on one path, who may call it, and what answers.
 #[derive(Clone)]
@@ -190,7 +191,10 @@ impl Web {
                 faults.push(Fault {
                     area: Area::Routes,
                     code: "duplicate",
-                    what: format!("{} {} is declared twice: by {} and {}", route.method, route.path, first.action, route.action),
+                    what: format!(
+                        "{} {} is declared twice: by {} and {}",
+                        route.method, route.path, first.action, route.action
+                    ),
                     at: at.clone(),
                     fix: "give one of them another path or method".to_owned(),
                 });
@@ -226,7 +230,9 @@ impl Web {
                     let (context, policy) = (context.clone(), policy.clone());
                     async move {
                         context
-                            .enter(&policy, request, |_, parts, body| next.run(Request::from_parts(parts, body)))
+                            .enter(&policy, request, |_, parts, body| {
+                                next.run(Request::from_parts(parts, body))
+                            })
                             .await
                     }
                 },
@@ -264,9 +270,14 @@ mod tests {
     use super::*;
 
     fn route(method: Method, path: &str) -> Route {
-        Route::new(method, path, "Test::action", Policy::Public, |_| {}, |_, _| async {
-            Response::new(Body::empty())
-        })
+        Route::new(
+            method,
+            path,
+            "Test::action",
+            Policy::Public,
+            |_| {},
+            |_, _| async { Response::new(Body::empty()) },
+        )
     }
 
     fn codes(routes: Vec<Route>) -> Vec<&'static str> {
@@ -276,7 +287,9 @@ mod tests {
 
     #[test]
     fn a_table_without_faults() {
-        assert!(codes(vec![route(Method::GET, "/orders/{id}"), route(Method::PUT, "/orders/{id}")]).is_empty());
+        assert!(
+            codes(vec![route(Method::GET, "/orders/{id}"), route(Method::PUT, "/orders/{id}")]).is_empty()
+        );
     }
 
     #[test]

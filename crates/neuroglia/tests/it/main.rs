@@ -1,9 +1,11 @@
 //! Everything that is tested from outside, in one executable.
 
 mod auth;
+mod edge;
 mod health;
 mod hostile;
 mod metrics;
+mod openapi;
 mod server;
 mod telemetry;
 mod wire;

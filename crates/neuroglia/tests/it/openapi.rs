@@ -2,7 +2,9 @@
 
 use neuroglia::di::Inject;
 use neuroglia::web::openapi::{Describe, Info, Operation, document};
-use neuroglia::web::{Controller, Created, IfMatch, Json, NoContent, Path, Problem, Query, Tagged, controller};
+use neuroglia::web::{
+    Controller, Created, IfMatch, Json, NoContent, Path, Problem, Query, Tagged, controller,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -50,7 +52,10 @@ struct Token;
 impl<S: Send + Sync> neuroglia::web::axum::extract::FromRequestParts<S> for Token {
     type Rejection = Problem;
 
-    async fn from_request_parts(_: &mut neuroglia::web::http::request::Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(
+        _: &mut neuroglia::web::http::request::Parts,
+        _: &S,
+    ) -> Result<Self, Problem> {
         Ok(Self)
     }
 }
@@ -67,7 +72,10 @@ struct Mystery;
 impl<S: Send + Sync> neuroglia::web::axum::extract::FromRequestParts<S> for Mystery {
     type Rejection = Problem;
 
-    async fn from_request_parts(_: &mut neuroglia::web::http::request::Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(
+        _: &mut neuroglia::web::http::request::Parts,
+        _: &S,
+    ) -> Result<Self, Problem> {
         Ok(Self)
     }
 }
@@ -197,7 +205,8 @@ fn what_is_sent_and_what_is_answered_differ_where_a_default_is() {
     assert_eq!(add["security"], json!([{"bearerAuth": ["chef"]}, {"bearerAuth": ["manager"]}]));
     assert_eq!(add["x-policy"], "roles(chef, manager)");
     assert_eq!(add["description"], "For these roles: `chef`, `manager`.");
-    let headers: Vec<&String> = add["responses"]["201"]["headers"].as_object().expect("an object").keys().collect();
+    let headers: Vec<&String> =
+        add["responses"]["201"]["headers"].as_object().expect("an object").keys().collect();
     assert_eq!(headers, ["Idempotency-Replayed", "Location"]);
     let expected = ["201", "400", "401", "403", "409", "413", "415", "422", "429", "500", "503", "default"];
     assert_eq!(statuses(add), expected);

@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
-use neuroglia::web::server::{Drain, Drained, Limits, Server};
+use neuroglia::web::server::{Application, Drain, Drained, Limits, Server};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -27,13 +26,13 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start(router: Router, limits: Limits) -> Self {
-        Self::serve(bind(limits), router, Drain::new())
+    pub(crate) fn start(application: impl Application, limits: Limits) -> Self {
+        Self::serve(bind(limits), application, Drain::new())
     }
 
-    pub(crate) fn serve(server: Server, router: Router, drain: Drain) -> Self {
+    pub(crate) fn serve(server: Server, application: impl Application, drain: Drain) -> Self {
         let address = server.local_addr();
-        let served = tokio::spawn(server.serve(router, drain.clone()));
+        let served = tokio::spawn(server.serve(application, drain.clone()));
         Self { address, drain, served }
     }
 

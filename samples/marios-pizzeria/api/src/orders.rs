@@ -71,7 +71,11 @@ impl OrdersController {
 
     /// Show an order to its customer, its guest (`X-Tracking-Token`), or staff.
     #[get("/{id}", public)]
-    async fn show(&self, Path(id): Path<OrderId>, Tracking(token): Tracking) -> Result<Tagged<Json<OrderDto>>> {
+    async fn show(
+        &self,
+        Path(id): Path<OrderId>,
+        Tracking(token): Tracking,
+    ) -> Result<Tagged<Json<OrderDto>>> {
         Ok(tagged(self.mediator.send(GetOrder { id, token }).await?))
     }
 

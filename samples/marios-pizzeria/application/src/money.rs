@@ -34,7 +34,8 @@ impl MoneyDto {
                 detail: detail.into(),
             }])
         };
-        let currency = self.currency.parse().map_err(|problem| violation("currency", format!("{problem}")))?;
+        let currency =
+            self.currency.parse().map_err(|problem| violation("currency", format!("{problem}")))?;
         Money::parse(&self.amount, currency).map_err(|problem| violation("amount", problem.to_string()))
     }
 }

@@ -169,10 +169,7 @@ mod tests {
         let order: OrderId = Ids::sequence().next();
         let mut kitchen = Kitchen::default();
         kitchen.start(order, THREE).expect("a free place");
-        assert_eq!(
-            kitchen.start(order, THREE),
-            Err(KitchenError::AlreadyCooking { order })
-        );
+        assert_eq!(kitchen.start(order, THREE), Err(KitchenError::AlreadyCooking { order }));
         assert!(kitchen.release(order));
         assert!(!kitchen.release(order));
         assert_eq!(kitchen.in_use(), 0);
@@ -192,14 +189,9 @@ mod tests {
     #[test]
     fn a_document_reads_back_what_it_wrote() {
         let mut kitchen = Kitchen::default();
-        kitchen
-            .start(Ids::sequence().next(), THREE)
-            .expect("a free place");
+        kitchen.start(Ids::sequence().next(), THREE).expect("a free place");
         let document = serde_json::to_string(&kitchen).expect("a document");
-        assert_eq!(
-            serde_json::from_str::<Kitchen>(&document).expect("a kitchen"),
-            kitchen
-        );
+        assert_eq!(serde_json::from_str::<Kitchen>(&document).expect("a kitchen"), kitchen);
         assert_eq!(kitchen.id().to_string(), "kitchen");
     }
 }

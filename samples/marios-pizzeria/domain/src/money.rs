@@ -94,10 +94,7 @@ impl Money {
 
     /// Nothing, in this currency.
     pub const fn zero(currency: Currency) -> Self {
-        Self {
-            amount: Decimal::from_parts(0, 0, 0, false, Self::PLACES),
-            currency,
-        }
+        Self { amount: Decimal::from_parts(0, 0, 0, false, Self::PLACES), currency }
     }
 
     /// This amount as it stands.
@@ -167,9 +164,7 @@ impl Money {
     /// # Errors
     /// When one has another currency, or the sum is a trillion or more.
     pub fn sum(currency: Currency, items: impl IntoIterator<Item = Self>) -> Result<Self, MoneyError> {
-        items
-            .into_iter()
-            .try_fold(Self::zero(currency), Self::checked_add)
+        items.into_iter().try_fold(Self::zero(currency), Self::checked_add)
     }
 
     /// Both together.
@@ -178,15 +173,9 @@ impl Money {
     /// When their currencies differ, or the sum is a trillion or more.
     pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
         if self.currency != other.currency {
-            return Err(MoneyError::CurrencyMismatch {
-                left: self.currency,
-                right: other.currency,
-            });
+            return Err(MoneyError::CurrencyMismatch { left: self.currency, right: other.currency });
         }
-        let sum = self
-            .amount
-            .checked_add(other.amount)
-            .ok_or(MoneyError::TooLarge)?;
+        let sum = self.amount.checked_add(other.amount).ok_or(MoneyError::TooLarge)?;
         Self::new(sum, self.currency)
     }
 
@@ -195,10 +184,7 @@ impl Money {
     /// # Errors
     /// When the product is a trillion or more.
     pub fn checked_mul(self, times: u32) -> Result<Self, MoneyError> {
-        let product = self
-            .amount
-            .checked_mul(Decimal::from(times))
-            .ok_or(MoneyError::TooLarge)?;
+        let product = self.amount.checked_mul(Decimal::from(times)).ok_or(MoneyError::TooLarge)?;
         Self::new(product, self.currency)
     }
 
@@ -351,13 +337,9 @@ mod tests {
 
     #[test]
     fn half_a_cent_goes_to_the_even_neighbour() {
-        for (exact, rounded) in [
-            ("0.005", "0.00"),
-            ("0.015", "0.02"),
-            ("0.025", "0.02"),
-            ("0.0251", "0.03"),
-            ("16.887", "16.89"),
-        ] {
+        for (exact, rounded) in
+            [("0.005", "0.00"), ("0.015", "0.02"), ("0.025", "0.02"), ("0.0251", "0.03"), ("16.887", "16.89")]
+        {
             let exact: Decimal = exact.parse().expect("a decimal");
             let money = Money::rounded(exact, Currency::USD).expect("a small amount");
             assert_eq!(money.amount().to_string(), rounded);
@@ -369,13 +351,7 @@ mod tests {
         let euro: Currency = "EUR".parse().expect("a currency");
         let other = Money::parse("1.00", euro).expect("an amount");
         let refused = usd("1.00").checked_add(other);
-        assert_eq!(
-            refused,
-            Err(MoneyError::CurrencyMismatch {
-                left: Currency::USD,
-                right: euro
-            })
-        );
+        assert_eq!(refused, Err(MoneyError::CurrencyMismatch { left: Currency::USD, right: euro }));
         assert_eq!(usd("1.10").checked_add(usd("2.20")), Ok(usd("3.30")));
         assert_eq!(Money::sum(euro, []), Ok(Money::zero(euro)));
     }
@@ -385,14 +361,8 @@ mod tests {
         let most = usd("999999999999.99");
         assert_eq!(most.checked_add(usd("0.01")), Err(MoneyError::TooLarge));
         assert_eq!(most.checked_mul(u32::MAX), Err(MoneyError::TooLarge));
-        assert_eq!(
-            Money::rounded(Decimal::MAX, Currency::USD),
-            Err(MoneyError::TooLarge)
-        );
-        assert_eq!(
-            Money::rounded(Decimal::MIN, Currency::USD),
-            Err(MoneyError::Negative)
-        );
+        assert_eq!(Money::rounded(Decimal::MAX, Currency::USD), Err(MoneyError::TooLarge));
+        assert_eq!(Money::rounded(Decimal::MIN, Currency::USD), Err(MoneyError::Negative));
     }
 
     #[test]

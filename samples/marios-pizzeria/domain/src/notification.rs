@@ -128,13 +128,7 @@ impl Notification {
             dismissed_at: None,
             root: Root::default(),
         };
-        notification.raise(NotificationCreated {
-            notification_id: id,
-            customer_id,
-            order_id,
-            kind,
-            at,
-        });
+        notification.raise(NotificationCreated { notification_id: id, customer_id, order_id, kind, at });
         notification
     }
 
@@ -147,11 +141,7 @@ impl Notification {
             NotificationStatus::Unread => {
                 self.status = NotificationStatus::Read;
                 self.read_at = Some(at);
-                self.raise(NotificationRead {
-                    notification_id: self.id,
-                    customer_id: self.customer_id,
-                    at,
-                });
+                self.raise(NotificationRead { notification_id: self.id, customer_id: self.customer_id, at });
                 Ok(())
             }
             NotificationStatus::Read => Ok(()),
@@ -167,11 +157,7 @@ impl Notification {
         self.status = NotificationStatus::Dismissed;
         self.read_at.get_or_insert(at);
         self.dismissed_at = Some(at);
-        self.raise(NotificationDismissed {
-            notification_id: self.id,
-            customer_id: self.customer_id,
-            at,
-        });
+        self.raise(NotificationDismissed { notification_id: self.id, customer_id: self.customer_id, at });
     }
 
     /// The customer who is told.
@@ -333,11 +319,7 @@ mod tests {
     }
 
     fn event_names(notification: &mut Notification) -> Vec<&'static str> {
-        notification
-            .take_events()
-            .iter()
-            .map(|event| event.name())
-            .collect()
+        notification.take_events().iter().map(|event| event.name()).collect()
     }
 
     #[test]
@@ -345,27 +327,15 @@ mod tests {
         let mut told = unread();
         told.read(EARLY).expect("unread");
         told.read(LATE).expect("read is fine twice");
-        assert_eq!(
-            (told.status(), told.read_at()),
-            (NotificationStatus::Read, Some(EARLY))
-        );
+        assert_eq!((told.status(), told.read_at()), (NotificationStatus::Read, Some(EARLY)));
         told.dismiss(EARLY);
         told.dismiss(LATE);
-        assert_eq!(
-            (told.status(), told.dismissed_at()),
-            (NotificationStatus::Dismissed, Some(EARLY))
-        );
-        assert_eq!(
-            event_names(&mut told),
-            ["notification.read", "notification.dismissed"]
-        );
+        assert_eq!((told.status(), told.dismissed_at()), (NotificationStatus::Dismissed, Some(EARLY)));
+        assert_eq!(event_names(&mut told), ["notification.read", "notification.dismissed"]);
 
         let before = told.clone();
         let refused = Error::from(told.read(LATE).expect_err("dismissed"));
-        assert_eq!(
-            (refused.kind().status(), refused.code()),
-            (409, "notification.wrong_state")
-        );
+        assert_eq!((refused.kind().status(), refused.code()), (409, "notification.wrong_state"));
         assert_eq!(told, before);
     }
 
@@ -380,22 +350,12 @@ mod tests {
     fn paths_are_those_of_the_document() {
         let told = unread();
         let document = serde_json::to_value(&told).expect("a document");
-        for (path, value) in [
-            (Notification::STATUS_PATH, "unread"),
-            (Notification::KIND_PATH, "ready"),
-        ] {
+        for (path, value) in [(Notification::STATUS_PATH, "unread"), (Notification::KIND_PATH, "ready")] {
             assert_eq!(document[path], value);
         }
-        for path in [
-            Notification::CUSTOMER_ID_PATH,
-            Notification::ORDER_ID_PATH,
-            Notification::AT_PATH,
-        ] {
+        for path in [Notification::CUSTOMER_ID_PATH, Notification::ORDER_ID_PATH, Notification::AT_PATH] {
             assert!(document[path].is_string(), "{path}");
         }
-        assert_eq!(
-            serde_json::from_value::<Notification>(document).expect("a notification"),
-            told
-        );
+        assert_eq!(serde_json::from_value::<Notification>(document).expect("a notification"), told);
     }
 }

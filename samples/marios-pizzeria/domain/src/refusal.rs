@@ -18,11 +18,7 @@ pub struct Refusal(Vec<Violation>);
 impl Refusal {
     /// The refusal of one thing.
     pub fn at(pointer: impl Into<String>, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self(vec![Violation {
-            pointer: pointer.into(),
-            code: Cow::Borrowed(code),
-            detail: detail.into(),
-        }])
+        Self(vec![Violation { pointer: pointer.into(), code: Cow::Borrowed(code), detail: detail.into() }])
     }
 
     /// What is wrong, in the order of the request's content.
@@ -67,11 +63,7 @@ impl Findings {
         code: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) {
-        self.0.push(Violation {
-            pointer: pointer.into(),
-            code: Cow::Borrowed(code),
-            detail: detail.into(),
-        });
+        self.0.push(Violation { pointer: pointer.into(), code: Cow::Borrowed(code), detail: detail.into() });
     }
 
     /// Judges a text of one line that must say something; gives it without the space around it.
@@ -80,11 +72,7 @@ impl Findings {
         if text.is_empty() {
             self.refuse(pointer, "required", "must not be empty");
         } else if text.contains(char::is_control) {
-            self.refuse(
-                pointer,
-                "characters",
-                "must be one line without control characters",
-            );
+            self.refuse(pointer, "characters", "must be one line without control characters");
         } else {
             self.prose(pointer, text, max_chars);
         }
@@ -95,15 +83,8 @@ impl Findings {
     pub(crate) fn prose(&mut self, pointer: impl Into<String>, text: &str, max_chars: usize) -> String {
         let text = text.trim();
         if text.chars().count() > max_chars {
-            self.refuse(
-                pointer,
-                "max_length",
-                format!("must be at most {max_chars} characters"),
-            );
-        } else if text
-            .chars()
-            .any(|c| c.is_control() && c != '\n' && c != '\r' && c != '\t')
-        {
+            self.refuse(pointer, "max_length", format!("must be at most {max_chars} characters"));
+        } else if text.chars().any(|c| c.is_control() && c != '\n' && c != '\r' && c != '\t') {
             self.refuse(pointer, "characters", "must not contain control characters");
         }
         text.to_owned()
@@ -115,11 +96,7 @@ impl Findings {
     }
 
     pub(crate) fn verdict(self) -> Result<(), Refusal> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Refusal(self.0))
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(Refusal(self.0)) }
     }
 }
 
@@ -141,11 +118,7 @@ mod tests {
 
         let error = Error::from(refusal);
         assert_eq!(error.kind().status(), 422);
-        let pointers: Vec<&str> = error
-            .violation_list()
-            .iter()
-            .map(|found| &*found.pointer)
-            .collect();
+        let pointers: Vec<&str> = error.violation_list().iter().map(|found| &*found.pointer).collect();
         assert_eq!(pointers, ["/name", "/lines/0/quantity"]);
     }
 
@@ -162,10 +135,7 @@ mod tests {
             let mut findings = Findings::default();
             let kept = findings.line("/name", text, 10);
             assert_eq!(kept, text.trim(), "{text:?}");
-            let found = findings
-                .verdict()
-                .err()
-                .map(|refusal| refusal.violations()[0].code.clone());
+            let found = findings.verdict().err().map(|refusal| refusal.violations()[0].code.clone());
             assert_eq!(found.as_deref(), code, "{text:?}");
         }
     }

@@ -43,11 +43,7 @@ impl FromStr for UserId {
     fn from_str(text: &str) -> Result<Self, NotAUserId> {
         let sound =
             !text.is_empty() && text.len() <= Self::BYTES_MAX && text.bytes().all(|b| b.is_ascii_graphic());
-        if sound {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(NotAUserId)
-        }
+        if sound { Ok(Self(text.to_owned())) } else { Err(NotAUserId) }
     }
 }
 
@@ -95,13 +91,7 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 5] = [
-        Self::Customer,
-        Self::Chef,
-        Self::Driver,
-        Self::Manager,
-        Self::Admin,
-    ];
+    pub const ALL: [Self; 5] = [Self::Customer, Self::Chef, Self::Driver, Self::Manager, Self::Admin];
 
     /// Its name on the wire, in tokens and in documents.
     pub const fn as_str(self) -> &'static str {
@@ -130,10 +120,7 @@ impl FromStr for Role {
     type Err = UnknownRole;
 
     fn from_str(text: &str) -> Result<Self, UnknownRole> {
-        Self::ALL
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or(UnknownRole)
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(UnknownRole)
     }
 }
 
@@ -172,11 +159,7 @@ impl FromStr for Username {
         let sound = !text.is_empty()
             && text.chars().count() <= Self::CHARS_MAX
             && !text.chars().any(|c| c.is_control() || c.is_whitespace());
-        if sound {
-            Ok(Self(text.to_lowercase()))
-        } else {
-            Err(NotAUsername)
-        }
+        if sound { Ok(Self(text.to_lowercase())) } else { Err(NotAUsername) }
     }
 }
 
@@ -200,11 +183,7 @@ pub struct NotAUsername;
 
 impl fmt::Display for NotAUsername {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "must be 1 to {} characters without spaces",
-            Username::CHARS_MAX
-        )
+        write!(f, "must be 1 to {} characters without spaces", Username::CHARS_MAX)
     }
 }
 
@@ -286,23 +265,14 @@ impl User {
             password_hash: draft.password_hash,
             root: Root::default(),
         };
-        user.raise(UserCreated {
-            user_id: user.id.clone(),
-            role: user.role,
-            at: stamp.at,
-            by: stamp.by,
-        });
+        user.raise(UserCreated { user_id: user.id.clone(), role: user.role, at: stamp.at, by: stamp.by });
         Ok(user)
     }
 
     /// Replaces the password's hash.
     pub fn change_password(&mut self, password_hash: PasswordHash, stamp: Stamp) {
         self.password_hash = password_hash;
-        self.raise(UserPasswordChanged {
-            user_id: self.id.clone(),
-            at: stamp.at,
-            by: stamp.by,
-        });
+        self.raise(UserPasswordChanged { user_id: self.id.clone(), at: stamp.at, by: stamp.by });
     }
 
     /// The name to log in with.
@@ -409,11 +379,7 @@ mod tests {
 
     #[test]
     fn a_wrong_draft_is_refused_with_everything_that_is_wrong() {
-        let wrong = UserDraft {
-            username: "two words".to_owned(),
-            name: " ".to_owned(),
-            ..draft()
-        };
+        let wrong = UserDraft { username: "two words".to_owned(), name: " ".to_owned(), ..draft() };
         let refusal = User::create(Ids::sequence().next(), wrong, stamp()).expect_err("a wrong draft");
         let pointers: Vec<&str> = refusal.violations().iter().map(|found| &*found.pointer).collect();
         assert_eq!(pointers, ["/username", "/name"]);

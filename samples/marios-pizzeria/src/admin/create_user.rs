@@ -51,7 +51,8 @@ impl AdminCommand for CreateUser {
         };
         match context.inject::<Mediator>()?.send(command).await {
             Ok(created) => {
-                context.print(&format!("created {} ({}) with id {}", self.username, self.role, created.id))?;
+                context
+                    .print(&format!("created {} ({}) with id {}", self.username, self.role, created.id))?;
                 match generated {
                     Some(password) => context.print(&format!("password: {}", password.expose())),
                     None => Ok(()),

@@ -147,7 +147,11 @@ pub(super) async fn a_mutation_of_a_fetched_aggregate_is_invisible_until_it_is_s
     let desk = office.desk();
     let mut note = desk.get("n-1").await.expect("it is there");
     note.write("second");
-    assert_eq!(desk.get("n-1").await.map(|note| note.text).as_deref(), Some("first"), "not even in its own unit");
+    assert_eq!(
+        desk.get("n-1").await.map(|note| note.text).as_deref(),
+        Some("first"),
+        "not even in its own unit"
+    );
     desk.work.commit().await.expect("a unit of work without changes is committed");
     assert_eq!(office.read("n-1").await.map(|note| note.text).as_deref(), Some("first"));
     desk.save(&mut note).await;
@@ -184,7 +188,11 @@ pub(super) async fn of_two_readers_the_second_to_save_meets_a_conflict(store: Ar
     theirs.write("theirs");
     two.notes.save(&mut theirs).expect("the conflict shows at the commit");
     conflicting(two.work.commit().await, ErrorKind::Conflict, Some(0), Some(1));
-    assert_eq!(office.read("n-1").await.map(|note| note.text).as_deref(), Some("ours"), "the store keeps the first");
+    assert_eq!(
+        office.read("n-1").await.map(|note| note.text).as_deref(),
+        Some("ours"),
+        "the store keeps the first"
+    );
 }
 
 pub(super) async fn an_object_that_met_a_conflict_meets_it_again(store: Arc<dyn Store>) {
@@ -225,7 +233,10 @@ pub(super) async fn removed_is_none_and_removing_the_unsaved_is_not_found(store:
 
 async fn told(store: &dyn Store) -> Vec<(String, u32, String, String)> {
     let messages = store.outbox(100).await.expect("the outbox is read");
-    messages.into_iter().map(|message| (message.name, message.version, message.subject, message.data)).collect()
+    messages
+        .into_iter()
+        .map(|message| (message.name, message.version, message.subject, message.data))
+        .collect()
 }
 
 pub(super) async fn events_are_told_once_in_order(store: Arc<dyn Store>) {

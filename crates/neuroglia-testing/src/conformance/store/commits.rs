@@ -34,17 +34,26 @@ pub(super) async fn a_batch_is_kept_whole_or_not_at_all(store: Arc<dyn Store>) {
         everything.outbox = vec![message("note.created", "new")];
         let token = "t".to_owned();
         let response = "{}".to_owned();
-        everything.completion = Some(Completion { key: "key".to_owned(), token, response, keep_until: at(100) });
+        everything.completion =
+            Some(Completion { key: "key".to_owned(), token, response, keep_until: at(100) });
         everything
     };
 
-    refused(store.commit(everything(9)).await, ErrorKind::Conflict, "a batch whose last write meets a conflict");
+    refused(
+        store.commit(everything(9)).await,
+        ErrorKind::Conflict,
+        "a batch whose last write meets a conflict",
+    );
     assert_eq!(get(&*store, NOTES, "new").await, None, "nothing was inserted");
     assert_eq!(get(&*store, NOTES, "old").await.map(|found| json(&found)), Some(json!({ "is": "old" })));
     assert!(get(&*store, SHELVES, "gone").await.is_some(), "nothing was deleted");
     assert_eq!(store.outbox(10).await.expect("the outbox is read"), [], "nothing was sent");
     let running = Reservation::Running { fingerprint: "f".to_owned() };
-    assert_eq!(store.reserve(&reserve("key")).await.expect("a key is looked up"), running, "nothing was answered");
+    assert_eq!(
+        store.reserve(&reserve("key")).await.expect("a key is looked up"),
+        running,
+        "nothing was answered"
+    );
 
     store.commit(everything(0)).await.expect("the same batch without a conflict is committed");
     assert!(get(&*store, NOTES, "new").await.is_some());
@@ -60,12 +69,20 @@ pub(super) async fn writes_are_carried_out_in_order(store: Arc<dyn Store>) {
     put(&*store, [insert(NOTES, "a", &json!({ "code": "one" }))]).await;
     put(&*store, [delete(NOTES, "a", 0), insert(NOTES, "b", &json!({ "code": "one" }))]).await;
     let wrong = batch([insert(NOTES, "c", &json!({ "code": "one" })), delete(NOTES, "b", 0)]);
-    refused(store.commit(wrong).await, ErrorKind::Conflict, "a value that is still taken when its turn comes");
+    refused(
+        store.commit(wrong).await,
+        ErrorKind::Conflict,
+        "a value that is still taken when its turn comes",
+    );
     assert_eq!(get(&*store, NOTES, "c").await, None);
 }
 
 pub(super) async fn a_unique_value_is_taken_once(store: Arc<dyn Store>) {
-    put(&*store, [insert(NOTES, "a", &json!({ "code": "one" })), insert(NOTES, "b", &json!({ "code": "two" }))]).await;
+    put(
+        &*store,
+        [insert(NOTES, "a", &json!({ "code": "one" })), insert(NOTES, "b", &json!({ "code": "two" }))],
+    )
+    .await;
     let inserted = store.commit(batch([insert(NOTES, "c", &json!({ "code": "one" }))])).await;
     let error = refused(inserted, ErrorKind::Conflict, "an insert of a taken value");
     assert_eq!(error.code(), "notes.duplicate", "{error:?}");
@@ -75,13 +92,25 @@ pub(super) async fn a_unique_value_is_taken_once(store: Arc<dyn Store>) {
     assert_eq!(refused(updated, ErrorKind::Conflict, "an update to a taken value").code(), "notes.duplicate");
     put(&*store, [update(NOTES, "a", 0, &json!({ "code": "one", "rank": 1 }))]).await;
     put(&*store, [insert(SHELVES, "a", &json!({ "code": "one" }))]).await;
-    put(&*store, [insert(NOTES, "d", &json!({ "code": "ONE" })), insert(NOTES, "e", &json!({ "code": "one " }))]).await;
+    put(
+        &*store,
+        [insert(NOTES, "d", &json!({ "code": "ONE" })), insert(NOTES, "e", &json!({ "code": "one " }))],
+    )
+    .await;
 }
 
 pub(super) async fn a_unique_value_is_free_again_when_its_document_lets_go(store: Arc<dyn Store>) {
-    put(&*store, [insert(NOTES, "a", &json!({ "code": "one" })), insert(NOTES, "b", &json!({ "code": "two" }))]).await;
+    put(
+        &*store,
+        [insert(NOTES, "a", &json!({ "code": "one" })), insert(NOTES, "b", &json!({ "code": "two" }))],
+    )
+    .await;
     put(&*store, [update(NOTES, "a", 0, &json!({ "code": "three" })), delete(NOTES, "b", 0)]).await;
-    put(&*store, [insert(NOTES, "c", &json!({ "code": "one" })), insert(NOTES, "d", &json!({ "code": "two" }))]).await;
+    put(
+        &*store,
+        [insert(NOTES, "c", &json!({ "code": "one" })), insert(NOTES, "d", &json!({ "code": "two" }))],
+    )
+    .await;
     // A batch that fails gives back what it had taken, and takes again what it had let go.
     let failing = [
         insert(NOTES, "e", &json!({ "code": "four" })),
@@ -89,14 +118,22 @@ pub(super) async fn a_unique_value_is_free_again_when_its_document_lets_go(store
         delete(NOTES, "nowhere", 0),
     ];
     refused(store.commit(batch(failing)).await, ErrorKind::NotFound, "a batch that deletes nothing");
-    put(&*store, [insert(NOTES, "f", &json!({ "code": "four" })), insert(NOTES, "g", &json!({ "code": "five" }))]).await;
+    put(
+        &*store,
+        [insert(NOTES, "f", &json!({ "code": "four" })), insert(NOTES, "g", &json!({ "code": "five" }))],
+    )
+    .await;
     let taken = store.commit(batch([insert(NOTES, "h", &json!({ "code": "one" }))])).await;
     refused(taken, ErrorKind::Conflict, "a value that is taken again");
 }
 
 pub(super) async fn unset_fields_never_collide(store: Arc<dyn Store>) {
     put(&*store, [insert(NOTES, "a", &json!({})), insert(NOTES, "b", &json!({}))]).await;
-    put(&*store, [insert(NOTES, "c", &json!({ "code": null })), insert(NOTES, "d", &json!({ "code": null }))]).await;
+    put(
+        &*store,
+        [insert(NOTES, "c", &json!({ "code": null })), insert(NOTES, "d", &json!({ "code": null }))],
+    )
+    .await;
     let half = json!({ "place": { "shelf": "top" } });
     put(&*store, [insert(NOTES, "e", &half), insert(NOTES, "f", &half)]).await;
 }
@@ -121,6 +158,8 @@ pub(super) async fn concurrent_commits_lose_no_update(store: Arc<dyn Store>) {
             for _ in 0..TURNS {
                 loop {
                     let found = get(&*store, NOTES, "count").await.expect("it is there");
+                    // Others read the same version meanwhile, on any runtime.
+                    tokio::task::yield_now().await;
                     let value = json(&found).get("value").and_then(Value::as_u64).expect("it is a number");
                     let next = update(NOTES, "count", found.version, &json!({ "value": value + 1 }));
                     match store.commit(batch([next])).await {
@@ -148,7 +187,10 @@ pub(super) async fn of_concurrent_inserts_one_wins(store: Arc<dyn Store>) {
     let outcomes = tasks.join_all().await;
     let winners: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()).collect();
     assert_eq!(winners.len(), 1, "{outcomes:?}");
-    assert!(outcomes.iter().all(|outcome| !matches!(outcome, Err(None))), "the others meet a conflict: {outcomes:?}");
+    assert!(
+        outcomes.iter().all(|outcome| !matches!(outcome, Err(None))),
+        "the others meet a conflict: {outcomes:?}"
+    );
     let found = get(&*store, NOTES, "n-1").await.expect("it is there");
     assert_eq!(json(&found), json!({ "by": winners[0] }), "the winner's content is kept");
 }
@@ -174,7 +216,11 @@ pub(super) async fn a_commit_that_is_dropped_leaves_nothing_open(store: Arc<dyn 
         let (one, other) = (get(&*store, NOTES, &note).await, get(&*store, SHELVES, &shelf).await);
         assert_eq!(one.is_some(), other.is_some(), "a dropped commit is kept whole or not at all");
         let sent = store.outbox(100).await.expect("the outbox is read");
-        assert_eq!(sent.iter().any(|message| message.subject == note), one.is_some(), "its messages likewise");
+        assert_eq!(
+            sent.iter().any(|message| message.subject == note),
+            one.is_some(),
+            "its messages likewise"
+        );
     }
 }
 

@@ -119,7 +119,8 @@ pub(super) async fn unicode_and_large_bodies_come_back_as_they_were(store: Arc<d
 }
 
 pub(super) async fn ids_are_plain_text_compared_by_their_bytes(store: Arc<dyn Store>) {
-    let ids = ["", " ", "%", "'; DROP TABLE notes; --", "A", "Z", "\"", "\\", "_", "a", "a ", "é", "ｚ", "🍕"];
+    let ids =
+        ["", " ", "%", "'; DROP TABLE notes; --", "A", "Z", "\"", "\\", "_", "a", "a ", "é", "ｚ", "🍕"];
     put(&*store, ids.map(|id| insert(NOTES, id, &json!({ "own": id })))).await;
     for id in ids {
         let found = get(&*store, NOTES, id).await.map(|found| (found.id.clone(), json(&found)));

@@ -70,7 +70,11 @@ pub(super) async fn an_answer_is_committed_with_the_change(store: Arc<dyn Store>
     store.commit(answer("k", "one", 100)).await.expect("the holder of the key commits");
     assert!(get(&*store, NOTES, "by one").await.is_some());
     assert_eq!(take(&*store, "k", "two", 1).await, done("one"));
-    assert_eq!(take(&*store, "k", "three", 50).await, done("one"), "the time of a running request has no part in it");
+    assert_eq!(
+        take(&*store, "k", "three", 50).await,
+        done("one"),
+        "the time of a running request has no part in it"
+    );
 }
 
 pub(super) async fn an_answer_is_kept_until_its_time(store: Arc<dyn Store>) {
@@ -116,7 +120,8 @@ pub(super) async fn a_taker_that_was_never_heard_of_again_loses_the_key(store: A
     assert_eq!(take(&*store, "k", "two", 9).await, running("one"));
     assert_eq!(take(&*store, "k", "two", 10).await, Reservation::Taken);
     // The first taker comes back, late: it must neither answer nor free what is not its own any more.
-    let late = refused(store.commit(answer("k", "one", 100)).await, ErrorKind::Conflict, "a commit with a lost key");
+    let late =
+        refused(store.commit(answer("k", "one", 100)).await, ErrorKind::Conflict, "a commit with a lost key");
     assert_eq!(late.code(), "idempotency.lost", "{late:?}");
     assert!(late.as_version_conflict().is_none(), "trying again would not help: {late:?}");
     assert_eq!(get(&*store, NOTES, "by one").await, None, "its change is not kept either");

@@ -96,7 +96,8 @@ fn is_named(error: &Error, name: &str) {
 pub(super) async fn a_failing_migration_leaves_nothing_and_is_named(store: Arc<dyn Store>) {
     let mut failing = history();
     failing[1].steps.push(Step::CreateCollection(NOTES));
-    let error = refused(store.migrate(&failing, at(3)).await, ErrorKind::Internal, "a collection created twice");
+    let error =
+        refused(store.migrate(&failing, at(3)).await, ErrorKind::Internal, "a collection created twice");
     is_named(&error, "2 (shelves)");
     assert_eq!(applied(&*store).await, [1], "those before it stay");
     assert!(has(&*store, NOTES).await && !has(&*store, SHELVES).await, "its first step was taken back");
@@ -104,9 +105,15 @@ pub(super) async fn a_failing_migration_leaves_nothing_and_is_named(store: Arc<d
 
     let nowhere = Step::CreateIndex(Index { collection: "nowhere", ..code(false) });
     let index = migration(6, "index", vec![Step::DropIndex("notes_code"), nowhere]);
-    is_named(&refused(store.migrate(&[index], at(3)).await, ErrorKind::Internal, "an index of nothing"), "6 (index)");
+    is_named(
+        &refused(store.migrate(&[index], at(3)).await, ErrorKind::Internal, "an index of nothing"),
+        "6 (index)",
+    );
     let drop = migration(6, "drop", vec![Step::DropIndex("notes_nothing")]);
-    is_named(&refused(store.migrate(&[drop], at(3)).await, ErrorKind::Internal, "the end of no index"), "6 (drop)");
+    is_named(
+        &refused(store.migrate(&[drop], at(3)).await, ErrorKind::Internal, "the end of no index"),
+        "6 (drop)",
+    );
     put(&*store, [insert(NOTES, "a", &json!({ "code": 1 }))]).await;
     let taken = store.commit(batch([insert(NOTES, "b", &json!({ "code": 1 }))])).await;
     refused(taken, ErrorKind::Conflict, "a value of an index whose end was taken back");
@@ -117,7 +124,8 @@ pub(super) async fn a_unique_index_over_duplicates_fails(store: Arc<dyn Store>) 
     let same = json!({ "code": "same" });
     put(&*store, [insert(NOTES, "a", &same), insert(NOTES, "b", &same)]).await;
     let index = migration(2, "codes", vec![Step::CreateIndex(code(true))]);
-    let error = refused(store.migrate(&[index], at(3)).await, ErrorKind::Internal, "a unique index over duplicates");
+    let error =
+        refused(store.migrate(&[index], at(3)).await, ErrorKind::Internal, "a unique index over duplicates");
     is_named(&error, "2 (codes)");
     assert_eq!(applied(&*store).await, [1]);
     put(&*store, [insert(NOTES, "c", &same)]).await;

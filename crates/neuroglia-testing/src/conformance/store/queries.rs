@@ -91,24 +91,32 @@ pub(super) async fn texts_are_compared_by_their_bytes(store: Arc<dyn Store>) {
     put(&*store, notes).await;
     let found = store.query(&select(Condition::All(Vec::new()), &[(TEXT, Ascending)])).await;
     let found = found.expect("a sound query is answered");
-    let found: Vec<_> = found.iter().map(|note| super::json(note)["text"].as_str().unwrap_or("?").to_owned()).collect();
+    let found: Vec<_> =
+        found.iter().map(|note| super::json(note)["text"].as_str().unwrap_or("?").to_owned()).collect();
     assert_eq!(found, texts, "no alphabet, no case folding, no numbers in texts");
     assert_eq!(matching(&*store, is(TEXT, Op::Equal, "A")).await, "n7", "equality is exact");
 }
 
 pub(super) async fn a_path_leads_into_nested_objects(store: Arc<dyn Store>) {
-    put(&*store, [
-        insert(NOTES, "a", &json!({ "place": { "shelf": "low", "slot": 2 } })),
-        insert(NOTES, "b", &json!({ "place": { "shelf": "top", "slot": 1 } })),
-        insert(NOTES, "c", &json!({ "place": null })),
-        insert(NOTES, "d", &json!({ "place.shelf": "top", "place": "top" })),
-        insert(NOTES, "e", &json!({ "place": ["top"] })),
-    ])
+    put(
+        &*store,
+        [
+            insert(NOTES, "a", &json!({ "place": { "shelf": "low", "slot": 2 } })),
+            insert(NOTES, "b", &json!({ "place": { "shelf": "top", "slot": 1 } })),
+            insert(NOTES, "c", &json!({ "place": null })),
+            insert(NOTES, "d", &json!({ "place.shelf": "top", "place": "top" })),
+            insert(NOTES, "e", &json!({ "place": ["top"] })),
+        ],
+    )
     .await;
     let (shelf, slot) = (Path::Body("place.shelf"), Path::Body("place.slot"));
     assert_eq!(matching(&*store, is(shelf, Op::Equal, "top")).await, "b");
     assert_eq!(matching(&*store, Condition::IsNull(shelf)).await, "c d e");
-    assert_eq!(matching(&*store, not(Condition::IsNull(Path::Body("place")))).await, "a b d e", "an object is set");
+    assert_eq!(
+        matching(&*store, not(Condition::IsNull(Path::Body("place")))).await,
+        "a b d e",
+        "an object is set"
+    );
     let set = not(Condition::IsNull(slot));
     assert_eq!(sorted(&*store, select(set, &[(slot, Ascending)])).await, "b a");
     assert_eq!(matching(&*store, Condition::IsNull(Path::Body("place.0"))).await, "a b c d e");
@@ -126,7 +134,8 @@ pub(super) async fn an_unset_field_matches_no_comparison_nor_its_opposite(store:
     for op in [Op::Equal, Op::NotEqual, Op::Less, Op::LessOrEqual, Op::Greater, Op::GreaterOrEqual] {
         let holds = matching(&*store, is(RANK, op, 2)).await;
         let opposite = matching(&*store, not(is(RANK, op, 2))).await;
-        let mut together: Vec<_> = holds.split(' ').chain(opposite.split(' ')).filter(|id| !id.is_empty()).collect();
+        let mut together: Vec<_> =
+            holds.split(' ').chain(opposite.split(' ')).filter(|id| !id.is_empty()).collect();
         together.sort_unstable();
         assert_eq!(together, ["a", "b", "c"], "{op:?}: {holds} / {opposite}");
     }
@@ -150,7 +159,10 @@ pub(super) async fn all_any_not_and_in_follow_three_valued_logic(store: Arc<dyn 
         (not(Condition::All(vec![one.clone(), no])), "a b c n o"),
         (Condition::Any(vec![one.clone(), yes]), "a b c n o"),
         (Condition::Any(vec![one.clone(), Condition::IsNull(RANK)]), "a n o"),
-        (Condition::All(vec![not(one.clone()), not(Condition::Any(vec![two, is(RANK, Op::Greater, 5)]))]), "c"),
+        (
+            Condition::All(vec![not(one.clone()), not(Condition::Any(vec![two, is(RANK, Op::Greater, 5)]))]),
+            "c",
+        ),
         (not(not(one)), "a"),
         (within(RANK, &[]), ""),
         (not(within(RANK, &[])), "a b c n o"),
@@ -212,7 +224,8 @@ const HOSTILE: [&str; 16] = [
 
 pub(super) async fn values_are_values_whatever_they_contain(store: Arc<dyn Store>) {
     let notes = HOSTILE.iter().enumerate();
-    put(&*store, notes.map(|(place, text)| insert(NOTES, &format!("{place:02}"), &json!({ "text": text })))).await;
+    put(&*store, notes.map(|(place, text)| insert(NOTES, &format!("{place:02}"), &json!({ "text": text }))))
+        .await;
     for (place, text) in HOSTILE.into_iter().enumerate() {
         let only = format!("{place:02}");
         assert_eq!(matching(&*store, is(TEXT, Op::Equal, text)).await, only, "{text}");
@@ -267,7 +280,8 @@ async fn leaf_through(notes: &Repository<Note>, query: Query<Note>, limit: u32) 
 
 pub(super) async fn pages_show_every_item_once_in_every_order(store: Arc<dyn Store>) {
     // Many ties, many unset ones, and pages that end within both.
-    let rank = |place: usize| [json!(null), json!(7), json!(7), json!(-1), json!(i64::MAX)][place % 5].clone();
+    let rank =
+        |place: usize| [json!(null), json!(7), json!(7), json!(-1), json!(i64::MAX)][place % 5].clone();
     let text = |place: usize| [json!("b"), json!("a"), json!("B"), json!("'")][place % 4].clone();
     let each = (0..23).map(|place| {
         let id = format!("n{:02}", (place * 7) % 23);
@@ -295,7 +309,11 @@ pub(super) async fn pages_show_every_item_once_in_every_order(store: Arc<dyn Sto
         let count = notes.count(query.clone()).await.expect("a count is answered");
         assert_eq!((whole.len(), distinct.len() as u64), (distinct.len(), count), "{query:?}");
         for limit in [1, 2, 3, 7, 22, 23] {
-            assert_eq!(leaf_through(&notes, query.clone(), limit).await, whole, "pages of {limit} of {query:?}");
+            assert_eq!(
+                leaf_through(&notes, query.clone(), limit).await,
+                whole,
+                "pages of {limit} of {query:?}"
+            );
         }
     }
 }
@@ -321,12 +339,14 @@ pub(super) async fn inserts_before_the_cursor_neither_repeat_nor_skip_items(stor
 }
 
 pub(super) async fn a_cursor_of_another_list_is_malformed(store: Arc<dyn Store>) {
-    put(&*store, (0..3).map(|place| insert(NOTES, &format!("n{place}"), &json!({ "id": "n", "text": "" })))).await;
+    put(&*store, (0..3).map(|place| insert(NOTES, &format!("n{place}"), &json!({ "id": "n", "text": "" }))))
+        .await;
     let notes = notes(&store);
     let page = notes.find(Query::all().ascending(NOTE_RANK).limit(1)).await.expect("a page is read");
     let cursor = page.next.expect("there are more");
     let other = notes.find(Query::all().descending(NOTE_RANK).after(Some(cursor.clone()))).await;
     refused(other.map(|page| page.items.len()), ErrorKind::Malformed, "a cursor of another order");
-    let again = notes.find(Query::all().ascending(NOTE_RANK).after(Some(cursor))).await.expect("its own list");
+    let again =
+        notes.find(Query::all().ascending(NOTE_RANK).after(Some(cursor))).await.expect("its own list");
     assert_eq!(again.items.len(), 2);
 }

@@ -57,7 +57,9 @@ impl Asset {
         let body = match &self.content {
             Content::Compressed(bytes) if gzip => Ok(Bytes::from_static(bytes)),
             Content::Compressed(bytes) => inflate(bytes),
-            Content::Plain { bytes, compressed } if gzip => Ok(compressed.get_or_init(|| deflate(bytes)).clone()),
+            Content::Plain { bytes, compressed } if gzip => {
+                Ok(compressed.get_or_init(|| deflate(bytes)).clone())
+            }
             Content::Plain { bytes, .. } => Ok(bytes.clone()),
         };
         let body = match body {
@@ -84,8 +86,10 @@ impl Asset {
                 Content::Plain { bytes, .. } => bytes,
             };
             let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-            let hexadecimal: String = digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-            HeaderValue::try_from(format!("W/\"{hexadecimal}\"")).expect("hexadecimal digits are a header value")
+            let hexadecimal: String =
+                digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+            HeaderValue::try_from(format!("W/\"{hexadecimal}\""))
+                .expect("hexadecimal digits are a header value")
         })
     }
 }
@@ -101,7 +105,11 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
 
 fn deflate(bytes: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("writing into memory does not fail").into()
+    encoder
+        .write_all(bytes)
+        .and_then(|()| encoder.finish())
+        .expect("writing into memory does not fail")
+        .into()
 }
 
 fn inflate(gzip: &[u8]) -> io::Result<Bytes> {

@@ -145,7 +145,11 @@ mod tests {
             ("", false),
         ];
         for (content_type, compressible) in table {
-            assert_eq!(is_compressible(&HeaderValue::from_static(content_type)), compressible, "{content_type}");
+            assert_eq!(
+                is_compressible(&HeaderValue::from_static(content_type)),
+                compressible,
+                "{content_type}"
+            );
         }
     }
 }

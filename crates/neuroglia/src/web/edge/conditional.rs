@@ -26,7 +26,10 @@ fn matches(condition: &[u8], tag: &[u8]) -> bool {
     let opaque = |tag: &[u8]| -> Vec<u8> { tag.strip_prefix(b"W/").unwrap_or(tag).to_vec() };
     let own = opaque(tag);
     // Our tags have no comma inside, so that a list may simply be split.
-    condition.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).any(|other| other == b"*" || opaque(other) == own)
+    condition
+        .split(|&byte| byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .any(|other| other == b"*" || opaque(other) == own)
 }
 
 #[cfg(test)]

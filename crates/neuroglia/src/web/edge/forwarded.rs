@@ -73,7 +73,11 @@ fn x_forwarded(headers: &HeaderMap) -> Vec<Hop> {
     // Either every proxy wrote a scheme, or one did for all.
     let one_each = protos.len() == addresses.len();
     let proto = |index: usize| if one_each { protos[index] } else { protos.last().copied().unwrap_or(false) };
-    addresses.into_iter().enumerate().map(|(index, address)| Hop { address, is_https: proto(index) }).collect()
+    addresses
+        .into_iter()
+        .enumerate()
+        .map(|(index, address)| Hop { address, is_https: proto(index) })
+        .collect()
 }
 
 fn list<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
@@ -101,11 +105,14 @@ mod tests {
         (client.address.to_string(), client.is_https)
     }
 
+    /// The peer, the headers, and whom they make the client.
+    type Case = (&'static str, &'static [(&'static str, &'static str)], (&'static str, bool));
+
     #[test]
     fn only_what_our_own_proxies_wrote_is_believed() {
         const FOR: &str = "x-forwarded-for";
         const PROTO: &str = "x-forwarded-proto";
-        let table: [(&str, &[(&'static str, &str)], (&str, bool)); 14] = [
+        let table: [Case; 14] = [
             ("203.0.113.1", &[(FOR, "198.51.100.1"), (PROTO, "https")], ("203.0.113.1", false)),
             ("10.0.0.1", &[], ("10.0.0.1", false)),
             ("10.0.0.1", &[(FOR, "198.51.100.1")], ("198.51.100.1", false)),

@@ -54,7 +54,10 @@ fn key(headers: &HeaderMap) -> Result<&str, Problem> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let key = values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok());
     match key {
-        Some(key) if (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) => {
+        Some(key)
+            if (1..=KEY_BYTES_MAX).contains(&key.len())
+                && key.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
             Ok(key)
         }
         _ => Err(Problem::new(

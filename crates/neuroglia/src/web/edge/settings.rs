@@ -193,7 +193,11 @@ mod tests {
             ("::/0", "2001:db8::1", true),
         ];
         for (text, address, inside) in table {
-            assert_eq!(network(text).contains(address.parse().expect(address)), inside, "{address} in {text}");
+            assert_eq!(
+                network(text).contains(address.parse().expect(address)),
+                inside,
+                "{address} in {text}"
+            );
         }
     }
 
@@ -216,7 +220,9 @@ mod tests {
         for (text, shown) in table {
             assert_eq!(text.parse::<Origin>().map(|origin| origin.to_string()).as_deref(), Ok(shown));
         }
-        for text in ["shop.example", "https://shop.example/path", "https://a:b@shop.example", "null", "file:///x"] {
+        for text in
+            ["shop.example", "https://shop.example/path", "https://a:b@shop.example", "null", "file:///x"]
+        {
             assert_eq!(text.parse::<Origin>(), Err(InvalidOrigin), "{text}");
         }
     }

@@ -17,6 +17,7 @@ use super::arrival::Arrival;
 use super::asks::Asks;
 use super::forwarded::{self, Client};
 use super::{Inner, compression, conditional, cors};
+use crate::health::is_probe;
 use crate::metrics::{ActiveRequest, Metrics};
 use crate::web::problem::{PROBLEM_JSON, Problem};
 use crate::web::reply::NextPage;
@@ -64,7 +65,8 @@ impl Visit {
             client.is_some_and(|client| client.is_https),
             settings.content,
         );
-        let span = tracing::error_span!("request", request.id = arrival.request_id(), trace.id = arrival.trace_id());
+        let span =
+            tracing::error_span!("request", request.id = arrival.request_id(), trace.id = arrival.trace_id());
         let visit = Self {
             edge: Arc::clone(edge),
             method: request.method().clone(),
@@ -136,6 +138,18 @@ impl Visit {
         if let Some(metrics) = &self.edge.metrics {
             metrics.request(&self.method, self.arrival.route(), status, duration);
         }
+        if self.target.as_ref().is_some_and(|target| is_probe(target.path())) {
+            // Whether the process is well is told when it changes, and not several times a minute.
+            tracing::debug!(
+                http.method = self.method.as_str(),
+                http.route = self.arrival.route(),
+                http.status = status.as_u16(),
+                duration_ms = millis(duration),
+                client.address = self.arrival.client_address().map(display),
+                "request completed"
+            );
+            return;
+        }
         let settings = &self.edge.settings;
         let query = || self.target.as_ref().and_then(PathAndQuery::query);
         let user_agent = || self.asks.user_agent.as_ref().and_then(|value| value.to_str().ok());
@@ -155,7 +169,8 @@ impl Visit {
     #[cold]
     fn explain(&self, response: &mut Response) {
         let anywhere = self.target.as_ref().is_some_and(|target| target == "*");
-        if self.method == Method::OPTIONS && (anywhere || response.status() == StatusCode::METHOD_NOT_ALLOWED) {
+        if self.method == Method::OPTIONS && (anywhere || response.status() == StatusCode::METHOD_NOT_ALLOWED)
+        {
             return self.tell_methods(response);
         }
         let Some(problem) = self.problem(response) else { return };
@@ -249,7 +264,8 @@ impl Visit {
             let tagged = headers.contains_key(header::ETAG);
             headers.insert(header::CACHE_CONTROL, if tagged { ASK_ALWAYS } else { NO_STORE });
         }
-        let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+        let is_page =
+            headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
         if is_page && !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
             headers.insert(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
         }
@@ -260,7 +276,10 @@ impl Visit {
         }
         for allowance in self.arrival.take_allowances() {
             for (name, item) in [(RATE_LIMIT_POLICY, allowance.policy()), (RATE_LIMIT, allowance.state())] {
-                headers.append(name, HeaderValue::try_from(item).expect("a name and numbers are a header value"));
+                headers.append(
+                    name,
+                    HeaderValue::try_from(item).expect("a name and numbers are a header value"),
+                );
             }
         }
         cors::allow(headers, &self.asks, &self.edge.settings.allowed_origins);

@@ -71,7 +71,11 @@ fn inflated(body: &[u8], most: usize) -> Result<Bytes, Problem> {
     let one_more = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
     let read = MultiGzDecoder::new(body).take(one_more).read_to_end(&mut plain);
     if read.is_err() {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "encoding.malformed", "the body is not valid gzip"));
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "encoding.malformed",
+            "the body is not valid gzip",
+        ));
     }
     if plain.len() > most {
         return Err(Problem::from(Refusal::BODY_TOO_LARGE));

@@ -28,7 +28,9 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let Some(scope) = parts.extensions.get::<Scope>() else {
-            return Err(Problem::internal("the request has no scope: its router is not part of the application's `Web`"));
+            return Err(Problem::internal(
+                "the request has no scope: its router is not part of the application's `Web`",
+            ));
         };
         Ok(Self(scope.inject()?))
     }

@@ -124,10 +124,22 @@ mod tests {
     #[test]
     fn no_message_quotes_the_value_or_names_a_rust_type() {
         let table = [
-            ("invalid type: string \"hunter2\", expected u32", "type", "must be an integer from 0 to 4294967295"),
-            ("invalid type: string \", expected hunter2\", expected a boolean", "type", "must be true or false"),
+            (
+                "invalid type: string \"hunter2\", expected u32",
+                "type",
+                "must be an integer from 0 to 4294967295",
+            ),
+            (
+                "invalid type: string \", expected hunter2\", expected a boolean",
+                "type",
+                "must be true or false",
+            ),
             ("invalid type: integer `1`, expected struct PlaceOrder", "type", "must be an object"),
-            ("invalid type: integer `1`, expected internally tagged enum Payment", "type", "must be an object"),
+            (
+                "invalid type: integer `1`, expected internally tagged enum Payment",
+                "type",
+                "must be an object",
+            ),
             ("invalid type: sequence, expected enum Size", "type", "must be one of the known values"),
             ("unknown variant `x`, expected one of `a`, `b`", "variant", "must be one of `a`, `b`"),
             ("invalid length 3, expected an array of length 2", "length", "must be an array of length 2"),

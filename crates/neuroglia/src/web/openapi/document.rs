@@ -9,7 +9,9 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::operation::Operation;
-use super::problems::{ANY_PROBLEM, PROBLEMS, ProblemDocument, changes_something, components, problem_response};
+use super::problems::{
+    ANY_PROBLEM, PROBLEMS, ProblemDocument, changes_something, components, problem_response,
+};
 use super::schemas::{Schemas, references};
 use crate::web::policy::Policy;
 use crate::web::routes::Route;
@@ -84,7 +86,7 @@ pub fn document(info: &Info, routes: &[Route]) -> Value {
 fn draw(route: &Route, schemas: &mut Schemas, guarded: bool) -> Value {
     let mut operation = Operation::new(route, schemas);
     (route.describe)(&mut operation);
-    operation.complete_path();
+    operation.complete_parameters();
     if operation.replies.is_empty() {
         operation.replies_of_class(2, "The answer");
     }
@@ -98,7 +100,8 @@ fn draw(route: &Route, schemas: &mut Schemas, guarded: bool) -> Value {
             responses.insert(problem.status.to_string(), component("responses", problem.name));
         }
     }
-    for (status, description) in operation.problems.iter().filter(|(_, description)| !description.is_empty()) {
+    for (status, description) in operation.problems.iter().filter(|(_, description)| !description.is_empty())
+    {
         let standard = PROBLEMS.iter().find(|problem| problem.status == *status);
         let mut response = standard.map_or_else(|| problem_response(""), |problem| problem.response());
         response["description"] = json!(description);
@@ -107,7 +110,8 @@ fn draw(route: &Route, schemas: &mut Schemas, guarded: bool) -> Value {
     responses.insert("default".to_owned(), component("responses", ANY_PROBLEM));
 
     let mut drawn = json!({ "responses": responses });
-    let texts = [("summary", operation.summary), ("description", description(operation.description, &route.policy))];
+    let texts =
+        [("summary", operation.summary), ("description", description(operation.description, &route.policy))];
     for (key, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
         drawn[key] = json!(text);
     }
@@ -137,7 +141,12 @@ fn security(policy: &Policy) -> Value {
 fn description(text: String, policy: &Policy) -> String {
     let Policy::Roles(roles) = policy else { return text };
     let roles = roles.iter().map(|role| format!("`{role}`")).collect::<Vec<_>>().join(", ");
-    [text, format!("For these roles: {roles}.")].iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join("\n\n")
+    [text, format!("For these roles: {roles}.")]
+        .iter()
+        .filter(|part| !part.is_empty())
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("\n\n")
 }
 
 /// Whether a path item of OpenAPI has a place for the method.

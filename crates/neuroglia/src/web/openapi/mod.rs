@@ -9,7 +9,6 @@
 //! policy asks for, `Idempotency-Key`.
 //!
 //! ```
-//! use neuroglia::web::http::StatusCode;
 //! use neuroglia::web::openapi::{Describe, Operation};
 //!
 //! /// The token by which a guest follows an order.
@@ -20,7 +19,7 @@
 //!         operation.header_parameter::<String>("X-Tracking-Token", false, "from the answer to a guest's order");
 //!     }
 //! }
-//! # let _ = (TrackingToken(String::new()).0, StatusCode::OK);
+//! # let _ = TrackingToken(String::new()).0;
 //! ```
 
 mod describe;

@@ -181,7 +181,8 @@ impl<'a> Operation<'a> {
         self.insert_header("ETag", &component("headers", "ETag"));
         if self.method == Method::GET {
             self.parameters.push(component("parameters", "IfNoneMatch"));
-            self.replies.insert(StatusCode::NOT_MODIFIED.as_str().to_owned(), component("responses", "NotModified"));
+            self.replies
+                .insert(StatusCode::NOT_MODIFIED.as_str().to_owned(), component("responses", "NotModified"));
         }
     }
 
@@ -201,24 +202,38 @@ impl<'a> Operation<'a> {
         self.parameters.iter().any(|parameter| parameter["in"] == place)
     }
 
-    /// Adds the parameters of the path that no type has described.
-    pub(super) fn complete_path(&mut self) {
+    /// Adds the parameters of the path that no type has described, and puts all parameters in the order of a request:
+    /// path, query, headers.
+    pub(super) fn complete_parameters(&mut self) {
         for name in path_parameters(self.path) {
             if !self.parameters.iter().any(|known| known["in"] == "path" && known["name"] == name) {
                 self.parameter("path", name, true, json!({"type": "string"}), None);
             }
         }
+        let places = ["path", "query", "header"];
+        // What is a reference is a header.
+        self.parameters
+            .sort_by_key(|known| places.iter().position(|place| known["in"] == *place).unwrap_or(2));
     }
 
     fn reply_of(&mut self, status: StatusCode) -> &mut Value {
-        self.replies.entry(status.as_str().to_owned()).or_insert_with(|| json!({ "description": phrase(status) }))
+        self.replies
+            .entry(status.as_str().to_owned())
+            .or_insert_with(|| json!({ "description": phrase(status) }))
     }
 
     fn successes(&mut self) -> impl Iterator<Item = (&String, &mut Value)> {
         self.replies.iter_mut().filter(|(status, _)| status.starts_with('2'))
     }
 
-    fn parameter(&mut self, place: &str, name: &str, required: bool, schema: Value, description: Option<&str>) {
+    fn parameter(
+        &mut self,
+        place: &str,
+        name: &str,
+        required: bool,
+        schema: Value,
+        description: Option<&str>,
+    ) {
         if self.parameters.iter().any(|known| known["in"] == place && known["name"] == name) {
             return;
         }

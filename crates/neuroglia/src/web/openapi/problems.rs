@@ -88,7 +88,9 @@ pub(super) const PROBLEMS: [StandardProblem; 12] = [
         description: "The request cannot be understood: its JSON or a header is malformed.",
         headers: &[],
         applies: |operation| {
-            operation.body.is_some() || operation.has_parameters_in("query") || changes_something(operation.method())
+            operation.body.is_some()
+                || operation.has_parameters_in("query")
+                || changes_something(operation.method())
         },
     },
     StandardProblem {
@@ -147,7 +149,9 @@ pub(super) const PROBLEMS: [StandardProblem; 12] = [
                       was used with another request.",
         headers: &[],
         applies: |operation| {
-            operation.body.is_some() || operation.has_parameters_in("query") || changes_something(operation.method())
+            operation.body.is_some()
+                || operation.has_parameters_in("query")
+                || changes_something(operation.method())
         },
     },
     StandardProblem {

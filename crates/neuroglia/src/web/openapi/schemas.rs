@@ -121,12 +121,17 @@ fn request_names(requests: &Map<String, Value>, replies: &Map<String, Value>) ->
         .filter(|(name, _)| replies.contains_key(*name))
         .map(|(name, schema)| {
             let mut schema = schema.clone();
-            rewrite_references(&mut schema, &|path| Some(format!("{REPLIES}{}", path.strip_prefix(REQUESTS)?)));
+            rewrite_references(&mut schema, &|path| {
+                Some(format!("{REPLIES}{}", path.strip_prefix(REQUESTS)?))
+            });
             (name, schema)
         })
         .collect();
-    let mut differing: BTreeSet<&String> =
-        shared.iter().filter(|(name, schema)| replies.get(**name) != Some(*schema)).map(|(name, _)| *name).collect();
+    let mut differing: BTreeSet<&String> = shared
+        .iter()
+        .filter(|(name, schema)| replies.get(**name) != Some(*schema))
+        .map(|(name, _)| *name)
+        .collect();
     // What refers to a type with two schemas has two itself.
     loop {
         let more: Vec<&String> = shared
@@ -279,7 +284,10 @@ mod tests {
     fn null_is_taken_out() {
         let table = [
             (json!({"type": ["string", "null"], "default": null}), json!({"type": "string"})),
-            (json!({"anyOf": [{"$ref": "#/a"}, {"type": "null"}], "description": "d"}), json!({"$ref": "#/a", "description": "d"})),
+            (
+                json!({"anyOf": [{"$ref": "#/a"}, {"type": "null"}], "description": "d"}),
+                json!({"$ref": "#/a", "description": "d"}),
+            ),
             (json!({"type": "string", "enum": ["a", null]}), json!({"type": "string", "enum": ["a"]})),
             (json!(true), json!({})),
         ];

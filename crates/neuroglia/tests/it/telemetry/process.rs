@@ -1,66 +1,34 @@
 //! A process of its own, because standard output, the panic hook and the global subscriber are the process's.
 //!
-//! The test executable starts itself again, with the role of the child in a variable.
+//! The example `telemetry_roles` plays the child, in the role that its argument names.
 
 use std::{
     env,
     io::{BufRead, BufReader, Read},
-    process::{Child, ChildStdout, Command, ExitStatus, Stdio, exit},
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
     time::Duration,
 };
 
-use neuroglia::telemetry::{LogFormat, Telemetry, TelemetryError, TelemetryOptions};
 use serde_json::Value;
 
-const ROLE: &str = "NEUROGLIA_TEST_TELEMETRY_ROLE";
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What the child exits with when its role is played to the end.
 const PLAYED: i32 = 42;
 
-#[test]
-#[ignore = "the child process of the other tests"]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a child process is told its role by a variable and answers by its code"
-)]
-fn child() {
-    let Ok(role) = env::var(ROLE) else { return };
-    let options = match role.as_str() {
-        "text" => TelemetryOptions { format: LogFormat::Text, colour: true, ..TelemetryOptions::default() },
-        "off" => TelemetryOptions { directives: "off".to_owned(), ..TelemetryOptions::default() },
-        "backtrace" => TelemetryOptions { backtrace: true, ..TelemetryOptions::default() },
-        _ => TelemetryOptions::default(),
-    };
-    let guard = Telemetry::init(options).expect("the first subscriber of the process");
-    tracing::info!("ready");
-    match role.as_str() {
-        "panic" | "off" | "backtrace" => panic_in_a_request(),
-        "flood" => (0..100_000).for_each(|number| tracing::info!(number, "one of many lines")),
-        "again" => {
-            let again = Telemetry::init(TelemetryOptions::default());
-            assert!(matches!(again, Err(TelemetryError::AlreadyInstalled)));
-        }
-        _ => {}
-    }
-    drop(guard);
-    exit(PLAYED);
-}
-
-fn panic_in_a_request() {
-    let worker = thread::Builder::new().name("worker".to_owned()).spawn(|| {
-        let _request = tracing::info_span!("request", request.id = "7b1e").entered();
-        panic!("the oven is\non \"fire\"");
-    });
-    assert!(worker.expect("a thread starts").join().is_err());
+/// The example `telemetry_roles`, which cargo builds with the tests of this crate.
+fn example() -> PathBuf {
+    let deps = env::current_exe().expect("this executable");
+    let profile = deps.ancestors().nth(2).expect("a test executable lies in deps of its profile");
+    profile.join("examples/telemetry_roles")
 }
 
 fn start(role: &str, stdout: Stdio) -> Child {
-    Command::new(env::current_exe().expect("this executable"))
-        .args(["telemetry::process::child", "--exact", "--ignored", "--nocapture", "--test-threads=2"])
-        .env(ROLE, role)
+    Command::new(example())
+        .arg(role)
         .stdin(Stdio::null())
         .stdout(stdout)
         .stderr(Stdio::piped())

@@ -21,6 +21,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Tracking {
 
 impl Describe for Tracking {
     fn describe_parameter(operation: &mut Operation<'_>) {
-        operation.header_parameter::<String>("X-Tracking-Token", false, "the token that a guest got with the order");
+        operation.header_parameter::<String>(
+            "X-Tracking-Token",
+            false,
+            "the token that a guest got with the order",
+        );
     }
 }

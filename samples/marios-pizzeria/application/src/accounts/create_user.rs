@@ -53,7 +53,10 @@ impl CommandHandler<CreateUser> for CreateUserHandler {
         let mut user = User::create(self.ids.next(), draft, Stamp::anonymous(self.clock.now()))?;
         let known = self.users.count(Find::filter(USERNAME.eq(user.username().to_string()))).await?;
         if known > 0 {
-            return Err(Error::conflict("user.exists", format!("there is a user {} already", user.username())));
+            return Err(Error::conflict(
+                "user.exists",
+                format!("there is a user {} already", user.username()),
+            ));
         }
         self.users.save(&mut user)?;
         Ok(CreatedUser { id: user.id().to_string() })

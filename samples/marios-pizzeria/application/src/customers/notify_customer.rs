@@ -20,7 +20,13 @@ pub struct NotifyCustomer {
 }
 
 impl NotifyCustomer {
-    fn tell(&self, customer: CustomerId, order: OrderId, kind: NotificationKind, at: Timestamp) -> Result<()> {
+    fn tell(
+        &self,
+        customer: CustomerId,
+        order: OrderId,
+        kind: NotificationKind,
+        at: Timestamp,
+    ) -> Result<()> {
         let mut notification = Notification::about(self.ids.next(), customer, order, kind, at);
         self.notifications.save(&mut notification)
     }

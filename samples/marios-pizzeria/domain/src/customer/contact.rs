@@ -42,11 +42,7 @@ impl FromStr for Phone {
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        let trunk_prefix = if international || rest.starts_with("00") {
-            "(0)"
-        } else {
-            ""
-        };
+        let trunk_prefix = if international || rest.starts_with("00") { "(0)" } else { "" };
         let mut rest = rest.replacen(trunk_prefix, "", 1);
         rest.retain(|c| !c.is_whitespace() && !matches!(c, '-' | '.' | '/' | '(' | ')'));
         if !international && let Some(behind) = rest.strip_prefix("00") {
@@ -87,12 +83,7 @@ pub struct NotAPhone;
 
 impl fmt::Display for NotAPhone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "must be a telephone number of {} to {} digits",
-            Phone::DIGITS_MIN,
-            Phone::DIGITS_MAX
-        )
+        write!(f, "must be a telephone number of {} to {} digits", Phone::DIGITS_MIN, Phone::DIGITS_MAX)
     }
 }
 
@@ -249,11 +240,8 @@ impl ContactDraft {
 
     fn judged(self, pointer: &str, address_required: bool) -> Result<Contact, Refusal> {
         let mut findings = Findings::default();
-        let name = findings.line(
-            format!("{pointer}/name"),
-            &self.name.unwrap_or_default(),
-            Contact::NAME_CHARS_MAX,
-        );
+        let name =
+            findings.line(format!("{pointer}/name"), &self.name.unwrap_or_default(), Contact::NAME_CHARS_MAX);
 
         let phone_text = self.phone.unwrap_or_default();
         let phone_pointer = format!("{pointer}/phone");
@@ -268,14 +256,11 @@ impl ContactDraft {
             )
         };
 
-        let email = self
-            .email
-            .filter(|text| !text.trim().is_empty())
-            .and_then(|text| {
-                findings.take(text.parse().map_err(|wrong: NotAnEmailAddress| {
-                    Refusal::at(format!("{pointer}/email"), "format", wrong.to_string())
-                }))
-            });
+        let email = self.email.filter(|text| !text.trim().is_empty()).and_then(|text| {
+            findings.take(text.parse().map_err(|wrong: NotAnEmailAddress| {
+                Refusal::at(format!("{pointer}/email"), "format", wrong.to_string())
+            }))
+        });
 
         let address_pointer = format!("{pointer}/address");
         let address = self.address.unwrap_or_default();
@@ -286,12 +271,7 @@ impl ContactDraft {
 
         findings.verdict()?;
         let phone = phone.expect("a missing or wrong phone was refused");
-        Ok(Contact {
-            name,
-            phone,
-            email,
-            address: (!address.is_empty()).then_some(address),
-        })
+        Ok(Contact { name, phone, email, address: (!address.is_empty()).then_some(address) })
     }
 }
 
@@ -330,10 +310,7 @@ mod tests {
     fn an_email_address_cannot_carry_a_second_header() {
         let table = [
             ("ada@example.com", Some("ada@example.com")),
-            (
-                " Ada.Lovelace+pizza@Example.COM ",
-                Some("Ada.Lovelace+pizza@example.com"),
-            ),
+            (" Ada.Lovelace+pizza@Example.COM ", Some("Ada.Lovelace+pizza@example.com")),
             ("ada@localhost", Some("ada@localhost")),
             ("ada", None),
             ("@example.com", None),
@@ -349,11 +326,7 @@ mod tests {
             let read = text.parse::<EmailAddress>().ok();
             assert_eq!(read.as_ref().map(EmailAddress::as_str), expected, "{text:?}");
         }
-        assert!(
-            format!("ada@{}.com", "x".repeat(250))
-                .parse::<EmailAddress>()
-                .is_err()
-        );
+        assert!(format!("ada@{}.com", "x".repeat(250)).parse::<EmailAddress>().is_err());
     }
 
     fn given(text: &str) -> Option<String> {
@@ -368,14 +341,9 @@ mod tests {
             email: given("x"),
             address: given(" "),
         };
-        let refusal = wrong
-            .into_delivery_contact("/customer")
-            .expect_err("nothing is right");
-        let found: Vec<(&str, &str)> = refusal
-            .violations()
-            .iter()
-            .map(|found| (&*found.pointer, &*found.code))
-            .collect();
+        let refusal = wrong.into_delivery_contact("/customer").expect_err("nothing is right");
+        let found: Vec<(&str, &str)> =
+            refusal.violations().iter().map(|found| (&*found.pointer, &*found.code)).collect();
         assert_eq!(
             found,
             [
@@ -385,14 +353,9 @@ mod tests {
                 ("/customer/address", "required"),
             ]
         );
-        let nothing = ContactDraft::default()
-            .into_contact("")
-            .expect_err("nothing is there");
-        let found: Vec<(&str, &str)> = nothing
-            .violations()
-            .iter()
-            .map(|found| (&*found.pointer, &*found.code))
-            .collect();
+        let nothing = ContactDraft::default().into_contact("").expect_err("nothing is there");
+        let found: Vec<(&str, &str)> =
+            nothing.violations().iter().map(|found| (&*found.pointer, &*found.code)).collect();
         assert_eq!(found, [("/name", "required"), ("/phone", "required")]);
     }
 
@@ -405,11 +368,7 @@ mod tests {
             address: given("1 Main St"),
         };
         let known = known.into_contact("").expect("a right draft");
-        let draft = ContactDraft {
-            address: given("2 Side St"),
-            email: given(""),
-            ..ContactDraft::default()
-        };
+        let draft = ContactDraft { address: given("2 Side St"), email: given(""), ..ContactDraft::default() };
         let contact = draft.or(&known).into_delivery_contact("").expect("a right draft");
         assert_eq!(contact.address(), Some("2 Side St"));
         assert_eq!(contact.email(), known.email());

@@ -14,16 +14,8 @@ const HOUSE_PIZZAS: [(&str, i64, &str); 6] = [
     ("Pepperoni", 1499, "Tomato, mozzarella and plenty of pepperoni"),
     ("Hawaiian", 1599, "Tomato, mozzarella, ham and pineapple"),
     ("Marinara", 1099, "Tomato, garlic and oregano, without cheese"),
-    (
-        "Quattro Formaggi",
-        1699,
-        "Mozzarella, gorgonzola, fontina and parmesan",
-    ),
-    (
-        "Capricciosa",
-        1749,
-        "Tomato, mozzarella, ham, mushrooms, artichokes and olives",
-    ),
+    ("Quattro Formaggi", 1699, "Mozzarella, gorgonzola, fontina and parmesan"),
+    ("Capricciosa", 1749, "Tomato, mozzarella, ham, mushrooms, artichokes and olives"),
 ];
 
 /// Six pizzas to open with, priced in this currency.

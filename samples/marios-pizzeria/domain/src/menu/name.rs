@@ -81,16 +81,9 @@ impl TryFrom<String> for PizzaId {
 
     fn try_from(text: String) -> Result<Self, NotASlug> {
         let word = |word: &str| {
-            !word.is_empty()
-                && word
-                    .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
         };
-        if text.split('-').all(word) {
-            Ok(Self(text))
-        } else {
-            Err(NotASlug)
-        }
+        if text.split('-').all(word) { Ok(Self(text)) } else { Err(NotASlug) }
     }
 }
 
@@ -156,11 +149,7 @@ pub struct NotATopping;
 
 impl fmt::Display for NotATopping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "must be a name of letters, digits and spaces, at most {} characters",
-            Topping::CHARS_MAX
-        )
+        write!(f, "must be a name of letters, digits and spaces, at most {} characters", Topping::CHARS_MAX)
     }
 }
 
@@ -186,21 +175,14 @@ mod tests {
             ("", None),
         ];
         for (name, slug) in table {
-            assert_eq!(
-                PizzaId::from_name(name).as_ref().map(PizzaId::as_str),
-                slug,
-                "{name:?}"
-            );
+            assert_eq!(PizzaId::from_name(name).as_ref().map(PizzaId::as_str), slug, "{name:?}");
         }
     }
 
     #[test]
     fn an_id_is_a_slug() {
         for slug in ["margherita", "quattro-formaggi", "4", "p0"] {
-            assert_eq!(
-                slug.parse::<PizzaId>().map(|id| id.to_string()).as_deref(),
-                Ok(slug)
-            );
+            assert_eq!(slug.parse::<PizzaId>().map(|id| id.to_string()).as_deref(), Ok(slug));
         }
         for other in ["", "Margherita", "a--b", "-a", "a-", "a b", "../a", "é"] {
             assert_eq!(other.parse::<PizzaId>(), Err(NotASlug), "{other:?}");

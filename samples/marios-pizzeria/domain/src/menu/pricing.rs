@@ -60,10 +60,7 @@ impl FromStr for Size {
     type Err = UnknownSize;
 
     fn from_str(text: &str) -> Result<Self, UnknownSize> {
-        Self::ALL
-            .into_iter()
-            .find(|size| size.as_str() == text)
-            .ok_or(UnknownSize)
+        Self::ALL.into_iter().find(|size| size.as_str() == text).ok_or(UnknownSize)
     }
 }
 
@@ -86,9 +83,7 @@ impl std::error::Error for UnknownSize {}
 pub fn unit_price(base: Money, size: Size, toppings: usize) -> Result<Money, MoneyError> {
     let sized = base.amount().checked_mul(size.factor());
     let topped = TOPPING_PRICE.checked_mul(Decimal::from(toppings));
-    let exact = sized
-        .zip(topped)
-        .and_then(|(sized, topped)| sized.checked_add(topped));
+    let exact = sized.zip(topped).and_then(|(sized, topped)| sized.checked_add(topped));
     Money::rounded(exact.ok_or(MoneyError::TooLarge)?, base.currency())
 }
 
@@ -129,9 +124,6 @@ mod tests {
     #[test]
     fn an_absurd_number_of_toppings_is_an_error_and_no_panic() {
         let base = Money::parse("12.99", Currency::USD).expect("an amount");
-        assert_eq!(
-            unit_price(base, Size::Large, usize::MAX),
-            Err(MoneyError::TooLarge)
-        );
+        assert_eq!(unit_price(base, Size::Large, usize::MAX), Err(MoneyError::TooLarge));
     }
 }

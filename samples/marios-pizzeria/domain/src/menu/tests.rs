@@ -1,3 +1,5 @@
+//! What the menu promises.
+
 use neuroglia::clock::Timestamp;
 
 use super::*;
@@ -34,21 +36,14 @@ fn event_names(pizza: &mut Pizza) -> Vec<&'static str> {
 }
 
 fn codes(refusal: &Refusal) -> Vec<(&str, &str)> {
-    refusal
-        .violations()
-        .iter()
-        .map(|found| (&*found.pointer, &*found.code))
-        .collect()
+    refusal.violations().iter().map(|found| (&*found.pointer, &*found.code)).collect()
 }
 
 #[test]
 fn a_new_pizza_is_named_by_its_slug_and_told_to_others() {
     let mut pizza = Pizza::create(draft(), stamp()).expect("a right draft");
     assert_eq!(pizza.id().as_str(), "quattro-stagioni");
-    assert_eq!(
-        pizza.toppings().iter().map(Topping::as_str).collect::<Vec<_>>(),
-        ["olives", "extra cheese"]
-    );
+    assert_eq!(pizza.toppings().iter().map(Topping::as_str).collect::<Vec<_>>(), ["olives", "extra cheese"]);
 
     let events = pizza.take_events();
     assert_eq!(events.len(), 1);
@@ -83,11 +78,7 @@ fn everything_that_is_wrong_with_a_draft_is_said_at_once() {
 fn a_refused_update_changes_nothing() {
     let mut pizza = created();
     let before = pizza.clone();
-    let wrong = PizzaDraft {
-        name: String::new(),
-        base_price: usd("99.00"),
-        ..draft()
-    };
+    let wrong = PizzaDraft { name: String::new(), base_price: usd("99.00"), ..draft() };
     let refusal = pizza.update(wrong, stamp()).expect_err("a wrong draft");
     assert_eq!(codes(&refusal), [("/name", "required")]);
     assert!(pizza.reprice(usd("0"), stamp()).is_err());
@@ -102,26 +93,10 @@ fn an_update_tells_only_what_changed() {
     pizza.update(draft(), stamp()).expect("the same again");
     assert!(event_names(&mut pizza).is_empty());
 
-    pizza
-        .update(
-            PizzaDraft {
-                base_price: usd("16.00"),
-                ..draft()
-            },
-            stamp(),
-        )
-        .expect("another price");
+    pizza.update(PizzaDraft { base_price: usd("16.00"), ..draft() }, stamp()).expect("another price");
     assert_eq!(event_names(&mut pizza), ["pizza.price.changed"]);
 
-    pizza
-        .update(
-            PizzaDraft {
-                available: false,
-                ..draft()
-            },
-            stamp(),
-        )
-        .expect("another price, not available");
+    pizza.update(PizzaDraft { available: false, ..draft() }, stamp()).expect("another price, not available");
     assert_eq!(event_names(&mut pizza), ["pizza.price.changed", "pizza.updated"]);
 
     pizza.reprice(usd("17.00"), stamp()).expect("another price");
@@ -131,15 +106,7 @@ fn an_update_tells_only_what_changed() {
 #[test]
 fn a_rename_keeps_the_id() {
     let mut pizza = created();
-    pizza
-        .update(
-            PizzaDraft {
-                name: "Four Seasons".to_owned(),
-                ..draft()
-            },
-            stamp(),
-        )
-        .expect("another name");
+    pizza.update(PizzaDraft { name: "Four Seasons".to_owned(), ..draft() }, stamp()).expect("another name");
     assert_eq!(pizza.id().as_str(), "quattro-stagioni");
     let document = serde_json::to_value(&pizza).expect("a document");
     assert_eq!(document[Pizza::NAME_KEY_PATH], "four-seasons");
@@ -162,15 +129,8 @@ fn the_house_opens_with_six_pizzas() {
         .map(|draft| Pizza::create(draft, stamp()).expect("a right draft"))
         .collect();
     assert_eq!(menu.len(), 6);
-    for (id, price) in [
-        ("margherita", "12.99"),
-        ("pepperoni", "14.99"),
-        ("hawaiian", "15.99"),
-    ] {
-        let pizza = menu
-            .iter()
-            .find(|pizza| pizza.id().as_str() == id)
-            .expect("on the menu");
+    for (id, price) in [("margherita", "12.99"), ("pepperoni", "14.99"), ("hawaiian", "15.99")] {
+        let pizza = menu.iter().find(|pizza| pizza.id().as_str() == id).expect("on the menu");
         assert_eq!(pizza.base_price(), usd(price));
         assert_eq!(pizza.toppings().len(), 6);
     }

@@ -151,22 +151,13 @@ impl OrderDraft {
         let mut findings = Findings::default();
         let choices = judged_lines(&self.lines, menu, &mut findings);
         let payment = self.judged_payment(accepted, &mut findings);
-        let notes = findings.prose(
-            "/notes",
-            self.notes.as_deref().unwrap_or_default(),
-            Self::NOTES_CHARS_MAX,
-        );
+        let notes =
+            findings.prose("/notes", self.notes.as_deref().unwrap_or_default(), Self::NOTES_CHARS_MAX);
         findings.verdict()?;
 
-        let lines = choices
-            .into_iter()
-            .map(|choice| choice.priced(ids.next()))
-            .collect::<Result<Vec<_>, _>>()?;
-        let currency = lines
-            .first()
-            .expect("an order without a line was refused")
-            .line_total
-            .currency();
+        let lines =
+            choices.into_iter().map(|choice| choice.priced(ids.next())).collect::<Result<Vec<_>, _>>()?;
+        let currency = lines.first().expect("an order without a line was refused").line_total.currency();
         let total = Money::sum(currency, lines.iter().map(OrderLine::line_total))?;
         Ok(PricedDraft {
             lines,
@@ -193,11 +184,7 @@ impl OrderDraft {
         match (method?, source) {
             (PaymentMethod::Cash, None) => Some(Payment::cash()),
             (PaymentMethod::Cash, Some(_)) => {
-                findings.refuse(
-                    "/payment_source",
-                    "format",
-                    "must be left out when paying in cash",
-                );
+                findings.refuse("/payment_source", "format", "must be left out when paying in cash");
                 None
             }
             (_, None) => {
@@ -240,11 +227,7 @@ fn judged_lines<'a>(drafts: &[LineDraft], menu: &'a [Pizza], findings: &mut Find
         findings.refuse("/lines", "order.empty", "must have at least one line");
     }
     if drafts.len() > OrderDraft::LINES_MAX {
-        findings.refuse(
-            "/lines",
-            "max_items",
-            format!("must be at most {} lines", OrderDraft::LINES_MAX),
-        );
+        findings.refuse("/lines", "max_items", format!("must be at most {} lines", OrderDraft::LINES_MAX));
         return Vec::new();
     }
     let menu: HashMap<&str, &Pizza> = menu.iter().map(|pizza| (pizza.id().as_str(), pizza)).collect();
@@ -266,11 +249,7 @@ impl LineDraft {
         findings: &mut Findings,
     ) -> Option<Choice<'a>> {
         match pizza {
-            None => findings.refuse(
-                format!("{pointer}/pizza_id"),
-                "pizza.unknown",
-                "not found in menu",
-            ),
+            None => findings.refuse(format!("{pointer}/pizza_id"), "pizza.unknown", "not found in menu"),
             Some(pizza) if !pizza.is_available() => {
                 findings.refuse(
                     format!("{pointer}/pizza_id"),
@@ -292,12 +271,7 @@ impl LineDraft {
             let detail = format!("must be between 1 and {}", OrderLine::QUANTITY_MAX);
             findings.refuse(format!("{pointer}/quantity"), "range", detail);
         }
-        Some(Choice {
-            pizza: pizza?,
-            size: size?,
-            toppings,
-            quantity: quantity?,
-        })
+        Some(Choice { pizza: pizza?, size: size?, toppings, quantity: quantity? })
     }
 
     fn judged_toppings(&self, pointer: &str, pizza: Option<&Pizza>, findings: &mut Findings) -> Vec<Topping> {

@@ -50,10 +50,7 @@ impl FromStr for PaymentMethod {
     type Err = UnknownPaymentMethod;
 
     fn from_str(text: &str) -> Result<Self, UnknownPaymentMethod> {
-        Self::ALL
-            .into_iter()
-            .find(|method| method.as_str() == text)
-            .ok_or(UnknownPaymentMethod)
+        Self::ALL.into_iter().find(|method| method.as_str() == text).ok_or(UnknownPaymentMethod)
     }
 }
 
@@ -104,10 +101,9 @@ impl PaymentStatus {
     pub const fn may_become(self, next: Self) -> bool {
         match self {
             Self::Due => matches!(next, Self::Captured),
-            Self::Authorizing => matches!(
-                next,
-                Self::Authorized | Self::Captured | Self::Refunded | Self::Failed
-            ),
+            Self::Authorizing => {
+                matches!(next, Self::Authorized | Self::Captured | Self::Refunded | Self::Failed)
+            }
             Self::Authorized => matches!(next, Self::Captured | Self::Refunded | Self::Failed),
             Self::Captured => matches!(next, Self::Refunded),
             Self::Failed => matches!(next, Self::Authorizing),
@@ -221,21 +217,11 @@ pub struct Payment {
 impl Payment {
     /// Cash at the door.
     pub const fn cash() -> Self {
-        Self {
-            method: PaymentMethod::Cash,
-            status: PaymentStatus::Due,
-            source: None,
-            reference: None,
-        }
+        Self { method: PaymentMethod::Cash, status: PaymentStatus::Due, source: None, reference: None }
     }
 
     pub(super) const fn card(method: PaymentMethod, source: PaymentSource) -> Self {
-        Self {
-            method,
-            status: PaymentStatus::Authorizing,
-            source: Some(source),
-            reference: None,
-        }
+        Self { method, status: PaymentStatus::Authorizing, source: Some(source), reference: None }
     }
 
     /// With what it is paid.

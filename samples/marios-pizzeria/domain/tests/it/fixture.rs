@@ -63,18 +63,9 @@ pub(crate) fn cash_draft(lines: Vec<LineDraft>) -> OrderDraft {
 
 pub(crate) fn placed(draft: OrderDraft) -> Order {
     let ids = Ids::sequence();
-    let priced = draft
-        .priced(&menu(), &PaymentMethod::ALL, &ids)
-        .expect("a right draft");
+    let priced = draft.priced(&menu(), &PaymentMethod::ALL, &ids).expect("a right draft");
     let digest = Some("digest-canary".to_owned());
-    Order::place(
-        ids.next(),
-        ids.next(),
-        contact(),
-        priced,
-        digest,
-        Stamp::anonymous(at(0)),
-    )
+    Order::place(ids.next(), ids.next(), contact(), priced, digest, Stamp::anonymous(at(0)))
 }
 
 /// An order in cash that has come to this status by its own steps, and has told its events.
@@ -83,13 +74,8 @@ pub(crate) fn order_in(status: OrderStatus) -> Order {
     if status == OrderStatus::Cancelled {
         order.cancel("no appetite", stamp(1)).expect("pending");
     } else {
-        let steps = [
-            Order::confirm,
-            Order::start_cooking,
-            Order::mark_ready,
-            Order::start_delivery,
-            Order::complete,
-        ];
+        let steps =
+            [Order::confirm, Order::start_cooking, Order::mark_ready, Order::start_delivery, Order::complete];
         for (step, second) in steps.into_iter().zip(1..) {
             if order.status() == status {
                 break;
@@ -110,9 +96,7 @@ pub(crate) fn card_order_in(payment: PaymentStatus) -> Order {
         ..cash_draft(vec![line("margherita", "small", &[], 1)])
     };
     let mut order = placed(draft);
-    order
-        .record_payment(payment, Some("pay-1".to_owned()), stamp(1))
-        .expect("one answer of the gateway");
+    order.record_payment(payment, Some("pay-1".to_owned()), stamp(1)).expect("one answer of the gateway");
     order.take_events();
     order
 }

@@ -18,15 +18,8 @@ fn priced(draft: OrderDraft) -> Result<PricedDraft, OrderError> {
 /// Where and by which rule the draft is refused.
 fn refusals(draft: OrderDraft) -> Vec<(String, String)> {
     let error = Error::from(priced(draft).expect_err("a wrong draft"));
-    assert_eq!(
-        (error.kind(), error.code()),
-        (ErrorKind::Invalid, "request.invalid")
-    );
-    error
-        .violation_list()
-        .iter()
-        .map(|found| (found.pointer.clone(), found.code.to_string()))
-        .collect()
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Invalid, "request.invalid"));
+    error.violation_list().iter().map(|found| (found.pointer.clone(), found.code.to_string())).collect()
 }
 
 fn refusal_of(draft: OrderDraft) -> (String, String) {
@@ -38,45 +31,17 @@ fn refusal_of(draft: OrderDraft) -> (String, String) {
 #[test]
 fn one_wrong_thing_is_named_with_its_place() {
     let table = [
-        (
-            line("calzone", "small", &[], 1),
-            "/lines/0/pizza_id",
-            "pizza.unknown",
-        ),
+        (line("calzone", "small", &[], 1), "/lines/0/pizza_id", "pizza.unknown"),
         (line("", "small", &[], 1), "/lines/0/pizza_id", "pizza.unknown"),
-        (
-            line("margherita", "huge", &[], 1),
-            "/lines/0/size",
-            "size.unknown",
-        ),
-        (
-            line("margherita", "small", &["gold"], 1),
-            "/lines/0/toppings/0",
-            "topping.unknown",
-        ),
-        (
-            line("margherita", "small", &["<b>"], 1),
-            "/lines/0/toppings/0",
-            "topping.unknown",
-        ),
-        (
-            line("margherita", "small", &["ham", "Ham"], 1),
-            "/lines/0/toppings/1",
-            "duplicate",
-        ),
-        (
-            line("margherita", "small", &["ham"; 11], 1),
-            "/lines/0/toppings",
-            "max_items",
-        ),
+        (line("margherita", "huge", &[], 1), "/lines/0/size", "size.unknown"),
+        (line("margherita", "small", &["gold"], 1), "/lines/0/toppings/0", "topping.unknown"),
+        (line("margherita", "small", &["<b>"], 1), "/lines/0/toppings/0", "topping.unknown"),
+        (line("margherita", "small", &["ham", "Ham"], 1), "/lines/0/toppings/1", "duplicate"),
+        (line("margherita", "small", &["ham"; 11], 1), "/lines/0/toppings", "max_items"),
         (line("margherita", "small", &[], 0), "/lines/0/quantity", "range"),
         (line("margherita", "small", &[], -1), "/lines/0/quantity", "range"),
         (line("margherita", "small", &[], 21), "/lines/0/quantity", "range"),
-        (
-            line("margherita", "small", &[], i64::MAX),
-            "/lines/0/quantity",
-            "range",
-        ),
+        (line("margherita", "small", &[], i64::MAX), "/lines/0/quantity", "range"),
     ];
     for (line, pointer, code) in table {
         let found = refusal_of(cash_draft(vec![line.clone()]));
@@ -106,34 +71,21 @@ fn every_wrong_thing_is_said_at_once() {
         ("/payment_method", "payment.unknown"),
         ("/notes", "max_length"),
     ];
-    assert_eq!(
-        refusals(draft),
-        expected.map(|(pointer, code)| (pointer.to_owned(), code.to_owned()))
-    );
+    assert_eq!(refusals(draft), expected.map(|(pointer, code)| (pointer.to_owned(), code.to_owned())));
 }
 
 #[test]
 fn the_details_are_those_that_clients_know() {
     let wrong = Error::from(priced(cash_draft(vec![line("calzone", "small", &[], 21)])).expect_err("wrong"));
-    let details: Vec<&str> = wrong
-        .violation_list()
-        .iter()
-        .map(|found| &*found.detail)
-        .collect();
+    let details: Vec<&str> = wrong.violation_list().iter().map(|found| &*found.detail).collect();
     assert_eq!(details, ["not found in menu", "must be between 1 and 20"]);
 }
 
 #[test]
 fn an_order_without_a_line_is_refused_and_one_without_end_as_well() {
-    assert_eq!(
-        refusal_of(cash_draft(Vec::new())),
-        ("/lines".to_owned(), "order.empty".to_owned())
-    );
+    assert_eq!(refusal_of(cash_draft(Vec::new())), ("/lines".to_owned(), "order.empty".to_owned()));
     let endless = vec![line("margherita", "small", &[], 1); OrderDraft::LINES_MAX + 1];
-    assert_eq!(
-        refusal_of(cash_draft(endless)),
-        ("/lines".to_owned(), "max_items".to_owned())
-    );
+    assert_eq!(refusal_of(cash_draft(endless)), ("/lines".to_owned(), "max_items".to_owned()));
 }
 
 #[test]
@@ -143,9 +95,7 @@ fn a_pizza_that_is_not_available_is_refused() {
     let refused = cash_draft(vec![line("margherita", "small", &[], 1)])
         .priced(&menu, &[PaymentMethod::Cash], &Ids::sequence())
         .expect_err("a withdrawn pizza");
-    let OrderError::Refused(refusal) = refused else {
-        panic!("{refused:?}")
-    };
+    let OrderError::Refused(refusal) = refused else { panic!("{refused:?}") };
     assert_eq!(refusal.violations()[0].code, "pizza.unavailable");
 }
 
@@ -163,17 +113,13 @@ fn a_payment_is_refused_that_is_not_taken_or_not_told_right() {
         ("/payment_source".to_owned(), "format".to_owned())
     );
 
-    for (source, code) in [
-        (None, "required"),
-        (Some("4242 4242 4242 4242"), "payment.card_number"),
-        (Some(" "), "format"),
-    ] {
+    for (source, code) in
+        [(None, "required"), (Some("4242 4242 4242 4242"), "payment.card_number"), (Some(" "), "format")]
+    {
         let refused = paying("debit_card", source)
             .priced(&menu(), &PaymentMethod::ALL, &Ids::sequence())
             .expect_err("a wrong source");
-        let OrderError::Refused(refusal) = refused else {
-            panic!("{refused:?}")
-        };
+        let OrderError::Refused(refusal) = refused else { panic!("{refused:?}") };
         assert_eq!(refusal.violations()[0].code, code, "{source:?}");
     }
     let card = placed(paying("debit_card", Some("tok_visa")));
@@ -192,18 +138,9 @@ fn two_currencies_do_not_make_one_total() {
         toppings: Vec::new(),
     };
     menu.push(Pizza::create(draft, stamp(0)).expect("a right draft"));
-    let lines = vec![
-        line("margherita", "small", &[], 1),
-        line("europa", "small", &[], 1),
-    ];
+    let lines = vec![line("margherita", "small", &[], 1), line("europa", "small", &[], 1)];
     let refused = cash_draft(lines).priced(&menu, &[PaymentMethod::Cash], &Ids::sequence());
-    assert!(
-        matches!(
-            refused,
-            Err(OrderError::Price(MoneyError::CurrencyMismatch { .. }))
-        ),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(OrderError::Price(MoneyError::CurrencyMismatch { .. }))), "{refused:?}");
 }
 
 #[test]
@@ -226,18 +163,8 @@ fn a_placed_order_keeps_what_was_asked_for_at_the_price_of_the_menu() {
     let created = events[0].downcast_ref::<OrderCreated>().expect("order.created");
     assert_eq!((created.order_id, created.total), (*order.id(), usd("38.78")));
     let json = events[0].to_json().expect("json");
-    assert_eq!(
-        &serde_json::from_str::<OrderCreated>(&json).expect("its own json"),
-        created
-    );
-    for private in [
-        "digest-canary",
-        "Canary",
-        "5550100",
-        "ada@example.com",
-        "Main St",
-        "ring twice",
-    ] {
+    assert_eq!(&serde_json::from_str::<OrderCreated>(&json).expect("its own json"), created);
+    for private in ["digest-canary", "Canary", "5550100", "ada@example.com", "Main St", "ring twice"] {
         assert!(!json.contains(private), "{private}");
     }
 }
@@ -247,24 +174,16 @@ fn a_document_reads_back_what_it_wrote_and_paths_are_its_own() {
     for status in OrderStatus::ALL {
         let order = order_in(status);
         let kept = document(&order);
-        assert_eq!(
-            serde_json::from_value::<Order>(kept.clone()).expect("an order"),
-            order
-        );
+        assert_eq!(serde_json::from_value::<Order>(kept.clone()).expect("an order"), order);
         assert_eq!(kept[Order::STATUS_PATH], status.as_str());
         assert!(kept[Order::PLACED_AT_PATH].is_string());
         assert_eq!(kept[Order::CUSTOMER_ID_PATH], order.customer_id().to_string());
     }
     let mut ready = order_in(OrderStatus::Ready);
-    ready
-        .claim(crate::fixture::user("driver-1"), crate::fixture::at(9))
-        .expect("no driver yet");
+    ready.claim(crate::fixture::user("driver-1"), crate::fixture::at(9)).expect("no driver yet");
     let kept = document(&ready);
     assert_eq!(kept[Order::DRIVER_PATH], "driver-1");
     assert!(kept[Order::CONFIRMED_AT_PATH].is_string() && kept[Order::READY_AT_PATH].is_string());
     let pointer = format!("/{}", Order::PAYMENT_STATUS_PATH.replace('.', "/"));
-    assert_eq!(
-        kept.pointer(&pointer).and_then(serde_json::Value::as_str),
-        Some("due")
-    );
+    assert_eq!(kept.pointer(&pointer).and_then(serde_json::Value::as_str), Some("due"));
 }

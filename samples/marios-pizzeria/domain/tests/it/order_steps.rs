@@ -54,9 +54,7 @@ fn every_step_in_every_status_is_taken_or_refused_without_a_trace() {
                 let error = Error::from(result.expect_err("a refused step"));
                 assert_eq!((error.kind().status(), error.code()), (409, "order.wrong_state"));
                 assert!(
-                    error
-                        .detail()
-                        .starts_with(&format!("the order is {status}; it must be ")),
+                    error.detail().starts_with(&format!("the order is {status}; it must be ")),
                     "{error}"
                 );
                 for needed in needed {
@@ -73,16 +71,10 @@ fn every_step_in_every_status_is_taken_or_refused_without_a_trace() {
 fn a_refusal_reads_like_a_sentence() {
     let mut order = order_in(OrderStatus::Pending);
     let refused = order.start_cooking(stamp(1)).expect_err("pending");
-    assert_eq!(
-        refused.to_string(),
-        "the order is pending; it must be confirmed to be cooked"
-    );
+    assert_eq!(refused.to_string(), "the order is pending; it must be confirmed to be cooked");
     let mut order = order_in(OrderStatus::Cooking);
     let refused = order.cancel("late", stamp(9)).expect_err("cooking");
-    assert_eq!(
-        refused.to_string(),
-        "the order is cooking; it must be pending or confirmed to be cancelled"
-    );
+    assert_eq!(refused.to_string(), "the order is cooking; it must be pending or confirmed to be cancelled");
 }
 
 #[test]
@@ -94,10 +86,7 @@ fn every_step_leaves_its_time_and_user() {
         assert_eq!(entry.at(), at(second));
         assert_eq!(entry.by().is_none(), second == 0);
     }
-    assert_eq!(
-        (order.confirmed_at(), order.ready_at()),
-        (Some(at(1)), Some(at(3)))
-    );
+    assert_eq!((order.confirmed_at(), order.ready_at()), (Some(at(1)), Some(at(3))));
     assert_eq!(order.reached_at(OrderStatus::Delivering), Some(at(4)));
     assert_eq!(order.reached_at(OrderStatus::Cancelled), None);
 }
@@ -105,57 +94,37 @@ fn every_step_leaves_its_time_and_user() {
 #[test]
 fn it_is_ready_fifteen_minutes_after_cooking_starts_and_two_later_for_each_further_pizza() {
     for (quantities, minutes) in [(vec![1], 15), (vec![2], 17), (vec![3, 2], 23)] {
-        let lines = quantities
-            .iter()
-            .map(|quantity| line("margherita", "small", &[], *quantity))
-            .collect();
+        let lines = quantities.iter().map(|quantity| line("margherita", "small", &[], *quantity)).collect();
         let mut order = placed(cash_draft(lines));
         order.confirm(stamp(1)).expect("pending");
         assert_eq!(order.estimated_ready_at(), None);
         order.take_events();
         order.start_cooking(stamp(60)).expect("confirmed");
-        assert_eq!(
-            order.estimated_ready_at(),
-            Some(at(60 + minutes * 60)),
-            "{quantities:?}"
-        );
+        assert_eq!(order.estimated_ready_at(), Some(at(60 + minutes * 60)), "{quantities:?}");
         let events = order.take_events();
-        let started = events[0]
-            .downcast_ref::<OrderCookingStarted>()
-            .expect("order.cooking.started");
+        let started = events[0].downcast_ref::<OrderCookingStarted>().expect("order.cooking.started");
         assert_eq!(Some(started.estimated_ready_at), order.estimated_ready_at());
     }
 }
 
 #[test]
 fn a_cancellation_needs_a_reason() {
-    for (reason, code) in [
-        ("  ", "required"),
-        (&*"x".repeat(501), "max_length"),
-        ("a\u{0}", "characters"),
-    ] {
+    for (reason, code) in [("  ", "required"), (&*"x".repeat(501), "max_length"), ("a\u{0}", "characters")] {
         let mut order = order_in(OrderStatus::Confirmed);
         let before = document(&order);
         let error = Error::from(order.cancel(reason, stamp(9)).expect_err("no good reason"));
         assert_eq!(error.kind().status(), 422);
         assert_eq!(
-            (
-                &*error.violation_list()[0].pointer,
-                &*error.violation_list()[0].code
-            ),
+            (&*error.violation_list()[0].pointer, &*error.violation_list()[0].code),
             ("/reason", code)
         );
         assert_eq!(document(&order), before);
     }
     let mut order = order_in(OrderStatus::Confirmed);
-    order
-        .cancel(" too late ", Stamp::anonymous(at(9)))
-        .expect("confirmed");
+    order.cancel(" too late ", Stamp::anonymous(at(9))).expect("confirmed");
     assert_eq!(order.cancel_reason(), Some("too late"));
     let events = order.take_events();
-    let cancelled = events[0]
-        .downcast_ref::<OrderCancelled>()
-        .expect("order.cancelled");
+    let cancelled = events[0].downcast_ref::<OrderCancelled>().expect("order.cancelled");
     assert_eq!((&*cancelled.reason, &cancelled.by), ("too late", &None));
 }
 
@@ -171,31 +140,21 @@ fn a_driver_takes_only_what_no_other_driver_has() {
     assert_eq!(Error::from(refused).code(), "order.driver_taken");
     assert_eq!(document(&order), before);
 
-    order
-        .assign_driver(user("driver-2"), stamp(12))
-        .expect("a manager may");
+    order.assign_driver(user("driver-2"), stamp(12)).expect("a manager may");
     assert_eq!(order.driver(), Some(&user("driver-2")));
-    assert!(
-        order_in(OrderStatus::Delivering)
-            .claim(user("driver-1"), at(9))
-            .is_err()
-    );
+    assert!(order_in(OrderStatus::Delivering).claim(user("driver-1"), at(9)).is_err());
 }
 
 #[test]
 fn cash_is_captured_at_the_door_and_no_gateway_speaks_of_it() {
     let mut order = order_in(OrderStatus::Delivering);
     assert_eq!(order.payment().status(), PaymentStatus::Due);
-    let refused = order
-        .record_payment(PaymentStatus::Captured, None, stamp(9))
-        .expect_err("cash");
+    let refused = order.record_payment(PaymentStatus::Captured, None, stamp(9)).expect_err("cash");
     assert_eq!(Error::from(refused).code(), "order.wrong_payment_state");
     order.complete(stamp(9)).expect("delivering");
     assert_eq!(order.payment().status(), PaymentStatus::Captured);
     let events = order.take_events();
-    let delivered = events[0]
-        .downcast_ref::<OrderDelivered>()
-        .expect("order.delivered");
+    let delivered = events[0].downcast_ref::<OrderDelivered>().expect("order.delivered");
     assert_eq!(delivered.payment_status, PaymentStatus::Captured);
 }
 
@@ -224,20 +183,12 @@ fn a_card_order_is_confirmed_only_when_it_is_paid() {
 fn an_answer_of_the_gateway_that_comes_twice_or_late_changes_nothing() {
     let mut order = card_order_in(PaymentStatus::Captured);
     let before = document(&order);
-    order
-        .record_payment(PaymentStatus::Captured, None, stamp(9))
-        .expect("the same again");
-    assert!(
-        order
-            .record_payment(PaymentStatus::Authorized, None, stamp(9))
-            .is_err()
-    );
+    order.record_payment(PaymentStatus::Captured, None, stamp(9)).expect("the same again");
+    assert!(order.record_payment(PaymentStatus::Authorized, None, stamp(9)).is_err());
     assert_eq!(document(&order), before);
     assert!(order.take_events().is_empty());
 
-    order
-        .record_payment(PaymentStatus::Refunded, None, stamp(10))
-        .expect("captured");
+    order.record_payment(PaymentStatus::Refunded, None, stamp(10)).expect("captured");
     assert_eq!(event_names(&mut order), ["order.payment.changed"]);
     assert_eq!(order.payment().reference(), Some("pay-1"));
 }

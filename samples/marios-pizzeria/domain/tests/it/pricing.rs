@@ -31,12 +31,7 @@ fn expected_unit_price(base: i64, size: Size, toppings: usize) -> i128 {
 
 fn line() -> impl Strategy<Value = (usize, Size, Vec<&'static str>, i64)> {
     let toppings = prop::sample::subsequence(HOUSE_TOPPINGS.to_vec(), 0..=HOUSE_TOPPINGS.len());
-    (
-        0..3_usize,
-        prop::sample::select(&Size::ALL[..]),
-        toppings,
-        1..=20_i64,
-    )
+    (0..3_usize, prop::sample::select(&Size::ALL[..]), toppings, 1..=20_i64)
 }
 
 proptest! {

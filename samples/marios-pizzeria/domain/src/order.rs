@@ -126,11 +126,7 @@ impl Order {
         tracking_digest: Option<String>,
         stamp: Stamp,
     ) -> Self {
-        let placed = HistoryEntry {
-            status: OrderStatus::Pending,
-            at: stamp.at,
-            by: stamp.by,
-        };
+        let placed = HistoryEntry { status: OrderStatus::Pending, at: stamp.at, by: stamp.by };
         let mut order = Self {
             id,
             customer_id,
@@ -169,9 +165,7 @@ impl Order {
     pub fn confirm(&mut self, stamp: Stamp) -> Result<(), OrderError> {
         self.check(Step::Confirm)?;
         if !self.payment.status.is_assured() {
-            return Err(OrderError::Unpaid {
-                payment: self.payment.status,
-            });
+            return Err(OrderError::Unpaid { payment: self.payment.status });
         }
         let HistoryEntry { at, by, .. } = self.advance(Step::Confirm, stamp)?;
         self.confirmed_at = Some(at);
@@ -247,9 +241,7 @@ impl Order {
     pub fn claim(&mut self, driver: UserId, at: Timestamp) -> Result<(), OrderError> {
         self.check(Step::AssignDriver)?;
         match &self.driver {
-            Some(other) if *other != driver => Err(OrderError::DriverTaken {
-                driver: other.clone(),
-            }),
+            Some(other) if *other != driver => Err(OrderError::DriverTaken { driver: other.clone() }),
             _ => self.assign_driver(driver.clone(), Stamp::by(driver, at)),
         }
     }
@@ -358,10 +350,7 @@ impl Order {
         if step.needs().contains(&self.status) {
             Ok(())
         } else {
-            Err(OrderError::WrongState {
-                step,
-                actual: self.status,
-            })
+            Err(OrderError::WrongState { step, actual: self.status })
         }
     }
 
@@ -369,11 +358,7 @@ impl Order {
     fn advance(&mut self, step: Step, stamp: Stamp) -> Result<HistoryEntry, OrderError> {
         self.check(step)?;
         let at = self.history.last().map_or(stamp.at, |last| last.at.max(stamp.at));
-        let entry = HistoryEntry {
-            status: step.leads_to().unwrap_or(self.status),
-            at,
-            by: stamp.by,
-        };
+        let entry = HistoryEntry { status: step.leads_to().unwrap_or(self.status), at, by: stamp.by };
         self.status = entry.status;
         self.history.push(entry.clone());
         Ok(entry)
@@ -386,17 +371,12 @@ impl Order {
 
     /// How many pizzas it has.
     pub fn pizza_count(&self) -> u32 {
-        self.lines
-            .iter()
-            .fold(0, |count, line| count.saturating_add(line.quantity()))
+        self.lines.iter().fold(0, |count, line| count.saturating_add(line.quantity()))
     }
 
     /// When it came to this status, if it has.
     pub fn reached_at(&self, status: OrderStatus) -> Option<Timestamp> {
-        self.history
-            .iter()
-            .find(|entry| entry.status == status)
-            .map(|entry| entry.at)
+        self.history.iter().find(|entry| entry.status == status).map(|entry| entry.at)
     }
 
     /// Whose it is.

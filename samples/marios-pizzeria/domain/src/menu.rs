@@ -149,11 +149,7 @@ impl Pizza {
     /// Takes the pizza off the menu: it cannot be ordered any more, and its document may be removed.
     pub fn withdraw(&mut self, stamp: Stamp) {
         self.available = false;
-        self.raise(PizzaRemoved {
-            pizza_id: self.id.clone(),
-            at: stamp.at,
-            by: stamp.by,
-        });
+        self.raise(PizzaRemoved { pizza_id: self.id.clone(), at: stamp.at, by: stamp.by });
     }
 
     fn change_price(&mut self, base_price: Money, stamp: Stamp) {

@@ -30,7 +30,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
 use neuroglia::data::{
-    AppliedMigration, Batch, Document, Migration, MigrationRun, OutboxMessage, Reservation, Reserve, Select, Store,
+    AppliedMigration, Batch, Document, Migration, MigrationRun, OutboxMessage, Reservation, Reserve, Select,
+    Store,
 };
 use neuroglia::error::{Error, Result};
 use sqlx::sqlite::SqliteRow;
@@ -50,6 +51,11 @@ pub use sqlx;
 
 /// What [`Store::engine`] gives for this engine, and what native steps and migrations for it are marked with.
 pub const ENGINE: &str = "sqlite";
+
+/// Opens the store of a URL with the default options, as the port.
+pub(crate) async fn open(url: Url) -> Result<Arc<dyn Store>> {
+    Ok(SqliteStore::open(&url, SqliteOptions::default()).await?)
+}
 
 /// A store in one file.
 pub struct SqliteStore {

@@ -42,13 +42,7 @@ impl Customer {
 
     /// A customer who was not known before, with an account or as a guest.
     pub fn register(id: CustomerId, contact: Contact, user_id: Option<UserId>, stamp: Stamp) -> Self {
-        let mut customer = Self {
-            id,
-            contact,
-            user_id,
-            active_orders: Vec::new(),
-            root: Root::default(),
-        };
+        let mut customer = Self { id, contact, user_id, active_orders: Vec::new(), root: Root::default() };
         customer.raise(CustomerRegistered {
             customer_id: id,
             user_id: customer.user_id.clone(),
@@ -64,11 +58,7 @@ impl Customer {
             return;
         }
         self.contact = contact;
-        self.raise(CustomerUpdated {
-            customer_id: self.id,
-            at: stamp.at,
-            by: stamp.by,
-        });
+        self.raise(CustomerUpdated { customer_id: self.id, at: stamp.at, by: stamp.by });
     }
 
     /// The customer, a guest so far, has this account; the same again changes nothing.
@@ -81,11 +71,7 @@ impl Customer {
             Some(_) => Err(CustomerError::LinkedToAnother),
             None => {
                 self.user_id = Some(user_id);
-                self.raise(CustomerUpdated {
-                    customer_id: self.id,
-                    at: stamp.at,
-                    by: stamp.by,
-                });
+                self.raise(CustomerUpdated { customer_id: self.id, at: stamp.at, by: stamp.by });
                 Ok(())
             }
         }
@@ -252,10 +238,7 @@ mod tests {
         customer.link_user(ada.clone(), stamp()).expect("a guest so far");
         customer.link_user(ada.clone(), stamp()).expect("the same again");
         assert_eq!(customer.take_events().len(), 1);
-        assert_eq!(
-            customer.link_user(eve, stamp()),
-            Err(CustomerError::LinkedToAnother)
-        );
+        assert_eq!(customer.link_user(eve, stamp()), Err(CustomerError::LinkedToAnother));
         assert_eq!(customer.user_id(), Some(&ada));
     }
 
@@ -273,15 +256,10 @@ mod tests {
         let mut customer = guest();
         let guest_document = serde_json::to_value(&customer).expect("a document");
         assert!(guest_document[Customer::USER_ID_PATH].is_null());
-        customer
-            .link_user("ada".parse().expect("an id"), stamp())
-            .expect("a guest so far");
+        customer.link_user("ada".parse().expect("an id"), stamp()).expect("a guest so far");
         let document = serde_json::to_value(&customer).expect("a document");
         assert_eq!(document[Customer::PHONE_PATH], "+15550100");
         assert_eq!(document[Customer::USER_ID_PATH], "ada");
-        assert_eq!(
-            serde_json::from_value::<Customer>(document).expect("a customer"),
-            customer
-        );
+        assert_eq!(serde_json::from_value::<Customer>(document).expect("a customer"), customer);
     }
 }

@@ -1,0 +1,261 @@
+//! What a command changes: all of it or nothing, once.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::FutureExt;
+use neuroglia::data::{Repository, UnitOfWork};
+use neuroglia::error::ErrorKind;
+use neuroglia::mediation::Mediator;
+
+use crate::script::Do::*;
+use crate::script::{App, Read, Tally, cause, play, send};
+
+#[tokio::test]
+async fn a_command_commits_when_it_has_succeeded() {
+    let app = App::start().await;
+    app.play([Count("a"), Count("b"), Count("a")]).await.expect("it succeeds");
+    assert_eq!((app.count("a").await, app.count("b").await, app.outbox().await), (2, 1, 3));
+}
+
+#[tokio::test]
+async fn a_failed_command_commits_nothing_and_the_next_in_its_scope_starts_clean() {
+    let app = App::start().await;
+    let scope = app.services.scope();
+    let error = send(&scope, [Count("a"), Fail]).await.expect_err("the script fails");
+    assert_eq!(error.code(), "script.fails");
+    send(&scope, [Count("b")]).await.expect("it succeeds");
+    assert_eq!((app.count("a").await, app.count("b").await, app.outbox().await), (0, 1, 1));
+}
+
+#[tokio::test]
+async fn a_command_that_panics_or_is_cancelled_leaves_nothing_to_the_next_in_its_scope() {
+    let app = App::start().await;
+    let scope = app.services.scope();
+    let panics = std::panic::AssertUnwindSafe(send(&scope, [Count("a"), Panic])).catch_unwind();
+    assert!(panics.await.is_err());
+    assert!(send(&scope, [Count("a"), Send(vec![Count("a"), Wait])]).now_or_never().is_none());
+    send(&scope, [Count("b")]).await.expect("it succeeds");
+    assert_eq!((app.count("a").await, app.count("b").await, app.outbox().await), (0, 1, 1));
+}
+
+#[tokio::test]
+async fn commands_one_after_another_commit_one_after_another() {
+    let app = App::start().await;
+    let scope = app.services.scope();
+    send(&scope, [Count("a")]).await.expect("it succeeds");
+    assert_eq!(app.count("a").await, 1);
+    send(&scope, [Count("a")]).await.expect("it succeeds");
+    assert_eq!((app.count("a").await, app.outbox().await), (2, 2));
+}
+
+#[tokio::test]
+async fn a_command_inside_another_joins_it_and_the_outermost_commits() {
+    let app = App::start().await;
+    app.play([Count("a"), Send(vec![Count("a"), Send(vec![Count("a")])]), Count("a")])
+        .await
+        .expect("it succeeds");
+    let document = app.store.load("tallies", "a").await.expect("it answers").expect("it is there");
+    assert_eq!((app.count("a").await, document.version, app.outbox().await), (4, 0, 4));
+
+    // The inner one has succeeded, and is not committed before the outer one has.
+    let error = app.play([Send(vec![Count("b")]), Fail]).await.expect_err("the outer one fails");
+    assert_eq!((error.code(), app.count("b").await), ("script.fails", 0));
+}
+
+#[tokio::test]
+async fn two_commands_at_once_inside_another_join_it_both() {
+    let app = App::start().await;
+    app.play([Both(vec![Count("a"), Count("c")], vec![Count("b")])]).await.expect("it succeeds");
+    assert_eq!((app.count("a").await, app.count("b").await), (1, 1));
+}
+
+#[tokio::test]
+async fn a_failed_command_inside_another_that_goes_on_dooms_it_when_it_had_changed_something() {
+    let app = App::start().await;
+    app.play([Count("a"), Try(vec![Fail])]).await.expect("the inner one had changed nothing");
+    assert_eq!(app.count("a").await, 1);
+
+    let scope = app.services.scope();
+    for script in [vec![Count("b"), Fail], vec![Count("b"), Send(vec![Count("c")]), Fail]] {
+        let error =
+            send(&scope, [Count("a"), Try(script)]).await.expect_err("half of the inner one is there");
+        assert_eq!(
+            cause(&error),
+            "`Play` failed inside `Play` after it had changed something: nothing is committed"
+        );
+    }
+    let error =
+        send(&scope, [Count("a"), Cancel(vec![Count("b"), Wait])]).await.expect_err("it was cancelled");
+    assert_eq!(error.kind(), ErrorKind::Internal);
+    send(&scope, [Count("a")]).await.expect("the next starts clean");
+    assert_eq!((app.count("a").await, app.count("b").await), (2, 0));
+}
+
+#[tokio::test]
+async fn a_command_beside_another_in_one_scope_is_refused_before_it_runs() {
+    let app = App::start().await;
+    let scope = app.services.scope();
+    let (first, second) = (send(&scope, [Count("a"), Wait]), send(&scope, [Count("b")]));
+    let open = async {
+        let _reached = app.gate.reached.acquire().await;
+        app.gate.open.add_permits(1);
+    };
+    let (first, second, ()) = futures_util::join!(first, second, open);
+    first.expect("it was first");
+    assert_eq!(
+        cause(&second.expect_err("both would be committed, or lost, together")),
+        "`Play` was sent beside another command of its scope; send one after the other, or open a scope for each"
+    );
+    assert_eq!((app.count("a").await, app.count("b").await, app.stage.runs()), (1, 0, 1));
+
+    let error = app.play([Spawn(vec![Count("b")])]).await.expect_err("a task of its own is beside");
+    assert_eq!(error.kind(), ErrorKind::Internal);
+}
+
+#[tokio::test]
+async fn a_query_that_writes_is_an_error_and_changes_nothing() {
+    let app = App::start().await;
+    app.play([Count("a")]).await.expect("it succeeds");
+    let scope = app.services.scope();
+    let mediator: Mediator = scope.inject().expect("it is there");
+    for (script, what) in [
+        (vec![Count("a")], "the query `Read` tried to change something"),
+        (vec![Remove("a")], "the query `Read` tried to change something"),
+        (vec![Native], "the query `Read` tried to change something"),
+        (vec![Try(vec![]), Send(vec![Count("a")])], "the query `Read` sent the command `Play`"),
+    ] {
+        let error = mediator.send(Read(script)).await.expect_err("it would change something");
+        assert_eq!(cause(&error), what);
+    }
+    send(&scope, [Count("b")]).await.expect("the next command starts clean");
+    assert_eq!((app.count("a").await, app.count("b").await), (1, 1));
+    let error = app.play([Count("a"), Ask(vec![Count("a")])]).await.expect_err("inside a command too");
+    assert_eq!(cause(&error), "the query `Read` tried to change something");
+    app.play([Count("a"), Ask(vec![]), Count("a")]).await.expect("a query that only reads is no harm");
+    assert_eq!(app.count("a").await, 3);
+}
+
+#[tokio::test]
+async fn a_conflict_runs_the_handler_again_on_what_is_there_now() {
+    let app = App::start().await;
+    app.play([Count("a")]).await.expect("it succeeds");
+    let command = play([Count("b"), Contested("a", 2)]);
+    let clones = command.clones();
+    let mediator: Mediator = app.services.scope().inject().expect("it is there");
+    assert!(mediator.send(command).await.is_err(), "its scope has ended");
+
+    let scope = app.services.scope();
+    let mediator: Mediator = scope.inject().expect("it is there");
+    let command = play([Count("b"), Contested("a", 2)]);
+    let copies = command.clones();
+    let run = mediator.send(command).await.expect("the third run succeeds");
+    assert_eq!((run, app.stage.runs()), (4, 4));
+    // One, two rivals of ten each, one; nothing of the failed runs.
+    assert_eq!((app.count("a").await, app.count("b").await, app.outbox().await), (22, 1, 3));
+    assert_eq!((clones.load(Ordering::SeqCst), copies.load(Ordering::SeqCst)), (0, 3));
+}
+
+#[tokio::test]
+async fn a_conflict_is_the_callers_after_a_bounded_number_of_runs() {
+    let app = App::start().await;
+    let error = app.play([Contested("a", u32::MAX)]).await.expect_err("somebody is always first");
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, "version.conflict"));
+    let runs = app.stage.runs();
+    assert!((2..100).contains(&runs), "{runs}");
+    assert_eq!(app.count("a").await, runs * 10);
+}
+
+#[tokio::test]
+async fn other_errors_are_not_tried_again() {
+    let app = App::start().await;
+    app.play([Fail]).await.expect_err("the script fails");
+    assert_eq!(app.stage.runs(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_commands_on_one_aggregate_all_succeed_and_none_is_lost() {
+    let app = Arc::new(App::start().await);
+    let tasks: Vec<_> = (0..100)
+        .map(|_| {
+            let app = Arc::clone(&app);
+            tokio::spawn(async move { app.play([Count("a"), Yield, Yield, Yield]).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("it does not panic").expect("its turn comes");
+    }
+    assert_eq!((app.count("a").await, app.outbox().await), (100, 100));
+}
+
+#[tokio::test]
+async fn event_handlers_run_inside_the_unit_each_once() {
+    let app = App::start().await;
+    app.play([Count("a")]).await.expect("it succeeds");
+    assert_eq!(app.stage.reactions(), ["reaction a", "audit a"]);
+}
+
+#[tokio::test]
+async fn events_of_event_handlers_are_handled_in_the_same_unit() {
+    let app = App::start().await;
+    app.play([Count("echoing")]).await.expect("it succeeds");
+    assert_eq!(app.stage.reactions(), ["reaction echoing", "audit echoing", "reaction echo", "audit echo"]);
+    assert_eq!((app.count("echoing").await, app.count("echo").await, app.outbox().await), (1, 1, 2));
+}
+
+#[tokio::test]
+async fn a_failing_event_handler_fails_the_command_and_keeps_no_other_from_running() {
+    let app = App::start().await;
+    let error = app.play([Count("failing"), Count("a")]).await.expect_err("a reaction fails");
+    assert_eq!(error.code(), "reaction.fails");
+    assert_eq!(app.stage.reactions(), ["reaction failing", "audit failing", "reaction a", "audit a"]);
+    assert_eq!((app.count("failing").await, app.count("a").await, app.outbox().await), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn events_and_commands_without_end_are_ended() {
+    let app = App::start().await;
+    let error = app.play([Count("circling")]).await.expect_err("it would never end");
+    assert_eq!(cause(&error), "the events of `Play` raise each other without end");
+    for script in [Count("sending"), Circle] {
+        let error = app.play([script]).await.expect_err("it would never end");
+        assert_eq!(cause(&error), "commands send each other without end, at last `Play`");
+    }
+    assert_eq!((app.count("circling").await, app.count("sending").await), (0, 0));
+}
+
+#[tokio::test]
+async fn a_repository_reads_what_its_unit_has_written() {
+    let app = App::start().await;
+    app.play([Count("a")]).await.expect("it succeeds");
+    let scope = app.services.scope();
+    let tallies: Repository<Tally> = scope.inject().expect("it is there");
+    let name = "a".to_owned();
+
+    let mut first = tallies.get(&name).await.expect("it answers").expect("it is there");
+    let mut second = tallies.get(&name).await.expect("it answers").expect("it is there");
+    first.add(1);
+    tallies.save(&mut first).expect("it is the newest");
+    assert_eq!(tallies.get(&name).await.expect("it answers").expect("it is there").count, 2);
+    second.add(1);
+    let error = tallies.save(&mut second).expect_err("it is older");
+    assert_eq!(cause(&error), "tallies/a was saved twice from two copies in one unit of work; load it once");
+
+    tallies.remove(&mut first).expect("it is the newest");
+    assert!(tallies.get(&name).await.expect("it answers").is_none());
+    tallies.save(&mut second).expect_err("an old copy does not bring it back");
+    let mut reborn = Tally::new("a");
+    reborn.count = 7;
+    tallies.save(&mut reborn).expect("a new one takes its place");
+
+    scope.get::<UnitOfWork>().expect("it is there").commit().await.expect("nobody else has changed it");
+    assert_eq!(app.count("a").await, 7);
+    assert_eq!(tallies.remove(&mut Tally::new("b")).expect_err("never saved").kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn what_is_born_and_removed_in_one_unit_never_was() {
+    let app = App::start().await;
+    app.play([Count("a"), Remove("a")]).await.expect("it succeeds");
+    assert_eq!((app.count("a").await, app.outbox().await), (0, 1));
+}

@@ -1,0 +1,221 @@
+//! The marks, the figures, and the page that keeps them.
+//!
+//! The page is written by people; only what stands between its two markers is written by
+//! `cargo xtask bench --save`. The table is the same on the terminal and on the page.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+
+use crate::bench::machine::Machine;
+use crate::workspace::{Result, Workspace};
+
+const PAGE: &str = "docs/benchmarks.md";
+const BEGIN: &str = "<!-- written by `cargo xtask bench --save`: begin -->";
+const END: &str = "<!-- written by `cargo xtask bench --save`: end -->";
+
+/// What has a mark, in the order of the table.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum What {
+    Get,
+    Post,
+    GetLogged,
+    Dispatch,
+    Behaviour,
+    Scope,
+    Memory,
+    Ready,
+    Size,
+}
+
+/// What a figure has to be, and what it should be.
+struct Mark {
+    what: What,
+    text: &'static str,
+    unit: &'static str,
+    must: f64,
+    aim: f64,
+}
+
+const MARKS: [Mark; 9] = [
+    mark(What::Get, "GET pizza, CPU against `floor`, `LOG=off`", "×", 1.15, 1.05),
+    mark(What::Post, "POST order, likewise", "×", 1.10, 1.05),
+    mark(What::GetLogged, "GET pizza, `LOG=on`, against `floor` with a JSON layer", "×", 1.0, 0.85),
+    mark(What::Dispatch, "mediator dispatch without behaviours", "ns", 100.0, 60.0),
+    mark(What::Behaviour, "each pass-through behaviour", "ns", 50.0, 30.0),
+    mark(What::Scope, "new scope and three scoped services deep", "ns", 250.0, 100.0),
+    mark(What::Memory, "idle memory of `marios-pizzeria web`", "MB", 12.0, 8.0),
+    mark(What::Ready, "CPU until ready, database migrated", "ms", 15.0, 8.0),
+    mark(What::Size, "release executable of the sample, stripped", "MB", 15.0, 10.0),
+];
+
+const fn mark(what: What, text: &'static str, unit: &'static str, must: f64, aim: f64) -> Mark {
+    Mark { what, text, unit, must, aim }
+}
+
+impl Mark {
+    fn row(&self, measured: Option<f64>) -> [String; 5] {
+        let unit = self.unit;
+        let (shown, verdict) = match measured {
+            None => ("not measured".to_owned(), "–".to_owned()),
+            Some(figure) => {
+                let digits = if unit == "×" { 3 } else { 1 };
+                (format!("{figure:.digits$} {unit}"), self.judge(figure))
+            }
+        };
+        let limit = |limit: f64| format!("≤ {limit} {unit}");
+        [self.text.to_owned(), limit(self.must), limit(self.aim), shown, verdict]
+    }
+
+    fn judge(&self, figure: f64) -> String {
+        if figure <= self.aim {
+            "✓ aim".to_owned()
+        } else if figure <= self.must {
+            "✓ must".to_owned()
+        } else {
+            format!("✗ missed by {}", percent(figure / self.must - 1.0))
+        }
+    }
+}
+
+/// What was measured, and what it was derived from.
+#[derive(Default)]
+pub(super) struct Figures {
+    measured: BTreeMap<What, f64>,
+    details: Vec<(String, String)>,
+}
+
+impl Figures {
+    /// Notes the figure that is held against the mark.
+    pub(super) fn record(&mut self, what: What, figure: f64) {
+        self.measured.insert(what, figure);
+    }
+
+    /// Notes a Markdown table that shows where a figure comes from.
+    pub(super) fn detail(&mut self, title: String, table: String) {
+        self.details.push((title, table));
+    }
+
+    /// Every mark with its figure and verdict.
+    pub(super) fn table(&self) -> String {
+        let head = ["what", "must", "aim", "measured", "verdict"].map(str::to_owned);
+        let rows = MARKS.iter().map(|mark| mark.row(self.measured.get(&mark.what).copied()));
+        aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+    }
+
+    fn section(&self, machine: &Machine) -> String {
+        let mut text =
+            format!("Measured by `cargo xtask bench --save`: {}.\n\n{}", machine.summary(), self.table());
+        for (title, table) in &self.details {
+            let _ = write!(text, "\n### {title}\n\n{table}\n");
+        }
+        text
+    }
+}
+
+/// Writes the figures between the markers of the page.
+///
+/// # Errors
+/// When the page cannot be read or written, or has no markers.
+pub(super) fn save(workspace: &Workspace, machine: &Machine, figures: &Figures) -> Result<()> {
+    let page = spliced(&workspace.read(PAGE)?, &figures.section(machine))?;
+    fs::write(workspace.root.join(PAGE), page).map_err(|error| format!("cannot write {PAGE}: {error}"))?;
+    println!("{PAGE} written");
+    Ok(())
+}
+
+/// The page with another text between its markers.
+fn spliced(page: &str, text: &str) -> Result<String> {
+    let parts = page.split_once(BEGIN).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(END)?;
+        Some((before, after))
+    });
+    let (before, after) = parts.ok_or_else(|| format!("{PAGE} lacks the lines\n  {BEGIN}\n  {END}"))?;
+    Ok(format!("{before}{BEGIN}\n\n{}\n\n{END}{after}", text.trim_end()))
+}
+
+/// A Markdown table whose source is readable as it is; the first row is its head.
+fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+    let mut widths = [0; COLUMNS];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        for (width, cell) in widths.iter().zip(row) {
+            let _ = write!(text, "| {cell:<width$} ");
+        }
+        text.push_str("|\n");
+        if index == 0 {
+            for width in widths {
+                let _ = write!(text, "|{}", "-".repeat(width + 2));
+            }
+            text.push_str("|\n");
+        }
+    }
+    text
+}
+
+/// A share in words for a table.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+/// The middle of the figures; of an even number, the middle of the middle two.
+pub(super) fn median(figures: &[f64]) -> Option<f64> {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let upper = *sorted.get(sorted.len() / 2)?;
+    if sorted.len() % 2 == 1 {
+        return Some(upper);
+    }
+    Some(f64::midpoint(sorted[sorted.len() / 2 - 1], upper))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0]), Some(3.0));
+        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 9.0]), Some(3.0));
+    }
+
+    #[test]
+    fn a_figure_is_judged_by_aim_and_must() {
+        let mark = mark(What::Get, "x", "×", 1.15, 1.05);
+        assert_eq!(mark.judge(1.05), "✓ aim");
+        assert_eq!(mark.judge(1.1), "✓ must");
+        assert_eq!(mark.judge(1.265), "✗ missed by 10 %");
+    }
+
+    #[test]
+    fn every_figure_has_one_mark() {
+        let table = Figures::default().table();
+        assert_eq!(table.matches("not measured").count(), MARKS.len());
+        let mut order: Vec<What> = MARKS.iter().map(|mark| mark.what).collect();
+        order.dedup();
+        assert_eq!(order.len(), MARKS.len());
+        assert!(order.is_sorted());
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_markdown() {
+        let rows = [["what", "must"], ["a × b", "1"]].map(|row| row.map(str::to_owned));
+        assert_eq!(aligned(&rows), "| what  | must |\n|-------|------|\n| a × b | 1    |\n");
+    }
+
+    #[test]
+    fn only_what_is_between_the_markers_is_replaced() {
+        let page = format!("# Page\n\n{BEGIN}\nold\n{END}\n\nwords\n");
+        let new = spliced(&page, "new\n").expect("the page has markers");
+        assert_eq!(new, format!("# Page\n\n{BEGIN}\n\nnew\n\n{END}\n\nwords\n"));
+        assert_eq!(spliced(&new, "new").as_ref(), Ok(&new));
+        assert!(spliced("# Page\n", "new").is_err());
+    }
+}
