@@ -17,6 +17,10 @@ const GENERATED: [(&[&str], &str); 3] = [
     (&["describe"], "samples/marios-pizzeria/describe.txt"),
 ];
 
+/// The required settings, with values that attach nothing and sign nothing that anybody accepts.
+const COMPLETE: [(&str, &str); 2] =
+    [("DATABASE_URL", "memory:"), ("JWT_SECRET_KEY", "signs-nothing-while-files-are-printed-7391")];
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Write nothing; fail where a file is not what the executable prints
@@ -32,9 +36,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     let executable = build(workspace)?;
     let mut failures = Vec::new();
     for (printed_by, path) in GENERATED {
-        // The three describe the code, not the machine, so they get no environment at all.
+        // They describe the code, not the machine, so they get the least environment that is complete:
+        // without it the services, which settings decide on, would be missing from the description.
         let mut command = Command::new(&executable);
-        command.args(printed_by).current_dir(&workspace.root).env_clear().stdin(Stdio::null());
+        command.args(printed_by).current_dir(&workspace.root).env_clear().envs(COMPLETE).stdin(Stdio::null());
         match read(&mut command) {
             Err(failure) => failures.push(failure),
             Ok(printed) => {

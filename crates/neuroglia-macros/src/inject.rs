@@ -14,8 +14,8 @@ pub(crate) fn expand(input: &DeriveInput) -> TokenStream {
             Fields::Named(fields) => fields.named.iter().collect(),
             Fields::Unit => Vec::new(),
             Fields::Unnamed(fields) => {
-                errors.push(Error::new(
-                    fields.span(),
+                errors.push(Error::new_spanned(
+                    fields,
                     "`Inject` needs named fields: write `struct Handler { orders: Arc<dyn Orders> }`",
                 ));
                 Vec::new()
@@ -36,14 +36,18 @@ pub(crate) fn expand(input: &DeriveInput) -> TokenStream {
     for field in fields {
         let (name, ty) = (&field.ident, &field.ty);
         if let Type::Reference(reference) = ty {
-            errors.push(Error::new(
-                reference.span(),
+            errors.push(Error::new_spanned(
+                reference,
                 "the container hands over owned handles: write `Arc<T>` instead of a reference",
             ));
             continue;
         }
-        if takes_default(field, &mut errors) {
+        let mistakes = errors.len();
+        let takes_default = takes_default(field, &mut errors);
+        if takes_default {
             inits.push(quote_spanned!(ty.span()=> #name: <#ty as ::core::default::Default>::default()));
+        }
+        if takes_default || errors.len() > mistakes {
             continue;
         }
         // The place is the type's; `needs` and `scope` are ours also when the type comes out of another macro.
@@ -132,7 +136,7 @@ fn takes_default(field: &Field, errors: &mut Vec<Error>) -> bool {
     let mut default = false;
     for attribute in &field.attrs {
         if attribute.path().is_ident("provides") {
-            errors.push(Error::new(attribute.span(), "`#[provides(…)]` belongs on the struct"));
+            errors.push(Error::new_spanned(attribute, "`#[provides(…)]` belongs on the struct"));
         }
         if attribute.path().is_ident("inject") {
             let parsed = attribute.parse_nested_meta(|meta| {

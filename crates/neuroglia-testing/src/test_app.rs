@@ -92,9 +92,23 @@ impl TestApp {
         self.request(Method::DELETE, path)
     }
 
+    /// A GET request to the surface for operators.
+    ///
+    /// # Panics
+    /// When there is none, because `ADMIN_PORT` is not set.
+    #[track_caller]
+    pub fn get_admin(&self, path: &str) -> TestRequest<'_> {
+        let address = self.running.admin_address().expect("ADMIN_PORT is set");
+        self.request_to(address, Method::GET, path)
+    }
+
     /// A request.
     pub fn request(&self, method: Method, path: &str) -> TestRequest<'_> {
-        let uri = format!("http://{}{path}", self.running.address());
+        self.request_to(self.running.address(), method, path)
+    }
+
+    fn request_to(&self, address: SocketAddr, method: Method, path: &str) -> TestRequest<'_> {
+        let uri = format!("http://{address}{path}");
         TestRequest {
             app: self,
             request: http::Request::builder().method(method).uri(uri),

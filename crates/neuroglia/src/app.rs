@@ -11,6 +11,7 @@ use neuroglia_core::mediation::Messages;
 use neuroglia_core::settings::{Environment, Settings};
 
 use crate::host;
+use crate::process::Retention;
 use crate::process::admin::Admin;
 use crate::process::hosted::Hosted;
 use crate::web::Web;
@@ -70,7 +71,7 @@ impl<S: Settings> App<S> {
             web: |web| web,
             admin: |admin| admin,
             migrations: Vec::new,
-            hosted: Vec::new(),
+            hosted: vec![Hosted::of::<Retention>()],
         }
     }
 

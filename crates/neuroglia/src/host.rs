@@ -381,6 +381,11 @@ async fn serve_until_signal<S: Settings>(
             return ExitCode::SUCCESS;
         }
     };
+    site.metrics().counter(
+        "log_lines_lost",
+        "Lines that were dropped because nobody read the log fast enough",
+        telemetry.loss_reader(),
+    );
     let mut serving = std::pin::pin!(site.serve());
     let signal = tokio::select! {
         _ = &mut serving => return ExitCode::FAILURE,
@@ -420,7 +425,7 @@ fn exit_code(ended: &Ended) -> ExitCode {
 
 async fn open_site<S: Settings>(app: &App<S>, host: &HostSettings, settings: &S) -> Result<Site, StartError> {
     let (services, web) = start_services(app, host, settings, true).await?;
-    let document = openapi_document(app);
+    let document = host.http.docs.then(|| openapi_document(app));
     let about = web::About { name: app.name, version: app.version };
     match Site::open(about, host, services.clone(), web, document, &app.hosted).await {
         Ok(site) => Ok(site),

@@ -101,6 +101,7 @@ pub(crate) struct LogSettings {
     #[setting(default = "info")]
     pub(crate) level: String,
     /// `json` or `text`; when not set, text on a terminal and JSON everywhere else.
+    #[setting(example = "json")]
     pub(crate) format: Option<LogFormat>,
 }
 
@@ -158,6 +159,7 @@ pub(crate) struct HttpSettings {
     #[setting(default = "")]
     pub(crate) trusted_proxies: Vec<Network>,
     /// How often one client address may ask, such as `100/60s`; as often as it likes when not set.
+    #[setting(example = "100/60s")]
     pub(crate) rate_limit: Option<Quota>,
     /// Whether the API's documentation is served at `/docs` and `/openapi.json`.
     #[setting(default = "on")]

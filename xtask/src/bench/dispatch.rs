@@ -16,11 +16,11 @@ use crate::workspace::{Result, Workspace, run, show};
 const PACKAGE: &str = "neuroglia-benches";
 const BENCH: &str = "dispatch";
 
-/// The names that the figures have in the bench: a query through the mediator with no behaviour and
-/// with four that pass it on, and a scope out of which a chain of three is resolved.
-const WITHOUT_BEHAVIOURS: &str = "send/0";
-const WITH_BEHAVIOURS: (&str, f64) = ("send/4", 4.0);
-const SCOPE: &str = "scope/three_deep";
+/// The names that the figures have in the bench: a query through the mediator with no behaviour and with five that
+/// pass it on, and a scope out of which a chain of three is resolved.
+const WITHOUT_BEHAVIOURS: &str = "dispatch/0 behaviours";
+const WITH_BEHAVIOURS: (&str, f64) = ("dispatch/5 behaviours", 5.0);
+const SCOPE: &str = "container/new scope, three scoped services deep";
 
 /// Runs the bench and reads its estimates.
 ///
@@ -99,12 +99,12 @@ mod tests {
     #[test]
     fn estimates_are_named_by_their_folders() {
         let folder = std::env::temp_dir().join(format!("estimates-{}", std::process::id()));
-        for kept in ["send/0/new", "send/0/base", "scope/three_deep/new", "report"] {
+        for kept in ["send/plain/new", "send/plain/base", "scope/new", "report"] {
             fs::create_dir_all(folder.join(kept)).expect("a writable folder");
             fs::write(folder.join(kept).join("estimates.json"), ESTIMATES).expect("a writable folder");
         }
         let found = estimates(&folder).expect("what was written is right");
         fs::remove_dir_all(&folder).expect("what was written");
-        assert_eq!(found.keys().collect::<Vec<_>>(), ["scope/three_deep", "send/0"]);
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["scope", "send/plain"]);
     }
 }

@@ -50,38 +50,6 @@ impl Behaviour for Authorise {
     }
 }
 
-/// How often a command that met a conflict is run in all.
-const ATTEMPTS_MAX: u32 = 5;
-
-/// Runs a command again, from the start of its handler, when somebody else changed what it had read.
-///
-/// It does so a bounded number of times without waiting: one of several competitors always succeeds, so a
-/// retry makes progress. After the last, the conflict is the caller's.
-#[derive(Inject)]
-pub struct RetryOnConflict {
-    work: Option<Arc<UnitOfWork>>,
-}
-
-impl Behaviour for RetryOnConflict {
-    async fn handle(&self, call: &mut Call<'_>, next: Next<'_>) -> Result<()> {
-        let Some(work) = &self.work else { return next.run(call).await };
-        if call.kind() == Kind::Query || work.is_entered() {
-            return next.run(call).await;
-        }
-        call.keep_message();
-        for attempt in 1..ATTEMPTS_MAX {
-            match next.run(call).await {
-                Err(error) if error.as_version_conflict().is_some() => {
-                    tracing::debug!(message.name = call.name(), attempt, "met a conflict; runs again");
-                    call.forget_response();
-                }
-                outcome => return outcome,
-            }
-        }
-        next.run(call).await
-    }
-}
-
 /// Has the handler's changes, the events' handlers and the kept answer committed as one batch.
 #[derive(Inject)]
 pub struct Commit {

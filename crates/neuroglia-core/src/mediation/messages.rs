@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::event::{EventHandler, EventHandlers};
 use super::message::{Command, Kind, Message, Query};
 use super::pipeline::{Pipeline, short_name};
+use super::retry::Turns;
 use crate::di::{Inject, Service, ServiceCollection};
 use crate::domain::{AnyEvent, DomainEvent};
 use crate::fault::{Area, Fault, Faults};
@@ -109,6 +110,7 @@ impl Messages {
         services.try_add(Service::per_scope::<crate::identity::Correlation>());
         services.add_instance(self.pipeline);
         services.add_instance(self.events);
+        services.try_add(Service::instance(Turns::default()));
         services.add_instance(self.listed);
     }
 

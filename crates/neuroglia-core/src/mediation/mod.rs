@@ -43,13 +43,15 @@ mod mediator;
 mod message;
 mod messages;
 mod pipeline;
+mod retry;
 mod validation;
 
-pub use behaviours::{Authorise, Commit, RetryOnConflict, Trace, Validate};
+pub use behaviours::{Authorise, Commit, Trace, Validate};
 pub use event::EventHandler;
 pub use idempotency::Idempotency;
 pub use mediator::Mediator;
 pub use message::{Command, CommandHandler, Kind, Message, Query, QueryHandler};
 pub use messages::{MessageDescription, Messages};
 pub use pipeline::{Behaviour, Call, Next, Pipeline};
+pub use retry::RetryOnConflict;
 pub use validation::Checks;

@@ -8,9 +8,10 @@ use std::marker::PhantomData;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::behaviours::{Authorise, Commit, RetryOnConflict, Trace, Validate};
+use super::behaviours::{Authorise, Commit, Trace, Validate};
 use super::idempotency::Idempotency;
 use super::message::{Kind, Message};
+use super::retry::RetryOnConflict;
 use crate::data::Completion;
 use crate::di::{Inject, Scope, ServiceCollection};
 use crate::error::{Error, Result};

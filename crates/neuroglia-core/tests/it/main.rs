@@ -2,6 +2,7 @@
 
 extern crate neuroglia_core as neuroglia;
 
+mod compile_fail;
 mod container;
 mod disposal;
 mod idempotency;

@@ -2,4 +2,7 @@
 
 pub mod admin;
 pub(crate) mod hosted;
+mod retention;
 pub(crate) mod web;
+
+pub(crate) use retention::Retention;

@@ -17,7 +17,7 @@ use neuroglia_core::hosting::Stopping;
 use neuroglia_core::id::Ids;
 
 use super::hosted::{Hosted, Supervisor};
-use crate::health::Health;
+use crate::health::{Health, Indicator};
 use crate::host::{HostSettings, end_services};
 use crate::metrics::Metrics;
 use crate::shutdown::Deadline;
@@ -39,6 +39,7 @@ pub(crate) struct About {
 pub(crate) struct Site {
     services: Services,
     health: Health,
+    metrics: Metrics,
     drain: Drain,
     address: SocketAddr,
     admin_address: Option<SocketAddr>,
@@ -73,17 +74,20 @@ impl Site {
         host: &HostSettings,
         services: Services,
         web: Web,
-        document: serde_json::Value,
+        document: Option<serde_json::Value>,
         hosted: &[Hosted],
     ) -> Result<Self> {
         let health = Health::new(services.get()?);
         if let Some(store) = services.scope().find::<dyn Store>()? {
             health.add(crate::health::StoreIndicator::new(store));
         }
+        for indicator in services.scope().all::<dyn Indicator>()? {
+            health.add_shared(indicator);
+        }
         let metrics = Metrics::new(about.name, about.version, host.release_id.as_deref());
         let context = Context::new(services.clone())?;
         let mut router = web.into_router(&context).merge(noting_route(health.router()));
-        if host.http.docs {
+        if let Some(document) = document {
             router = router.merge(noting_route(docs::router(about.name, &document)));
         }
         let (ids, clock) = (services.get::<Ids>()?, services.get::<Clock>()?);
@@ -118,6 +122,7 @@ impl Site {
         Ok(Self {
             services,
             health,
+            metrics,
             drain: Drain::new(),
             address,
             admin_address,
@@ -136,6 +141,11 @@ impl Site {
 
     pub(crate) fn services(&self) -> &Services {
         &self.services
+    }
+
+    /// What the process counts about itself.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Answers until [`Site::end`] has come to its end.

@@ -208,6 +208,12 @@ impl TelemetryGuard {
     pub fn lines_lost(&self) -> u64 {
         self.queue.lines_lost()
     }
+
+    /// [`lines_lost`](Self::lines_lost) for whoever asks from another thread.
+    pub(crate) fn loss_reader(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
+        let queue = self.queue.clone();
+        move || queue.lines_lost()
+    }
 }
 
 impl fmt::Debug for TelemetryGuard {

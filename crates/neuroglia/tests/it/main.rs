@@ -1,6 +1,7 @@
 //! Everything that is tested from outside, in one executable.
 
 mod auth;
+mod controller;
 mod edge;
 mod health;
 mod hostile;

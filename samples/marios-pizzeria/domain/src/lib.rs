@@ -9,6 +9,13 @@
 //! In reading order: [`money`]; the [`menu`] with the one pricing policy; the [`order`] and its state machine;
 //! the [`kitchen`] and its places; the [`customer`]; the [`notification`]; the [`user`] accounts.
 //!
+//! # The wall
+//! The domain depends on the core of the framework only. HTTP is not something that it could name:
+//!
+//! ```compile_fail,E0432
+//! use neuroglia::web;
+//! ```
+//!
 //! # Notes on the documents
 //! An aggregate is stored as one JSON document. Fields that queries and indexes use stand at the top level of
 //! the document as plain scalars, and each has a constant with its path (`Order::STATUS_PATH`), so that a query

@@ -1,0 +1,6 @@
+//! What the compiler says about mistakes with the container and with messages.
+
+#[test]
+fn mistakes_with_services_and_messages_are_explained_by_the_compiler() {
+    trybuild::TestCases::new().compile_fail("tests/ui/inject/*.rs");
+}

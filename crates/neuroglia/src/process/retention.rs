@@ -1,0 +1,73 @@
+//! Deletes what a store keeps only for a while.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use neuroglia_core::clock::Clock;
+use neuroglia_core::data::Store;
+use neuroglia_core::di::Inject;
+use neuroglia_core::error::Result;
+use neuroglia_core::hosting::HostedService;
+use tokio_util::sync::CancellationToken;
+
+/// How often expired records are deleted; they are ignored from the moment at which they expire.
+const INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// Deletes the expired answers of idempotency keys, once an hour.
+#[derive(Inject)]
+pub(crate) struct Retention {
+    store: Option<Arc<dyn Store>>,
+    clock: Clock,
+}
+
+impl HostedService for Retention {
+    const NAME: &'static str = "retention";
+
+    async fn run(&self, stop: CancellationToken) -> Result<()> {
+        let Some(store) = &self.store else { return Ok(()) };
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+            let deleted = store.purge_expired(self.clock.now()).await?;
+            if deleted > 0 {
+                tracing::debug!(records.deleted = deleted, "expired records deleted");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use neuroglia_core::clock::Timestamp;
+    use neuroglia_core::data::memory::MemoryStore;
+    use neuroglia_core::data::{Reservation, Reserve};
+
+    #[tokio::test(start_paused = true)]
+    async fn expired_records_are_deleted_within_the_hour() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        store.migrate(&[], Timestamp::UNIX_EPOCH).await.expect("an empty history");
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let reserve = Reserve {
+            key: "k".to_owned(),
+            fingerprint: "f".to_owned(),
+            token: "t".to_owned(),
+            now: clock.now(),
+            running_until: clock.now() + Duration::from_secs(60),
+        };
+        assert_eq!(store.reserve(&reserve).await.expect("it answers"), Reservation::Taken);
+        clock.advance(Duration::from_secs(2 * 60 * 60));
+        let retention = Retention { store: Some(Arc::clone(&store)), clock: clock.clone() };
+        let stop = CancellationToken::new();
+        let running = tokio::spawn({
+            let stop = stop.clone();
+            async move { retention.run(stop).await }
+        });
+        tokio::time::sleep(INTERVAL + Duration::from_secs(1)).await;
+        assert_eq!(store.purge_expired(clock.now()).await.expect("it answers"), 0, "it was deleted already");
+        stop.cancel();
+        running.await.expect("no panic").expect("no error");
+    }
+}

@@ -1,0 +1,84 @@
+//! What the executable tells about itself is what runs.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::shop::{JWT_KEY, Shop};
+
+/// Runs the pizzeria's executable with nothing but these variables.
+fn pizzeria(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_marios-pizzeria"));
+    command.args(arguments).env_clear().envs(variables.iter().copied());
+    let output = command.output().expect("the executable runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+fn json_of(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).expect("JSON and nothing else")
+}
+
+/// Method and path of every operation of an OpenAPI document.
+fn operations(document: &Value) -> BTreeSet<(String, String)> {
+    let mut operations = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for method in item.as_object().expect("operations").keys() {
+            operations.insert((method.to_uppercase(), path.clone()));
+        }
+    }
+    operations
+}
+
+#[tokio::test]
+async fn the_document_that_is_served_is_the_one_that_is_printed() {
+    let shop = Shop::open().await;
+    let served = shop.get("/openapi.json").send().await.assert_status(200);
+    // No setting is needed to print it.
+    assert_eq!(served.json(), json_of(&pizzeria(&["openapi"], &[])));
+    assert_eq!(served.json()["info"]["title"], "Mario's Pizzeria");
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn describe_lists_everything() {
+    let variables = [("DATABASE_URL", "memory:"), ("JWT_SECRET_KEY", JWT_KEY)];
+    let described = json_of(&pizzeria(&["describe", "--json"], &variables));
+    let document = json_of(&pizzeria(&["openapi"], &[]));
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let list = |name: &str| described[name].as_array().expect(name).clone();
+
+    let routes: BTreeSet<_> =
+        list("routes").iter().map(|route| (text(&route["method"]), text(&route["path"]))).collect();
+    assert_eq!(routes, operations(&document));
+    assert!(list("routes").iter().all(|route| !text(&route["policy"]).is_empty()));
+
+    let names =
+        |name: &str| -> BTreeSet<String> { list(name).iter().map(|item| text(&item["name"])).collect() };
+    for message in ["PlaceOrder", "GetOrder", "AdvanceOrder", "CancelOrder", "OrderCreated", "LogIn"] {
+        assert!(names("messages").contains(message), "{message} in {:?}", names("messages"));
+    }
+    for command in ["migrate", "seed", "create-user"] {
+        assert!(names("admin_commands").contains(command), "{command}");
+    }
+    for setting in ["PORT", "DATABASE_URL", "JWT_SECRET_KEY", "KITCHEN_CAPACITY", "SHUTDOWN_TIMEOUT"] {
+        assert!(names("settings").contains(setting), "{setting}");
+    }
+    assert_eq!(described["pipeline"][0], "Trace");
+    assert_eq!(list("migrations").len(), 1);
+    for process in ["web", "all", "admin"] {
+        assert!(list("processes").contains(&Value::from(process)), "{process}");
+    }
+    let services: BTreeSet<_> = list("services").iter().map(|service| text(&service["service"])).collect();
+    for service in ["dyn Store", "House", "dyn PasswordHasher", "Clock"] {
+        assert!(services.contains(service), "{service} in {services:?}");
+    }
+    assert!(!described.to_string().contains(JWT_KEY));
+
+    // For people, with or without settings.
+    let table = String::from_utf8(pizzeria(&["describe"], &[]).stdout).expect("UTF-8");
+    for part in ["processes: web", "/api/v1/orders/{id}/cook", "roles(chef, manager)", "JWT_SECRET_KEY"] {
+        assert!(table.contains(part), "{part} in\n{table}");
+    }
+}

@@ -1,0 +1,24 @@
+//! Mario's Pizzeria by its users' door: HTTP on a real socket, and the executable itself.
+
+mod shop;
+
+mod menu;
+mod orders;
+
+mod steps;
+
+mod kitchen;
+
+mod customers;
+
+mod roles;
+mod security;
+
+mod idempotency;
+
+mod conditional;
+mod http;
+mod paging;
+
+mod boot;
+mod describe;

@@ -1,0 +1,107 @@
+//! Commands that tell: `config`, `describe`, `openapi`.
+
+use serde_json::Value;
+
+use super::{Premises, SIGNING_KEY};
+
+#[test]
+fn config_shows_every_setting_with_its_source_and_no_secret() {
+    let premises = Premises::new().set("KITCHEN_CAPACITY", "7");
+    let shown = premises.run(&["config"]);
+    shown.assert_code(0);
+    let row = |name: &str| {
+        let is_row = |line: &&str| line.split_whitespace().next() == Some(name);
+        let row = shown.stdout.lines().find(is_row).unwrap_or_else(|| panic!("no {name}: {}", shown.stdout));
+        row.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(row("KITCHEN_CAPACITY")[1..3], ["7", "environment"]);
+    assert_eq!(row("SHUTDOWN_TIMEOUT")[1..3], ["30s", "default"]);
+    assert_eq!(row("JWT_SECRET_KEY")[1..3], ["<redacted>", "environment"]);
+    assert_eq!(row("ADMIN_PORT")[1..4], ["-", "not", "set"]);
+
+    let json = premises.run(&["config", "--json"]);
+    json.assert_code(0);
+    json.json();
+    let checked = premises.run(&["config", "--check"]);
+    assert_eq!(checked.assert_code(0).stdout, "");
+    for finished in [&shown, &json, &checked] {
+        assert!(!format!("{}{}", finished.stdout, finished.stderr).contains(SIGNING_KEY));
+    }
+}
+
+#[test]
+fn config_shows_what_there_is_also_when_something_is_wrong() {
+    let premises = Premises::new().unset("DATABASE_URL").set("KITCHEN_CAPACITY", "7");
+    for arguments in [&["config"][..], &["config", "--json"]] {
+        let shown = premises.run(arguments);
+        shown.assert_code(78);
+        assert!(shown.stdout.contains("KITCHEN_CAPACITY"), "{}", shown.stdout);
+        assert!(shown.stderr.contains("DATABASE_URL"), "{}", shown.stderr);
+    }
+}
+
+#[test]
+fn a_password_in_an_address_is_not_shown() {
+    let premises = Premises::new().set("DATABASE_URL", "sqlite://mario:Gorgonzola7@/tmp/pizzeria.db");
+    for arguments in [&["config"][..], &["config", "--json"], &["config", "--check"], &["describe"], &["web"]] {
+        let finished = premises.run(arguments);
+        let said = format!("{}{}", finished.stdout, finished.stderr);
+        assert!(!said.contains("Gorgonzola7"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn the_template_needs_no_environment_and_can_be_filled_in() {
+    let bare = Premises::new().unset("DATABASE_URL").unset("JWT_SECRET_KEY").unset("PORT").unset("SERVER_HOST");
+    let template = bare.run(&["config", "--template"]);
+    template.assert_code(0);
+    assert_eq!(template.stdout, Premises::new().run(&["config", "--template"]).stdout, "always the same");
+    let required: Vec<_> = template.stdout.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    assert_eq!(required, ["DATABASE_URL=sqlite://pizzeria.db", "JWT_SECRET_KEY="]);
+    assert!(template.stdout.contains("#SHUTDOWN_TIMEOUT=30s"), "{}", template.stdout);
+    assert!(!template.stdout.contains('<'), "an example is a value that can be used: {}", template.stdout);
+}
+
+#[test]
+fn describe_and_openapi_need_no_environment() {
+    let bare = Premises::new().unset("DATABASE_URL").unset("JWT_SECRET_KEY").unset("PORT").unset("SERVER_HOST");
+    for premises in [&bare, &Premises::new()] {
+        let text = premises.run(&["describe"]);
+        text.assert_code(0);
+        for part in ["messages", "routes", "admin commands", "migrations", "settings", "PlaceOrderHandler"] {
+            assert!(text.stdout.contains(part), "no {part}: {}", text.stdout);
+        }
+        let described = premises.run(&["describe", "--json"]);
+        let described = described.assert_code(0).json();
+        let routes = described["routes"].as_array().expect("a list");
+        let has_policy = |route: &Value| route["policy"].as_str().is_some_and(|policy| !policy.is_empty());
+        assert!(routes.len() > 20 && routes.iter().all(has_policy), "{routes:?}");
+
+        let document = premises.run(&["openapi"]);
+        let document = document.assert_code(0).json();
+        assert_eq!(document["openapi"], "3.1.0");
+        assert!(document["paths"]["/api/v1/orders"]["post"].is_object());
+    }
+    let services = Premises::new().run(&["describe", "--json"]).json()["services"].clone();
+    assert!(services.as_array().is_some_and(|services| services.len() > 10), "{services}");
+}
+
+#[test]
+fn what_is_described_is_what_is_served() {
+    let premises = Premises::furnished();
+    let printed = premises.run(&["openapi"]).json();
+    let process = premises.open();
+    assert_eq!(process.get("/openapi.json").json(), printed);
+    process.close().assert_code(0);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let premises = Premises::new();
+    let mut command = premises.command(&["config", "--template"]);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let finished = super::Process::spawn(command.stdout(writer)).end_within(super::PATIENCE);
+    finished.assert_code(1);
+    assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
+}

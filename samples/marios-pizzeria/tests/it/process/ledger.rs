@@ -1,0 +1,85 @@
+//! What a database holds, read behind the application's back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use neuroglia_backing::sqlite::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use neuroglia_backing::sqlite::sqlx::{self, ConnectOptions as _, Connection as _};
+use serde_json::Value;
+
+use super::Premises;
+
+/// Everything that matters, as of one moment.
+pub(crate) struct Ledger {
+    integrity: Vec<String>,
+    /// Orders by id.
+    orders: BTreeMap<String, Value>,
+    customers: BTreeMap<String, Value>,
+    /// Subject and name of every message in the outbox.
+    outbox: Vec<(String, String)>,
+}
+
+impl Ledger {
+    /// Reads the database of these premises.
+    pub(crate) fn read(premises: &Premises) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let options = SqliteConnectOptions::new().filename(premises.path("pizzeria.db"));
+            let mut connection = options.connect().await.expect("the database opens");
+            let integrity = sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&mut connection).await;
+            let ledger = Self {
+                integrity: integrity.expect("the check runs"),
+                orders: documents(&mut connection, "SELECT id, body FROM orders").await,
+                customers: documents(&mut connection, "SELECT id, body FROM customers").await,
+                outbox: sqlx::query_as("SELECT subject, name FROM ng_outbox ORDER BY seq")
+                    .fetch_all(&mut connection)
+                    .await
+                    .expect("the outbox is there"),
+            };
+            connection.close().await.expect("it closes");
+            ledger
+        })
+    }
+
+    /// Checks that nothing is half there: each order has its message and its customer, each customer its own.
+    #[track_caller]
+    pub(crate) fn assert_sound(&self) {
+        assert_eq!(self.integrity, ["ok"]);
+        let created = self.subjects("order.created");
+        let orders: Vec<&str> = self.orders.keys().map(String::as_str).collect();
+        assert_eq!(created, orders, "one message for each order, and none for no order");
+        let registered = self.subjects("customer.registered");
+        let customers: Vec<&str> = self.customers.keys().map(String::as_str).collect();
+        assert_eq!(registered, customers, "one message for each customer");
+        for (id, order) in &self.orders {
+            let customer = order["customer_id"].as_str().unwrap_or_default();
+            let customer = self.customers.get(customer);
+            let active = customer.and_then(|customer| customer["active_orders"].as_array());
+            let active = active.unwrap_or_else(|| panic!("the order {id} has no customer"));
+            assert!(active.iter().any(|active| active == id), "the customer does not know of the order {id}");
+        }
+        let notes: BTreeSet<String> = self.notes().collect();
+        assert_eq!(notes.len(), self.orders.len(), "each order once");
+    }
+
+    /// The notes of each order, by which a test knows it.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
+        self.orders.values().map(|order| order["notes"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The order with these notes.
+    pub(crate) fn id_of(&self, notes: &str) -> Option<&str> {
+        self.orders.iter().find(|(_, order)| order["notes"] == notes).map(|(id, _)| id.as_str())
+    }
+
+    fn subjects(&self, name: &str) -> Vec<&str> {
+        let mut subjects: Vec<_> =
+            self.outbox.iter().filter(|(_, known)| known == name).map(|(subject, _)| subject.as_str()).collect();
+        subjects.sort_unstable();
+        subjects
+    }
+}
+
+async fn documents(connection: &mut SqliteConnection, query: &'static str) -> BTreeMap<String, Value> {
+    let rows: Vec<(String, String)> = sqlx::query_as(query).fetch_all(connection).await.expect("the table is there");
+    rows.into_iter().map(|(id, body)| (id, serde_json::from_str(&body).expect("documents are JSON"))).collect()
+}

@@ -1,0 +1,284 @@
+//! A pizzeria that opens for one test: with its own database, its menu, and somebody of each role.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use marios_pizzeria::PizzeriaSettings;
+use neuroglia::App;
+use neuroglia::auth::Tokens;
+use neuroglia::clock::Clock;
+use neuroglia::data::{OutboxMessage, Store};
+use neuroglia::di::ServiceCollection;
+use neuroglia::identity::Identity;
+use neuroglia_testing::{TestApp, TestRequest, TestResponse};
+use pizzeria_application::accounts::CreateUser;
+use pizzeria_application::menu::SeedMenu;
+use pizzeria_domain::user::{PasswordHash, Role};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use url::Url;
+
+/// What the tests' tokens are signed with.
+pub(crate) const JWT_KEY: &str = "x7Kp2mWq9vRt4nYb8sLd3fHj6gZc1aQe";
+
+/// The hash of a password that nobody has: who logs in by password is a matter of `security`.
+const NO_PASSWORD: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$xXJ/GYC6W+R3+EBlyOaNyw$9ESc++cZvUBh1P8m4JZPjENn40t/Ss9ycmt2ET9SoUA";
+
+/// On which store engine a pizzeria runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Memory,
+    Sqlite,
+}
+
+impl Engine {
+    pub(crate) const ALL: [Self; 2] = [Self::Memory, Self::Sqlite];
+}
+
+/// A pizzeria that is about to open.
+pub(crate) struct Opening {
+    app: App<PizzeriaSettings>,
+    engine: Engine,
+    variables: Vec<(String, String)>,
+}
+
+impl Opening {
+    /// One like `main`'s, in memory.
+    pub(crate) fn new() -> Self {
+        Self {
+            app: marios_pizzeria::app(),
+            engine: Engine::Memory,
+            variables: vec![("JWT_SECRET_KEY".to_owned(), JWT_KEY.to_owned())],
+        }
+    }
+
+    pub(crate) fn on(self, engine: Engine) -> Self {
+        Self { engine, ..self }
+    }
+
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Registers further services; most replace a port.
+    pub(crate) fn services(
+        mut self,
+        services: impl Fn(&mut ServiceCollection) + Send + Sync + 'static,
+    ) -> Self {
+        self.app = self.app.services(move |collection, _| services(collection));
+        self
+    }
+
+    pub(crate) async fn open(mut self) -> Shop {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = match self.engine {
+            Engine::Memory => "memory:".to_owned(),
+            Engine::Sqlite => sqlite_url(&folder),
+        };
+        migrate(&url).await;
+        self.variables.push(("DATABASE_URL".to_owned(), url));
+        let app = TestApp::start(self.app, self.variables.clone()).await;
+        app.send(SeedMenu {}).await.expect("a menu");
+        let people = People::employed(&app).await;
+        Shop { app, people, variables: self.variables, folder }
+    }
+}
+
+/// The URL of a database file in this folder.
+pub(crate) fn sqlite_url(folder: &TempDir) -> String {
+    format!("sqlite://{}", folder.path().join("pizzeria.db").display())
+}
+
+/// Brings the store's schema to what the pizzeria expects, as `admin migrate` does.
+pub(crate) async fn migrate(url: &str) {
+    let url: Url = url.parse().expect("a URL");
+    let store = neuroglia_backing::connect(&url).await.expect("a store");
+    let migrations = pizzeria_application::migrations();
+    store.migrate(&migrations, Clock::system().now()).await.expect("migrations that apply");
+    store.close().await;
+}
+
+/// Somebody with an account.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    pub(crate) id: String,
+    pub(crate) token: String,
+    pub(crate) phone: &'static str,
+}
+
+/// Somebody of each role, and somebody else of those to whom things belong.
+pub(crate) struct People {
+    pub(crate) customer: Person,
+    pub(crate) other_customer: Person,
+    pub(crate) chef: Person,
+    pub(crate) driver: Person,
+    pub(crate) other_driver: Person,
+    pub(crate) manager: Person,
+    pub(crate) admin: Person,
+}
+
+impl People {
+    async fn employed(app: &TestApp) -> Self {
+        Self {
+            customer: account(app, "Daisy", Role::Customer, "+15550101").await,
+            other_customer: account(app, "Wario", Role::Customer, "+15550102").await,
+            chef: account(app, "Luigi", Role::Chef, "+15550103").await,
+            driver: account(app, "Toad", Role::Driver, "+15550104").await,
+            other_driver: account(app, "Yoshi", Role::Driver, "+15550105").await,
+            manager: account(app, "Peach", Role::Manager, "+15550106").await,
+            admin: account(app, "Rosalina", Role::Admin, "+15550107").await,
+        }
+    }
+}
+
+async fn account(app: &TestApp, name: &str, role: Role, phone: &'static str) -> Person {
+    let command = CreateUser {
+        username: format!("{}@example.com", name.to_lowercase()),
+        name: name.to_owned(),
+        role,
+        password_hash: PasswordHash::new(NO_PASSWORD.to_owned()),
+    };
+    let id = app.send(command).await.expect("a new account").id;
+    let tokens = app.running().services().get::<Tokens>().expect("registered");
+    let token = tokens.issue(&Identity::known(&id, name, [role.as_str()])).expect("a token").access_token;
+    Person { id, token, phone }
+}
+
+/// A pizzeria that is open.
+pub(crate) struct Shop {
+    app: TestApp,
+    pub(crate) people: People,
+    variables: Vec<(String, String)>,
+    folder: TempDir,
+}
+
+impl Deref for Shop {
+    type Target = TestApp;
+
+    fn deref(&self) -> &TestApp {
+        &self.app
+    }
+}
+
+impl Shop {
+    /// One in memory with nothing special.
+    pub(crate) async fn open() -> Self {
+        Opening::new().open().await
+    }
+
+    /// Closes for the night, and opens again with what the database has kept.
+    pub(crate) async fn reopen(self) -> Self {
+        let Self { app, people, variables, folder } = self;
+        app.stop().await;
+        let app = TestApp::start(marios_pizzeria::app(), variables.clone()).await;
+        Self { app, people, variables, folder }
+    }
+
+    /// Ends it as a signal would.
+    pub(crate) async fn close(self) {
+        self.app.stop().await;
+    }
+
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        self.running().services().get::<dyn Store>().expect("registered")
+    }
+
+    /// What the outbox has of this subject, oldest first.
+    pub(crate) async fn outbox_of(&self, subject: &str) -> Vec<OutboxMessage> {
+        let messages = self.store().outbox(10_000).await.expect("an outbox");
+        messages.into_iter().filter(|message| message.subject == subject).collect()
+    }
+
+    /// A guest's order, placed.
+    pub(crate) async fn guest_order(&self) -> GuestOrder {
+        let placed = self.post("/api/v1/orders").json(&guest_order()).send().await.assert_status(201);
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let placed = placed.json();
+        GuestOrder { id: text(&placed["id"]), token: text(&placed["tracking_token"]) }
+    }
+
+    /// A customer's order, placed; its id.
+    pub(crate) async fn order_of(&self, customer: &Person) -> String {
+        let request = self.post("/api/v1/orders").bearer(&customer.token);
+        let placed = request.json(&order_with_phone(customer.phone)).send().await.assert_status(201);
+        placed.json()["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// A request for a step of an order, with the body that the step needs.
+    pub(crate) fn step(&self, order: &str, step: &str) -> TestRequest<'_> {
+        let path = format!("/api/v1/orders/{order}/{step}");
+        match step {
+            "cancel" => self.post(&path).json(&json!({ "reason": "changed my mind" })),
+            "driver" => self.put(&path).json(&json!({})),
+            _ => self.post(&path),
+        }
+    }
+
+    /// The manager's step, which must succeed.
+    pub(crate) async fn done(&self, order: &str, step: &str) -> Value {
+        self.step(order, step).bearer(&self.people.manager.token).send().await.assert_status(200).json()
+    }
+
+    /// Brings an order from pending to this status, by the manager alone.
+    pub(crate) async fn bring_to(&self, order: &str, status: &str) {
+        if status == "cancelled" {
+            self.done(order, "cancel").await;
+            return;
+        }
+        const LIFE: [(&str, &str); 5] = [
+            ("confirm", "confirmed"),
+            ("cook", "cooking"),
+            ("ready", "ready"),
+            ("deliver", "delivering"),
+            ("complete", "delivered"),
+        ];
+        let steps = LIFE.iter().position(|(_, leads_to)| *leads_to == status).map_or(0, |last| last + 1);
+        for (step, _) in &LIFE[..steps] {
+            self.done(order, step).await;
+        }
+    }
+
+    /// The order as the manager sees it.
+    pub(crate) async fn order(&self, order: &str) -> TestResponse {
+        let path = format!("/api/v1/orders/{order}");
+        self.get(&path).bearer(&self.people.manager.token).send().await.assert_status(200)
+    }
+
+    /// What this person gets at this path, which must be there.
+    pub(crate) async fn read(&self, person: &Person, path: &str) -> Value {
+        self.get(path).bearer(&person.token).send().await.assert_status(200).json()
+    }
+}
+
+/// What a guest needs to follow an order.
+pub(crate) struct GuestOrder {
+    pub(crate) id: String,
+    pub(crate) token: String,
+}
+
+/// The order of a guest as the documentation shows it.
+pub(crate) fn guest_order() -> Value {
+    json!({
+        "customer": {
+            "name": "Ada", "phone": "+1 555 0100", "email": "ada@example.com", "address": "1 Main St"
+        },
+        "lines": [{"pizza_id": "margherita", "size": "medium", "toppings": ["olives"], "quantity": 2}],
+        "payment_method": "cash",
+        "notes": "ring twice"
+    })
+}
+
+/// The same order with another telephone number, which is another customer.
+pub(crate) fn order_with_phone(phone: &str) -> Value {
+    let mut order = guest_order();
+    order["customer"]["phone"] = json!(phone);
+    order
+}
+
+/// The ids of a list's items.
+pub(crate) fn ids(page: &Value) -> Vec<&str> {
+    let items = page["items"].as_array().expect("a list");
+    items.iter().map(|item| item["id"].as_str().expect("an id")).collect()
+}
