@@ -2,19 +2,21 @@
 //!
 //! Each figure is of one call on one thread, without contention. The marks are in `docs/benchmarks.md`.
 
+extern crate neuroglia_core as neuroglia;
+
 use std::hint::black_box;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use neuroglia_core::clock::Timestamp;
-use neuroglia_core::data::memory::MemoryStore;
-use neuroglia_core::data::{self, Migration, Repository, Step, Store, UnitOfWork};
-use neuroglia_core::di::{Inject, Scope, Service, ServiceCollection, Services};
-use neuroglia_core::domain::{Aggregate, Root};
-use neuroglia_core::error::Result;
-use neuroglia_core::mediation::{Behaviour, Call, Mediator, Messages, Next, Pipeline, Query, QueryHandler};
+use neuroglia::clock::Timestamp;
+use neuroglia::data::memory::MemoryStore;
+use neuroglia::data::{self, Migration, Repository, Step, Store, UnitOfWork};
+use neuroglia::di::{Inject, Scope, Service, ServiceCollection, Services};
+use neuroglia::domain::{Aggregate, Root};
+use neuroglia::error::Result;
+use neuroglia::mediation::{Behaviour, Call, Mediator, Messages, Next, Pipeline, Query, QueryHandler};
 use serde::{Deserialize, Serialize};
 
 /// Runs a future that never waits; a runtime's own cost is not what is measured.

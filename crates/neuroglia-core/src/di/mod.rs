@@ -6,8 +6,9 @@
 //! request, message, job or command gets a [`Scope`] of the started [`Services`].
 //!
 //! ```
+//! # extern crate neuroglia_core as neuroglia;
 //! use std::sync::Arc;
-//! use neuroglia_core::di::{Inject, ServiceCollection};
+//! use neuroglia::di::{Inject, ServiceCollection};
 //!
 //! trait Greeter: Send + Sync { fn greet(&self) -> String; }
 //!

@@ -5,9 +5,10 @@
 //! trace → validate → authorise → idempotency → retry on conflict → unit of work.
 //!
 //! ```
-//! use neuroglia_core::di::{Inject, ServiceCollection};
-//! use neuroglia_core::error::Result;
-//! use neuroglia_core::mediation::{Mediator, Messages, Pipeline, Query, QueryHandler};
+//! # extern crate neuroglia_core as neuroglia;
+//! use neuroglia::di::{Inject, ServiceCollection};
+//! use neuroglia::error::Result;
+//! use neuroglia::mediation::{Mediator, Messages, Pipeline, Query, QueryHandler};
 //!
 //! struct Greet { name: String }
 //!

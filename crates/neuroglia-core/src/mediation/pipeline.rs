@@ -22,9 +22,10 @@ use crate::identity::Identity;
 /// It is built from the scope of the message, like a handler; one that cannot be built fails the message.
 ///
 /// ```
-/// use neuroglia_core::di::Inject;
-/// use neuroglia_core::error::Result;
-/// use neuroglia_core::mediation::{Behaviour, Call, Next};
+/// # extern crate neuroglia_core as neuroglia;
+/// use neuroglia::di::Inject;
+/// use neuroglia::error::Result;
+/// use neuroglia::mediation::{Behaviour, Call, Next};
 ///
 /// #[derive(Inject)]
 /// struct Audit {}

@@ -194,7 +194,7 @@ async fn a_factory_that_fails_at_start_ends_what_was_started() {
     }));
     services.add(Service::shared(Arc::clone(&log)));
     services.add_singleton::<Connection, Connection>();
-    let error = services.build().expect("it holds").start().await.err().expect("a factory fails");
+    let error = services.build().expect("it holds").start().await.expect_err("a factory fails");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(log.read(), ["Connection"]);
 }

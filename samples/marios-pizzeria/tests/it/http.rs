@@ -4,6 +4,7 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 use http::Method;
+use neuroglia_testing::TestRequest;
 use serde_json::{Value, json};
 
 use crate::shop::{Opening, Shop, guest_order};
@@ -141,13 +142,13 @@ async fn large_answers_are_compressed_for_who_wants_that() {
 
 #[tokio::test]
 async fn pages_of_other_origins_read_nothing_unless_they_are_named() {
-    let shop = Shop::open().await;
-    let preflight = |shop: &Shop| {
+    fn preflight(shop: &Shop) -> TestRequest<'_> {
         let request =
             shop.request(Method::OPTIONS, "/api/v1/orders").header("origin", "https://shop.example");
         let request = request.header("access-control-request-method", "POST");
         request.header("access-control-request-headers", "content-type, idempotency-key")
-    };
+    }
+    let shop = Shop::open().await;
     for answer in [
         shop.get("/api/v1/pizzas").header("origin", "https://shop.example").send().await,
         preflight(&shop).send().await,

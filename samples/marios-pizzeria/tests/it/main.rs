@@ -22,3 +22,6 @@ mod paging;
 
 mod boot;
 mod describe;
+
+mod process;
+mod tour;

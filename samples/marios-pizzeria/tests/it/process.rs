@@ -75,6 +75,11 @@ impl Premises {
         self
     }
 
+    /// What a setting is.
+    pub(crate) fn setting(&self, name: &str) -> &str {
+        &self.environment[name]
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -107,7 +112,8 @@ impl Premises {
 
     /// Opens an account.
     pub(crate) fn hire(&self, username: &str, role: &str, password: &str) {
-        let arguments = ["admin", "create-user", "--username", username, "--name", "Somebody", "--role", role];
+        let arguments =
+            ["admin", "create-user", "--username", username, "--name", "Somebody", "--role", role];
         let arguments = [&arguments[..], &["--password-stdin"]].concat();
         self.run_with_line(&arguments, password).assert_code(0);
     }

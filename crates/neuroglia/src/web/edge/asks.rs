@@ -4,11 +4,13 @@ use std::borrow::Cow;
 
 use http::header::{HeaderMap, HeaderValue};
 
+use super::settings::EdgeSettings;
+
 /// The longest request id that is taken over.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// Everything of interest, gathered in one walk over the headers: most requests have few, and then a walk is cheaper
-/// than one look-up for each.
+/// than one look-up for each. What no setting asks for is left where it is.
 #[derive(Debug, Default)]
 pub(super) struct Asks {
     pub(super) request_id: Option<HeaderValue>,
@@ -23,8 +25,9 @@ pub(super) struct Asks {
 }
 
 impl Asks {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn of(headers: &HeaderMap, settings: &EdgeSettings) -> Self {
         let mut asks = Self::default();
+        let is_open = !settings.allowed_origins.is_empty();
         let mut traceparents = 0_usize;
         for (name, value) in headers {
             match name.as_str() {
@@ -37,10 +40,10 @@ impl Asks {
                 }
                 "if-none-match" => add(&mut asks.if_none_match, value),
                 "accept-encoding" => asks.gzip |= accepts_gzip(value),
-                "origin" => asks.origin = Some(value.clone()),
-                "access-control-request-method" => asks.preflight_method = Some(value.clone()),
-                "access-control-request-headers" => add(&mut asks.preflight_headers, value),
-                "user-agent" => asks.user_agent = Some(value.clone()),
+                "origin" if is_open => asks.origin = Some(value.clone()),
+                "access-control-request-method" if is_open => asks.preflight_method = Some(value.clone()),
+                "access-control-request-headers" if is_open => add(&mut asks.preflight_headers, value),
+                "user-agent" if settings.log_user_agent => asks.user_agent = Some(value.clone()),
                 "forwarded" | "x-forwarded-for" | "x-forwarded-proto" => asks.forwards = true,
                 _ => {}
             }

@@ -54,7 +54,7 @@ pub(super) struct Visit {
 impl Visit {
     pub(super) fn begin<B>(edge: &Arc<Inner>, request: &Request<B>) -> Self {
         let settings = &edge.settings;
-        let mut asks = Asks::of(request.headers());
+        let mut asks = Asks::of(request.headers(), settings);
         let followed = asks.traceparent.take().and_then(|parent| edge.trace_ids.follow(parent.as_bytes()));
         let trace = followed.unwrap_or_else(|| edge.trace_ids.begin());
         let client = client(edge, &asks, request);

@@ -30,7 +30,11 @@ fn faults(finished: &Finished) -> Vec<Value> {
             let text = fault[member].as_str().unwrap_or_default();
             assert!(!text.is_empty(), "no `{member}` in {fault}");
             let is_for_people = member != "code";
-            assert!(!is_for_people || finished.stderr.contains(text), "`{text}` is not in {}", finished.stderr);
+            assert!(
+                !is_for_people || finished.stderr.contains(text),
+                "`{text}` is not in {}",
+                finished.stderr
+            );
         }
     }
     faults
@@ -72,7 +76,10 @@ fn every_fault_of_the_settings_is_told_at_once_and_no_port_is_bound() {
             let fault = fault_at(&faults, variable);
             assert_eq!(fault["area"], "settings");
             let fix = fault["fix"].as_str().expect("text");
-            assert!(fix.contains(&format!("{variable}=")) || fix.contains(&format!("{variable}_FILE")), "{fault}");
+            assert!(
+                fix.contains(&format!("{variable}=")) || fix.contains(&format!("{variable}_FILE")),
+                "{fault}"
+            );
         }
         assert_eq!(faults.len(), 8, "{faults:?}");
         let said = format!("{}{}", finished.stdout, finished.stderr);
@@ -197,10 +204,16 @@ fn a_command_line_that_is_wrong_is_64_and_help_is_0() {
     for arguments in table {
         let finished = premises.run(arguments);
         finished.assert_code(64);
-        assert!(finished.stderr.contains("Usage") || finished.stderr.contains("usage"), "{}", finished.stderr);
+        assert!(
+            finished.stderr.contains("Usage") || finished.stderr.contains("usage"),
+            "{}",
+            finished.stderr
+        );
         assert_eq!(finished.stdout, "", "{arguments:?}");
     }
-    for arguments in [&["--help"][..], &["--version"], &["help", "admin"], &["admin", "create-user", "--help"]] {
+    for arguments in
+        [&["--help"][..], &["--version"], &["help", "admin"], &["admin", "create-user", "--help"]]
+    {
         let finished = premises.run(arguments);
         finished.assert_code(0);
         assert_ne!(finished.stdout, "", "{arguments:?}");
@@ -211,9 +224,8 @@ fn a_command_line_that_is_wrong_is_64_and_help_is_0() {
 fn an_admin_command_that_refuses_its_input_is_65() {
     let premises = Premises::furnished();
     let arguments = ["admin", "create-user", "--username", "chef@example.com", "--name", "Luigi", "--role"];
-    let hire = |role, line| {
-        premises.run_with_line(&[&arguments[..], &[role, "--password-stdin"]].concat(), line)
-    };
+    let hire =
+        |role, line| premises.run_with_line(&[&arguments[..], &[role, "--password-stdin"]].concat(), line);
     let empty = hire("chef", "");
     assert!(empty.assert_code(65).stderr.contains("create-user: "), "{}", empty.stderr);
     hire("waiter", "correct horse battery").assert_code(64);

@@ -43,7 +43,8 @@ fn config_shows_what_there_is_also_when_something_is_wrong() {
 #[test]
 fn a_password_in_an_address_is_not_shown() {
     let premises = Premises::new().set("DATABASE_URL", "sqlite://mario:Gorgonzola7@/tmp/pizzeria.db");
-    for arguments in [&["config"][..], &["config", "--json"], &["config", "--check"], &["describe"], &["web"]] {
+    for arguments in [&["config"][..], &["config", "--json"], &["config", "--check"], &["describe"], &["web"]]
+    {
         let finished = premises.run(arguments);
         let said = format!("{}{}", finished.stdout, finished.stderr);
         assert!(!said.contains("Gorgonzola7"), "{arguments:?}: {said}");
@@ -52,11 +53,13 @@ fn a_password_in_an_address_is_not_shown() {
 
 #[test]
 fn the_template_needs_no_environment_and_can_be_filled_in() {
-    let bare = Premises::new().unset("DATABASE_URL").unset("JWT_SECRET_KEY").unset("PORT").unset("SERVER_HOST");
+    let bare =
+        Premises::new().unset("DATABASE_URL").unset("JWT_SECRET_KEY").unset("PORT").unset("SERVER_HOST");
     let template = bare.run(&["config", "--template"]);
     template.assert_code(0);
     assert_eq!(template.stdout, Premises::new().run(&["config", "--template"]).stdout, "always the same");
-    let required: Vec<_> = template.stdout.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    let required: Vec<_> =
+        template.stdout.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
     assert_eq!(required, ["DATABASE_URL=sqlite://pizzeria.db", "JWT_SECRET_KEY="]);
     assert!(template.stdout.contains("#SHUTDOWN_TIMEOUT=30s"), "{}", template.stdout);
     assert!(!template.stdout.contains('<'), "an example is a value that can be used: {}", template.stdout);
@@ -64,7 +67,8 @@ fn the_template_needs_no_environment_and_can_be_filled_in() {
 
 #[test]
 fn describe_and_openapi_need_no_environment() {
-    let bare = Premises::new().unset("DATABASE_URL").unset("JWT_SECRET_KEY").unset("PORT").unset("SERVER_HOST");
+    let bare =
+        Premises::new().unset("DATABASE_URL").unset("JWT_SECRET_KEY").unset("PORT").unset("SERVER_HOST");
     for premises in [&bare, &Premises::new()] {
         let text = premises.run(&["describe"]);
         text.assert_code(0);

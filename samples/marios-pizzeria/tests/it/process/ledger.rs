@@ -72,14 +72,21 @@ impl Ledger {
     }
 
     fn subjects(&self, name: &str) -> Vec<&str> {
-        let mut subjects: Vec<_> =
-            self.outbox.iter().filter(|(_, known)| known == name).map(|(subject, _)| subject.as_str()).collect();
+        let mut subjects: Vec<_> = self
+            .outbox
+            .iter()
+            .filter(|(_, known)| known == name)
+            .map(|(subject, _)| subject.as_str())
+            .collect();
         subjects.sort_unstable();
         subjects
     }
 }
 
 async fn documents(connection: &mut SqliteConnection, query: &'static str) -> BTreeMap<String, Value> {
-    let rows: Vec<(String, String)> = sqlx::query_as(query).fetch_all(connection).await.expect("the table is there");
-    rows.into_iter().map(|(id, body)| (id, serde_json::from_str(&body).expect("documents are JSON"))).collect()
+    let rows: Vec<(String, String)> =
+        sqlx::query_as(query).fetch_all(connection).await.expect("the table is there");
+    rows.into_iter()
+        .map(|(id, body)| (id, serde_json::from_str(&body).expect("documents are JSON")))
+        .collect()
 }

@@ -5,7 +5,9 @@ use super::{Client, Premises};
 #[test]
 fn it_is_off_unless_asked_for_and_the_log_says_so() {
     let process = Premises::furnished().open();
-    let line = process.wait_for_line("off", |line| line["message"].as_str().is_some_and(|text| text.contains("ADMIN_PORT")));
+    let line = process.wait_for_line("off", |line| {
+        line["message"].as_str().is_some_and(|text| text.contains("ADMIN_PORT"))
+    });
     assert_eq!(line["level"], "INFO");
     process.get("/metrics").assert_problem(404, "route.not_found");
     let health = process.get("/health");

@@ -139,7 +139,8 @@ impl Process {
         let found = self.seen.wait(PATIENCE, |state| {
             let new = &state.stdout[read..];
             read = state.stdout.len();
-            let line = new.iter().filter_map(|line| serde_json::from_str(line).ok()).find(|line| wanted(line));
+            let line =
+                new.iter().filter_map(|line| serde_json::from_str(line).ok()).find(|line| wanted(line));
             // An ended process writes no more.
             line.map(Some).or_else(|| (state.status.is_some() && state.pipes_open == 0).then_some(None))
         });
@@ -175,7 +176,11 @@ impl Process {
         });
         finished.unwrap_or_else(|| {
             let state = self.seen.state();
-            panic!("still running after {within:?}:\n{}\n{}", state.stdout.join("\n"), state.stderr.join("\n"))
+            panic!(
+                "still running after {within:?}:\n{}\n{}",
+                state.stdout.join("\n"),
+                state.stderr.join("\n")
+            )
         })
     }
 

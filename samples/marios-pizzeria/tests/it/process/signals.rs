@@ -25,14 +25,17 @@ struct Held {
 impl Held {
     fn hold(process: &Process) -> Self {
         let mut client = process.connect();
-        let rest = client.post_half("/api/v1/orders", &guest_order("+1 555 0100", "held")).expect("half is sent");
+        let rest =
+            client.post_half("/api/v1/orders", &guest_order("+1 555 0100", "held")).expect("half is sent");
         Self::wait_until_read(process);
         Self { client, rest }
     }
 
     /// The server has begun with the request when the log says so.
     fn wait_until_read(process: &Process) {
-        process.wait_for_line("started", |line| line["message"] == "request started" && line["http.method"] == "POST");
+        process.wait_for_line("started", |line| {
+            line["message"] == "request started" && line["http.method"] == "POST"
+        });
     }
 
     fn finish(mut self) -> Answer {
@@ -173,7 +176,8 @@ fn work_that_is_left_at_the_deadline_is_75_and_named() {
         finished.assert_code(75);
         assert_within(&finished, begun, Duration::from_millis(500));
         let lines = finished.json_lines();
-        let named = lines.iter().find(|line| line["url.path"] == "/api/v1/orders").expect("the request is named");
+        let named =
+            lines.iter().find(|line| line["url.path"] == "/api/v1/orders").expect("the request is named");
         assert_eq!((named["level"].as_str(), named["http.method"].as_str()), (Some("WARN"), Some("POST")));
         assert!(lines.last().is_some_and(|line| line["message"].to_string().contains("shutdown.incomplete")));
         drop(held);
@@ -201,7 +205,12 @@ fn a_signal_while_the_port_is_not_open_yet_ends_it_too() {
     process.signal(Signal::TERM);
     let finished = process.end_within(PATIENCE);
     // Before the handlers are there the system's default holds, and that is sudden death.
-    assert!(finished.code() == Some(0) || finished.signal() == Some(15), "{:?}\n{}", finished.code(), finished.stdout);
+    assert!(
+        finished.code() == Some(0) || finished.signal() == Some(15),
+        "{:?}\n{}",
+        finished.code(),
+        finished.stdout
+    );
 }
 
 /// What a client of the load saw.
@@ -297,15 +306,29 @@ fn under_load_no_request_that_was_accepted_is_lost() {
 fn an_admin_command_that_is_interrupted_says_so() {
     use std::process::Stdio;
     let premises = Premises::furnished();
-    let arguments =
-        ["admin", "create-user", "--username", "x@example.com", "--name", "X", "--role", "chef", "--password-stdin"];
+    let arguments = [
+        "admin",
+        "create-user",
+        "--username",
+        "x@example.com",
+        "--name",
+        "X",
+        "--role",
+        "chef",
+        "--password-stdin",
+    ];
     let mut process = Process::spawn(premises.command(&arguments).stdin(Stdio::piped()));
     let stdin = process.stdin();
     // It waits for the password once the store is open.
     eventually("the database is open", || premises.path("pizzeria.db-wal").exists().then_some(()));
     process.signal(Signal::INT);
     let finished = process.end_within(PATIENCE);
-    assert!(finished.code() == Some(75) || finished.signal() == Some(2), "{:?} {}", finished.code(), finished.stderr);
+    assert!(
+        finished.code() == Some(75) || finished.signal() == Some(2),
+        "{:?} {}",
+        finished.code(),
+        finished.stderr
+    );
     drop(stdin);
     assert_eq!(finished.stdout, "");
 }
