@@ -215,7 +215,7 @@ fn a_stdout_that_nobody_reads_stops_nothing_and_the_loss_is_counted() {
     };
     let mut client = Client::connect(address).expect("it listens");
     let long = "x".repeat(200);
-    let headers = [("x-request-id", &*long[..100])];
+    let headers = [("x-request-id", &long[..100])];
     eventually("more was logged than anybody keeps", || {
         for _ in 0..250 {
             assert_eq!(client.request("GET", "/nothing", &headers, b"").expect("an answer").status, 404);

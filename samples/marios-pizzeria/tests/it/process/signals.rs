@@ -149,7 +149,7 @@ fn who_says_nothing_or_half_a_head_holds_nothing() {
 #[test]
 fn a_reader_that_stalls_is_cut_at_the_deadline() {
     let process = premises().set("SHUTDOWN_TIMEOUT", "1s").open();
-    let mut stalled = process.connect();
+    let stalled = process.connect();
     stalled.stream().set_write_timeout(Some(Duration::from_millis(300))).expect("a time-out");
     let request = super::client::head("GET", "/openapi.json", &[], 0);
     // More answers than the kernel keeps for somebody who takes none: at some point nobody reads requests either.
