@@ -6,6 +6,8 @@
 //! - **Acknowledged is durable.** `synchronous=FULL`: a commit returns after its log has reached the disk. Only
 //!   taking and giving back an idempotency key does not wait for the disk; a key that a power cut lost belongs to
 //!   a request that the power cut ended as well.
+//! - **A crash holds no key.** The first process that opens the file gives back the keys of requests that were
+//!   cut; see [`presence`].
 //! - **Nothing is left open.** A batch waits for its turn, then runs in a task of its own. A caller that is
 //!   cancelled while it waits has changed nothing; one that is cancelled later only does not hear the outcome.
 //! - **Documents are JSON in a table for each collection**; a declared index is an index over `json_extract`,
@@ -21,6 +23,7 @@ mod idempotency;
 mod location;
 mod migrate;
 mod options;
+mod presence;
 mod select;
 mod statements;
 
@@ -39,6 +42,7 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use url::Url;
 
 use self::connections::Connections;
+use self::presence::{Entered, Presence};
 use self::select::{Compiled, bind};
 use self::statements::Catalogue;
 
@@ -61,6 +65,7 @@ pub(crate) async fn open(url: Url) -> Result<Arc<dyn Store>> {
 pub struct SqliteStore {
     connections: Connections,
     catalogue: Catalogue,
+    _presence: Option<Presence>,
 }
 
 impl SqliteStore {
@@ -73,7 +78,14 @@ impl SqliteStore {
     pub async fn open(url: &Url, options: SqliteOptions) -> Result<Arc<Self>> {
         let path = location::path_of(url).map_err(|fault| Error::invalid("store.url", fault))?;
         let connections = Connections::open(&path, &options).await?;
-        Ok(Arc::new(Self { connections, catalogue: Catalogue::default() }))
+        let presence = enter(&connections, &options).await;
+        let presence = presence.inspect_err(|error| {
+            tracing::debug!(
+                error = error as &(dyn std::error::Error + 'static),
+                "who else uses the database cannot be told; keys that a crash left behind end by their time"
+            );
+        });
+        Ok(Arc::new(Self { connections, catalogue: Catalogue::default(), _presence: presence.ok() }))
     }
 
     /// How the engine would find the documents, a line for each step: whether an index is used.
@@ -95,6 +107,23 @@ impl SqliteStore {
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> StepFuture<'c, T> + Send + 'static,
     {
         self.connections.writer().await?.run(work).await
+    }
+}
+
+/// Says that this process uses the file. When nobody else does, whoever held an idempotency key is dead, and
+/// the request may be asked again.
+async fn enter(connections: &Connections, options: &SqliteOptions) -> Result<Presence> {
+    let patience = options.busy_timeout;
+    match presence::enter(connections.path(), patience).await.map_err(Error::unavailable)? {
+        Entered::Among(presence) => Ok(presence),
+        Entered::Alone(alone) => {
+            let writer = connections.writer().await?;
+            let freed = writer.run(|connection| Box::pin(idempotency::release_all(connection))).await?;
+            if freed > 0 {
+                tracing::info!(idempotency.keys = freed, "gave back the keys of requests that a crash ended");
+            }
+            alone.stay(patience).await.map_err(Error::unavailable)
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn delete(url: Option<&str>, project: &Project, folder: &Path) -> Res
 
     let mut deleted = Vec::new();
     // SQLite keeps the write-ahead log, its index and a rollback journal beside the database.
-    for suffix in ["", "-wal", "-shm", "-journal"] {
+    for suffix in ["", "-wal", "-shm", "-journal", "-presence"] {
         let mut file = path.clone().into_os_string();
         file.push(suffix);
         match std::fs::remove_file(&file) {

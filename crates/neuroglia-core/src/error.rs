@@ -118,6 +118,7 @@ struct Inner {
     detail: Cow<'static, str>,
     violations: Vec<Violation>,
     conflict: Option<VersionConflict>,
+    is_duplicate: bool,
     retry_after_s: Option<u64>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -148,6 +149,7 @@ impl Error {
             detail: detail.into(),
             violations: Vec::new(),
             conflict: None,
+            is_duplicate: false,
             retry_after_s: None,
             source: None,
         }))
@@ -209,10 +211,12 @@ impl Error {
 
     /// A unique index of `collection` that has the value already.
     pub fn duplicate(collection: &str, index: &str) -> Self {
-        Self::conflict(
+        let mut error = Self::conflict(
             format!("{collection}.duplicate"),
             format!("another of {collection} has the same {index}"),
-        )
+        );
+        error.0.is_duplicate = true;
+        error
     }
 
     /// This error with its cause, which only the log sees.
@@ -252,6 +256,11 @@ impl Error {
     /// The expected and the actual version, when a compare-and-set failed.
     pub fn as_version_conflict(&self) -> Option<&VersionConflict> {
         self.0.conflict.as_ref()
+    }
+
+    /// Whether a unique index had the value already; see [`Error::duplicate`].
+    pub fn is_duplicate(&self) -> bool {
+        self.0.is_duplicate
     }
 
     /// The seconds after which another try makes sense.

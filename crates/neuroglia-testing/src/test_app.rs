@@ -121,7 +121,10 @@ impl TestApp {
     /// # Panics
     /// When work was left undone.
     pub async fn stop(self) {
-        assert!(self.running.stop().await, "the application left work undone");
+        let Self { running, client } = self;
+        // A client that keeps its connections would be given the time to send one more request.
+        drop(client);
+        assert!(running.stop().await, "the application left work undone");
     }
 }
 

@@ -95,20 +95,18 @@ fn strangers_need_a_token(settings: &AdminSettings, problems: &mut Problems) {
 
 /// What is logged, and how.
 #[derive(Settings)]
-#[setting(check = directives_are_understood)]
 pub(crate) struct LogSettings {
     /// Which events are logged: a level, or directives such as `info,marios_pizzeria=debug`.
-    #[setting(default = "info")]
+    #[setting(default = "info", check = directives_are_understood)]
     pub(crate) level: String,
     /// `json` or `text`; when not set, text on a terminal and JSON everywhere else.
     #[setting(example = "json")]
     pub(crate) format: Option<LogFormat>,
 }
 
-fn directives_are_understood(settings: &LogSettings, problems: &mut Problems) {
-    if let Err(problem) = check_directives(&settings.level) {
-        problems.add("level", problem);
-    }
+#[expect(clippy::ptr_arg, reason = "a check gets a reference to the field's type")]
+fn directives_are_understood(level: &String) -> Result<(), String> {
+    check_directives(level)
 }
 
 /// What a client may cost, and what browsers may do.

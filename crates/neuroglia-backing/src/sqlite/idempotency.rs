@@ -53,6 +53,20 @@ pub(super) async fn release(connection: &mut SqliteConnection, key: String, toke
     without_waiting(connection, give_back.bind(key).bind(token)).await.map(|_| ())
 }
 
+/// Gives back every key whose request has not ended, when there is nobody left to end it.
+pub(super) async fn release_all(connection: &mut SqliteConnection) -> Result<u64> {
+    let table = sqlx::query("SELECT 1 FROM sqlite_schema WHERE name = 'ng_idempotency'");
+    if table.fetch_optional(&mut *connection).await.map_err(error)?.is_none() {
+        return Ok(0);
+    }
+    let running = sqlx::query("SELECT 1 FROM ng_idempotency WHERE response IS NULL LIMIT 1");
+    if running.fetch_optional(&mut *connection).await.map_err(error)?.is_none() {
+        return Ok(0);
+    }
+    let give_back = sqlx::query("DELETE FROM ng_idempotency WHERE response IS NULL");
+    without_waiting(connection, give_back).await.map(|done| done.rows_affected())
+}
+
 pub(super) async fn purge_expired(connection: &mut SqliteConnection, now: Timestamp) -> Result<u64> {
     let purge = sqlx::query("DELETE FROM ng_idempotency WHERE expires_at <= ?").bind(now.unix_micros());
     without_waiting(connection, purge).await.map(|done| done.rows_affected())

@@ -41,7 +41,6 @@ pub const ENGINE: &str = "memory";
 /// assert_eq!(store.load("orders", "o-1").await?.map(|order| order.version), Some(0));
 /// # Ok::<(), neuroglia_core::error::Error>(()) }).unwrap();
 /// ```
-#[derive(Default)]
 pub struct MemoryStore {
     /// `None` after it was closed.
     state: Mutex<Option<State>>,
@@ -85,6 +84,13 @@ struct Answer {
     token: String,
     response: Option<String>,
     expires_at: Timestamp,
+}
+
+impl Default for MemoryStore {
+    /// An open store with nothing in it.
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl MemoryStore {

@@ -38,14 +38,18 @@ impl Behaviour for RetryOnConflict {
         }
         call.keep_message();
         let mut turn = None;
+        let mut met_duplicate = false;
         for attempt in 1..ATTEMPTS_MAX {
             let error = match next.run(call).await {
                 Err(error) => error,
                 answered => return answered,
             };
-            let Some(conflict) = error.as_version_conflict() else { return Err(error) };
+            if let Some(conflict) = error.as_version_conflict() {
+                turn = self.turns.take(conflict, turn).await;
+            } else if !error.is_duplicate() || std::mem::replace(&mut met_duplicate, true) {
+                return Err(error);
+            }
             tracing::debug!(message.name = call.name(), attempt, "met a conflict; runs again");
-            turn = self.turns.take(conflict, turn).await;
             call.forget_response();
         }
         next.run(call).await

@@ -3,11 +3,10 @@
 //! An engine's tests give a function that makes a new, empty store, and get one test for each rule:
 //!
 //! ```
-//! use std::sync::Arc;
-//! use neuroglia::data::{Store, memory::MemoryStore};
-//!
 //! mod memory {
-//!     # use super::*;
+//!     use std::sync::Arc;
+//!     use neuroglia::data::{Store, memory::MemoryStore};
+//!
 //!     async fn make() -> Arc<dyn Store> {
 //!         Arc::new(MemoryStore::new())
 //!     }

@@ -56,7 +56,7 @@ async fn describe_lists_everything() {
 
     let names =
         |name: &str| -> BTreeSet<String> { list(name).iter().map(|item| text(&item["name"])).collect() };
-    for message in ["PlaceOrder", "GetOrder", "AdvanceOrder", "CancelOrder", "OrderCreated", "LogIn"] {
+    for message in ["PlaceOrder", "GetOrder", "AdvanceOrder", "CancelOrder", "LogIn", "order.created"] {
         assert!(names("messages").contains(message), "{message} in {:?}", names("messages"));
     }
     for command in ["migrate", "seed", "create-user"] {

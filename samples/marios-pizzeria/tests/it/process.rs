@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -37,14 +38,14 @@ pub(crate) const SIGNING_KEY: &str = "tX8vQ2mK5wR9zB4nL7cJ1hG6fD3sP0yA";
 
 /// A folder, and the settings of a pizzeria whose database is in it.
 pub(crate) struct Premises {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     environment: BTreeMap<&'static str, String>,
 }
 
 impl Premises {
     /// An empty folder.
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         let database = format!("sqlite://{}", folder.path().join("pizzeria.db").display());
         let environment = BTreeMap::from([
             ("DATABASE_URL", database),
@@ -94,7 +95,7 @@ impl Premises {
 
     /// Starts a command.
     pub(crate) fn start(&self, arguments: &[&str]) -> Process {
-        Process::spawn(&mut self.command(arguments))
+        Process::spawn(&mut self.command(arguments)).keeping(&self.folder)
     }
 
     /// Runs a command to its end.

@@ -132,7 +132,9 @@ fn decode<T: DeserializeOwned>(bytes: &[u8], depth_max: usize) -> Result<T, Prob
 
 #[cold]
 fn refused<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Problem {
-    if !error.is_data() {
+    // Decoding ends with the first thing that is wrong, which may be a type before the syntax.
+    let syntax = serde_json::from_str::<serde::de::IgnoredAny>(text).err();
+    if let Some(error) = syntax.as_ref().or((!error.is_data()).then_some(error)) {
         let (line, column) = (error.line(), error.column());
         return malformed(format!("the body is not well-formed JSON at line {line}, column {column}"));
     }

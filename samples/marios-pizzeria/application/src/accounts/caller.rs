@@ -29,7 +29,7 @@ pub fn check_version(actual: u64, expected: Option<u64>) -> Result<()> {
     match expected {
         Some(expected) if expected != actual => Err(Error::new(
             ErrorKind::PreconditionFailed,
-            "version.changed",
+            "version.mismatch",
             format!("it has version {actual}, not {expected}; read it again"),
         )),
         _ => Ok(()),

@@ -116,10 +116,12 @@ fn two_spellings_of_one_setting_must_agree() {
 
 #[test]
 fn a_secret_in_a_file_is_read_and_a_file_that_cannot_be_is_a_fault() {
-    let premises = Premises::furnished().unset("JWT_SECRET_KEY").set("JWT_SECRET_KEY_FILE", "key");
+    let premises = Premises::furnished().unset("JWT_SECRET_KEY");
+    let key = premises.path("signing-key");
+    let premises = premises.set("JWT_SECRET_KEY_FILE", key.display().to_string());
     let text = fault_at(&faults(&premises.run(&["web"])), "JWT_SECRET_KEY_FILE").to_string();
-    assert!(text.contains("key"), "{text}");
-    std::fs::write(premises.path("key"), format!("{}\n", super::SIGNING_KEY)).expect("the folder is ours");
+    assert!(text.contains("signing-key"), "{text}");
+    std::fs::write(key, format!("{}\n", super::SIGNING_KEY)).expect("the folder is ours");
     premises.open().close().assert_code(0);
 }
 

@@ -83,7 +83,10 @@ fn describe_and_openapi_need_no_environment() {
 
         let document = premises.run(&["openapi"]);
         let document = document.assert_code(0).json();
-        assert_eq!(document["openapi"], "3.1.0");
+        assert!(
+            document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")),
+            "{document}"
+        );
         assert!(document["paths"]["/api/v1/orders"]["post"].is_object());
     }
     let services = Premises::new().run(&["describe", "--json"]).json()["services"].clone();

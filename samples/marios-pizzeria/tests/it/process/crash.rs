@@ -186,7 +186,7 @@ fn two_processes_share_one_database() {
                 let mut client: Client = house.connect();
                 for order in 0..20 {
                     let notes = format!("{number}-{order}");
-                    let order = guest_order("+1 555 0100", &notes);
+                    let order = guest_order(&format!("+1 555 010{number}"), &notes);
                     let answer = client.post("/api/v1/orders", &[], &order).expect("an answer");
                     assert_eq!(answer.status, 201, "{notes}: {}", answer.text());
                 }

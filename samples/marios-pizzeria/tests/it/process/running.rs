@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::{Answer, Client, PATIENCE};
 
@@ -19,6 +20,8 @@ pub(crate) struct Process {
     stdin: Option<ChildStdin>,
     seen: Arc<Seen>,
     ready: Option<Value>,
+    /// The folder in which it works is not taken away while it runs.
+    folder: Option<Arc<TempDir>>,
 }
 
 /// What was seen of a process so far.
@@ -78,7 +81,13 @@ impl Process {
             let status = child.wait().expect("a child can be waited for");
             watched.change(|state| state.status = Some((status, Instant::now())));
         });
-        Self { pid, stdin, seen, ready: None }
+        Self { pid, stdin, seen, ready: None, folder: None }
+    }
+
+    /// Keeps the folder for as long as the process is looked at.
+    pub(super) fn keeping(mut self, folder: &Arc<TempDir>) -> Self {
+        self.folder = Some(Arc::clone(folder));
+        self
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -148,11 +157,6 @@ impl Process {
             let state = self.seen.state();
             panic!("no line `{what}` in:\n{}\n{}", state.stdout.join("\n"), state.stderr.join("\n"))
         })
-    }
-
-    /// The lines on standard output so far.
-    pub(crate) fn lines(&self) -> Vec<String> {
-        self.seen.state().stdout.clone()
     }
 
     pub(crate) fn is_running(&self) -> bool {
