@@ -7,7 +7,7 @@
 //!   taking and giving back an idempotency key does not wait for the disk; a key that a power cut lost belongs to
 //!   a request that the power cut ended as well.
 //! - **A crash holds no key.** The first process that opens the file gives back the keys of requests that were
-//!   cut; see [`presence`].
+//!   cut; see `presence.rs`.
 //! - **Nothing is left open.** A batch waits for its turn, then runs in a task of its own. A caller that is
 //!   cancelled while it waits has changed nothing; one that is cancelled later only does not hear the outcome.
 //! - **Documents are JSON in a table for each collection**; a declared index is an index over `json_extract`,
