@@ -34,6 +34,9 @@ use crate::web::openapi;
 
 pub use crate::host_settings::HostSettings;
 
+/// What tasks that block their thread get when everything else has ended.
+const LAST_TASKS: Duration = Duration::from_millis(100);
+
 /// Does what the command line says.
 pub(crate) fn run<S: Settings>(app: App<S>) -> ExitCode {
     run_as(app, std::env::args_os(), &environment_of_process())
@@ -292,7 +295,7 @@ fn run_admin<S: Settings>(
         Ok(runtime) => runtime,
         Err(problem) => return failed_early(app.name, &problem),
     };
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         let (services, _) = match start_services(&app, &host, &settings, !command.any_schema).await {
             Ok(started) => started,
             Err(error) => return start_failed(app.name, &error),
@@ -319,7 +322,10 @@ fn run_admin<S: Settings>(
                 ExitCode::from(error.kind().exit_code())
             }
         }
-    })
+    });
+    // A thread that waits for standard input does not hold the exit.
+    runtime.shutdown_timeout(LAST_TASKS);
+    code
 }
 
 async fn interrupted() -> &'static str {
@@ -355,7 +361,7 @@ fn run_web<S: Settings>(app: App<S>, environment: &Environment) -> ExitCode {
     };
     let code = runtime.block_on(serve_until_signal(&app, &host, &settings, &telemetry));
     // A task that blocks its thread does not hold the exit.
-    runtime.shutdown_timeout(Duration::from_millis(100));
+    runtime.shutdown_timeout(LAST_TASKS);
     drop(telemetry);
     code
 }

@@ -88,13 +88,17 @@ impl AdminContext {
         })
     }
 
-    /// Reads one line from standard input, without its end.
+    /// Reads one line from standard input, without its end. A signal ends the wait for it.
     ///
     /// # Errors
     /// When there is none.
-    pub fn read_line(&self) -> Result<String> {
-        let mut line = String::new();
-        io::stdin().lock().read_line(&mut line).map_err(Error::internal)?;
+    pub async fn read_line(&self) -> Result<String> {
+        // A thread of its own waits for it; the process does not wait for that thread when it ends.
+        let reading = tokio::task::spawn_blocking(|| {
+            let mut line = String::new();
+            io::stdin().lock().read_line(&mut line).map(|_| line)
+        });
+        let line = reading.await.map_err(Error::internal)?.map_err(Error::internal)?;
         let line = line.trim_end_matches(['\r', '\n']);
         if line.is_empty() {
             return Err(Error::invalid("stdin.empty", "expected one line on standard input"));

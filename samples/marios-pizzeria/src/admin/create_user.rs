@@ -40,7 +40,7 @@ impl AdminCommand for CreateUser {
         let generated = (!self.password_stdin).then(Passwords::generate).transpose()?;
         let password = match &generated {
             Some(password) => password.clone(),
-            None => Secret::new(context.read_line()?),
+            None => Secret::new(context.read_line().await?),
         };
         let hasher = context.inject::<Arc<dyn PasswordHasher>>()?;
         let command = accounts::CreateUser {

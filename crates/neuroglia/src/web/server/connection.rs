@@ -115,8 +115,11 @@ impl<A: Application> Host<A> {
         .await;
         if verdict == Some(Verdict::HeadTimeout) {
             self.refuse_head(served.into_parts().io.into_inner(), watch).await;
-        } else if verdict.is_some() && self.shared.phase() == Phase::Aborted && connection.withholds() {
-            self.shared.leave_unsent();
+        } else if verdict.is_some() && self.shared.phase() == Phase::Aborted {
+            drop(served);
+            if connection.withholds() {
+                self.shared.leave_unsent();
+            }
         }
     }
 

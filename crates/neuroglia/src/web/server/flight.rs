@@ -35,6 +35,8 @@ pub(super) struct Connection {
     unread: AtomicU32,
     /// HTTP/2 requests that were cancelled before their answer.
     cancelled: AtomicU32,
+    /// A request of it was abandoned.
+    abandoned: AtomicBool,
     /// We have said everything and read on only out of courtesy.
     lingering: AtomicBool,
 }
@@ -53,6 +55,7 @@ impl Connection {
             progress: AtomicU32::new(0),
             unread: AtomicU32::new(0),
             cancelled: AtomicU32::new(0),
+            abandoned: AtomicBool::new(false),
             lingering: AtomicBool::new(false),
         })
     }
@@ -107,9 +110,10 @@ impl Connection {
         self.write_blocked.store(true, Relaxed);
     }
 
-    /// Whether the client has yet to take an answer that is complete.
+    /// Whether the client has yet to take an answer that is complete; to be asked when hyper has let go of the
+    /// connection, because it may keep a request in flight until the last byte of its answer is written.
     pub(super) fn withholds(&self) -> bool {
-        self.in_flight() == 0 && self.write_blocked()
+        self.write_blocked() && !self.abandoned.load(Relaxed)
     }
 
     /// The kernel took something.
@@ -215,6 +219,7 @@ impl Drop for InFlight {
             connection.cancelled.fetch_add(1, Relaxed);
         }
         if !self.finished && connection.shared.phase() == Phase::Aborted {
+            connection.abandoned.store(true, Relaxed);
             connection.shared.abandon(std::mem::take(&mut self.method), self.target.as_ref());
         }
     }

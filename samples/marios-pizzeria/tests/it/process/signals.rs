@@ -150,15 +150,14 @@ fn who_says_nothing_or_half_a_head_holds_nothing() {
 fn a_reader_that_stalls_is_cut_at_the_deadline() {
     let process = premises().set("SHUTDOWN_TIMEOUT", "1s").open();
     let stalled = process.connect();
-    stalled.stream().set_write_timeout(Some(Duration::from_millis(300))).expect("a time-out");
-    let request = super::client::head("GET", "/openapi.json", &[], 0);
-    // More answers than the kernel keeps for somebody who takes none: at some point nobody reads requests either.
+    stalled.stream().set_write_timeout(Some(Duration::from_secs(1))).expect("a time-out");
+    // More answers than the kernel keeps for somebody who takes none: then nobody reads requests either, and they
+    // fill the kernel's buffers in the other direction.
+    let requests = super::client::head("GET", "/openapi.json", &[], 0).repeat(1000);
     let mut sent = 0_usize;
-    while sent < 1 << 20 {
-        match stalled.stream().write(&request) {
-            Ok(count) => sent += count,
-            Err(_) => break,
-        }
+    while let Ok(count) = stalled.stream().write(&requests) {
+        sent += count;
+        assert!(sent < 1 << 27, "somebody still reads requests");
     }
     let begun = begin_end(&process, Signal::TERM);
     let finished = process.end_within(PATIENCE);
