@@ -51,6 +51,9 @@ impl Behaviour for Authorise {
 }
 
 /// Has the handler's changes, the events' handlers and the kept answer committed as one batch.
+///
+/// The events of a command inside another wait for the end of the outermost: a handler that fails is then never
+/// an inner command's failure, which the outer one may tolerate.
 #[derive(Inject)]
 pub struct Commit {
     work: Option<Arc<UnitOfWork>>,
@@ -67,9 +70,13 @@ impl Behaviour for Commit {
             return work.ask(call.name(), next.run(call)).await;
         }
         let command = work.begin(call.name())?;
-        command.run(self.run(call, next, work)).await?;
-        let answer = if command.is_outermost() { call.answer_to_keep()? } else { None };
-        command.commit(answer).await?;
+        if command.is_outermost() {
+            command.run(self.run(call, next, work)).await?;
+            command.commit(call.answer_to_keep()?).await?;
+        } else {
+            command.run(next.run(call)).await?;
+            command.join();
+        }
         call.take_unkept_answer();
         Ok(())
     }

@@ -12,8 +12,9 @@ use crate::error::{Error, Result};
 
 /// Sends messages within one scope; injected as a field.
 ///
-/// A command that a handler sends joins the unit of work of the command that it handles. Commands that are
-/// sent one after another commit one after another.
+/// A command that a handler sends joins the unit of work of the command that it handles; the handlers of its
+/// events run at the end of the outermost, before the commit. Commands that are sent one after another commit one
+/// after another.
 #[derive(Clone)]
 pub struct Mediator {
     scope: WeakScope,

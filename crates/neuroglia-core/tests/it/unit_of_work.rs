@@ -213,14 +213,37 @@ async fn a_failing_event_handler_fails_the_command_and_keeps_no_other_from_runni
 }
 
 #[tokio::test]
+async fn an_event_handler_that_fails_fails_the_outermost_command_whatever_it_tolerates() {
+    let app = App::start().await;
+    for script in [
+        // An inner command that changes nothing does not handle, and lose, what the outer one raised.
+        vec![Count("failing"), Try(vec![])],
+        vec![Count("a"), Try(vec![Count("failing")])],
+    ] {
+        let error = app.play(script).await.expect_err("a reaction fails");
+        assert_eq!(error.code(), "reaction.fails");
+    }
+    assert_eq!((app.count("failing").await, app.count("a").await, app.outbox().await), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn events_of_commands_inside_another_are_handled_when_it_ends_each_once() {
+    let app = App::start().await;
+    app.play([Count("a"), Send(vec![Count("b")]), Count("c")]).await.expect("it succeeds");
+    let handled =
+        ["reaction a", "audit a", "reaction b", "audit b", "reaction c", "audit c"].map(str::to_owned);
+    assert_eq!((app.stage.reactions(), app.outbox().await), (handled.to_vec(), 3));
+}
+
+#[tokio::test]
 async fn events_and_commands_without_end_are_ended() {
     let app = App::start().await;
-    let error = app.play([Count("circling")]).await.expect_err("it would never end");
-    assert_eq!(cause(&error), "the events of `Play` raise each other without end");
-    for script in [Count("sending"), Circle] {
+    for script in [Count("circling"), Count("sending")] {
         let error = app.play([script]).await.expect_err("it would never end");
-        assert_eq!(cause(&error), "commands send each other without end, at last `Play`");
+        assert_eq!(cause(&error), "the events of `Play` raise each other without end");
     }
+    let error = app.play([Circle]).await.expect_err("it would never end");
+    assert_eq!(cause(&error), "commands send each other without end, at last `Play`");
     assert_eq!((app.count("circling").await, app.count("sending").await), (0, 0));
 }
 

@@ -122,21 +122,24 @@ impl Command<'_> {
         self.work.poll(Extent::Command, future).await
     }
 
-    /// Ends it well. The outermost one commits, with the answer that is to be kept.
+    /// Ends one inside another well: the outermost commits what it changed.
+    pub(crate) fn join(mut self) {
+        self.has_ended = true;
+    }
+
+    /// Ends the outermost well, and commits, with the answer that is to be kept.
     ///
     /// # Errors
     /// Those of [`Store::commit`](super::super::Store::commit).
     pub(crate) async fn commit(mut self, completion: Option<Completion>) -> Result<()> {
-        if self.is_outermost {
-            let doomed_by = self.work.state().running.doomed_by;
-            if let Some(inner) = doomed_by {
-                return Err(Error::internal(format!(
-                    "`{inner}` failed inside `{}` after it had changed something: nothing is committed",
-                    self.name
-                )));
-            }
-            self.work.send(completion).await?;
+        let doomed_by = self.work.state().running.doomed_by;
+        if let Some(inner) = doomed_by {
+            return Err(Error::internal(format!(
+                "`{inner}` failed inside `{}` after it had changed something: nothing is committed",
+                self.name
+            )));
         }
+        self.work.send(completion).await?;
         self.has_ended = true;
         Ok(())
     }
