@@ -51,6 +51,7 @@ struct Gathered {
 }
 
 /// What the unit knows of one document.
+#[derive(Clone)]
 struct Entry {
     collection: &'static str,
     id: String,
@@ -69,6 +70,7 @@ struct Stored {
     updated_at: Timestamp,
 }
 
+#[derive(Clone)]
 pub(crate) struct RaisedBy {
     pub(crate) event: AnyEvent,
     subject: String,
@@ -85,6 +87,9 @@ impl UnitOfWork {
     }
 
     /// Adds statements in the engine's own terms to the batch.
+    ///
+    /// Those that were added outside of commands go with [`UnitOfWork::commit`], and no command begins before:
+    /// an engine takes a statement once, so that none could be given back after a failure.
     ///
     /// # Errors
     /// When a query tries to.
@@ -208,6 +213,14 @@ impl UnitOfWork {
 }
 
 impl Gathered {
+    /// What is still to be committed, to be gone back to when a command fails. What was only read is left out:
+    /// whoever comes next reads it anew.
+    fn unsaved(&self) -> Self {
+        let entries: Vec<_> = self.entries.iter().filter(|entry| entry.dirty).cloned().collect();
+        let keys = entries.iter().map(|entry| (entry.collection, entry.id.clone()));
+        Self { index: keys.zip(0..).collect(), entries, events: self.events.clone(), ..Self::default() }
+    }
+
     /// Keeps what was read, unless it was read meanwhile: two reads of one document see the same.
     fn remember<A: Aggregate>(
         &mut self,

@@ -167,6 +167,34 @@ async fn a_conflict_is_the_callers_after_a_bounded_number_of_runs() {
 }
 
 #[tokio::test]
+async fn a_failed_command_takes_back_only_what_it_added() {
+    let app = App::start().await;
+    let scope = app.services.scope();
+    let tallies: Repository<Tally> = scope.inject().expect("it is there");
+    let mut before = Tally::new("before");
+    before.add(1);
+    tallies.save(&mut before).expect("it is new");
+
+    send(&scope, [Count("before"), Count("a"), Fail]).await.expect_err("the script fails");
+    assert_eq!((app.count("before").await, app.outbox().await), (0, 0));
+    assert_eq!(tallies.get(&"before".to_owned()).await.expect("it answers").map(|tally| tally.count), Some(1));
+
+    // Two runs meet a conflict on another tally; the third commits what was there before with its own.
+    send(&scope, [Contested("a", 2)]).await.expect("the third run succeeds");
+    assert_eq!((app.count("before").await, app.count("a").await, app.outbox().await), (1, 21, 2));
+}
+
+#[tokio::test]
+async fn a_command_does_not_begin_over_statements_that_it_could_not_give_back() {
+    let app = App::start().await;
+    let scope = app.services.scope();
+    scope.get::<UnitOfWork>().expect("it is there").native("none", ()).expect("no query runs");
+    let error = send(&scope, [Count("a")]).await.expect_err("a retry would lose them");
+    assert!(cause(&error).starts_with("own statements wait for their commit, and `Play`"), "{error:?}");
+    assert_eq!(app.stage.runs(), 0);
+}
+
+#[tokio::test]
 async fn other_errors_are_not_tried_again() {
     let app = App::start().await;
     app.play([Fail]).await.expect_err("the script fails");

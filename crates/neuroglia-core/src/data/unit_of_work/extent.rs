@@ -64,7 +64,8 @@ impl UnitOfWork {
     /// Begins a command.
     ///
     /// # Errors
-    /// When a query sends it, when another command runs beside it, or when it is nested too deeply.
+    /// When a query sends it, when another command runs beside it, when it is nested too deeply, or when
+    /// statements wait that could not be given back.
     pub(crate) fn begin(&self, name: &'static str) -> Result<Command<'_>> {
         let mut state = self.state();
         let is_outermost = state.running.depth == 0;
@@ -83,8 +84,16 @@ impl UnitOfWork {
         if state.running.depth == DEPTH_MAX {
             return Err(Error::internal(format!("commands send each other without end, at last `{name}`")));
         }
+        if is_outermost && !state.gathered.native.is_empty() {
+            return Err(Error::internal(format!(
+                "own statements wait for their commit, and `{name}` could not give them back if it failed; call \
+                 `UnitOfWork::commit` before, or add them in the command"
+            )));
+        }
         state.running.depth += 1;
-        Ok(Command { work: self, name, is_outermost, changes_before: state.changes, has_ended: false })
+        let before = if is_outermost { state.gathered.unsaved() } else { Gathered::default() };
+        let changes_before = state.changes;
+        Ok(Command { work: self, name, is_outermost, before, changes_before, has_ended: false })
     }
 
     /// Runs a query: it can change nothing.
@@ -103,11 +112,13 @@ impl UnitOfWork {
 }
 
 /// A command that runs in the unit of work. Unless it ends well, it takes its changes along, also when it
-/// panicked or was cancelled.
+/// panicked or was cancelled; what was gathered before the outermost stays.
 pub(crate) struct Command<'a> {
     work: &'a UnitOfWork,
     name: &'static str,
     is_outermost: bool,
+    /// What the outermost goes back to.
+    before: Gathered,
     changes_before: u64,
     has_ended: bool,
 }
@@ -152,7 +163,7 @@ impl Drop for Command<'_> {
         if self.is_outermost {
             state.running.doomed_by = None;
             if !self.has_ended {
-                state.gathered = Gathered::default();
+                state.gathered = std::mem::take(&mut self.before);
             }
         } else if !self.has_ended && state.changes != self.changes_before {
             state.running.doomed_by.get_or_insert(self.name);
