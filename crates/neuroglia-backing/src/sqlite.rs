@@ -33,8 +33,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
 use neuroglia::data::{
-    AppliedMigration, Batch, Document, Migration, MigrationRun, OutboxMessage, Reservation, Reserve, Select,
-    Store,
+    AppliedMigration, Batch, Document, History, Migration, MigrationRun, OutboxMessage, Reservation, Reserve,
+    Select, Store,
 };
 use neuroglia::error::{Error, Result};
 use sqlx::sqlite::SqliteRow;
@@ -180,6 +180,12 @@ impl Store for SqliteStore {
 
     async fn purge_expired(&self, now: Timestamp) -> Result<u64> {
         self.write(move |connection| Box::pin(idempotency::purge_expired(connection, now))).await
+    }
+
+    async fn own_history(&self) -> Result<History> {
+        let applied =
+            self.write(|connection| Box::pin(migrate::applied(connection, migrate::Owner::Framework)));
+        Ok(History { expected: migrate::own(), applied: applied.await? })
     }
 
     async fn applied_migrations(&self) -> Result<Vec<AppliedMigration>> {

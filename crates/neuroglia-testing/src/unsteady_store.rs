@@ -9,8 +9,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
 use neuroglia::data::{
-    AppliedMigration, Batch, Document, Migration, MigrationRun, OutboxMessage, Reservation, Reserve, Select,
-    Store,
+    AppliedMigration, Batch, Document, History, Migration, MigrationRun, OutboxMessage, Reservation, Reserve,
+    Select, Store,
 };
 use neuroglia::error::{Error, Result};
 use tokio::sync::watch;
@@ -151,6 +151,10 @@ impl Store for UnsteadyStore {
 
     async fn purge_expired(&self, now: Timestamp) -> Result<u64> {
         self.reach()?.purge_expired(now).await
+    }
+
+    async fn own_history(&self) -> Result<History> {
+        self.reach()?.own_history().await
     }
 
     async fn applied_migrations(&self) -> Result<Vec<AppliedMigration>> {

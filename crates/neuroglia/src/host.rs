@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use neuroglia_core::data::{Migrations, Store};
+use neuroglia_core::data::{History, Migrations, Store};
 use neuroglia_core::di::{ServiceCollection, ServiceDescription, Services};
 use neuroglia_core::error::{Error, Result};
 use neuroglia_core::fault::Faults;
@@ -180,6 +180,7 @@ fn settle<S: Settings>(
         None => {
             let mut faults = loaded.report.faults().clone();
             faults.extend((app.web)(Web::new()).check());
+            faults.extend(app.migration_list().faults());
             Err((faults, loaded.report))
         }
     }
@@ -194,6 +195,7 @@ async fn start_services<S: Settings>(
 ) -> Result<(Services, Web), StartError> {
     let (collection, web) = collect(app, settings);
     let mut faults = web.check();
+    faults.extend(app.migration_list().faults());
     let graph = match collection.build() {
         Ok(graph) if faults.is_empty() => graph,
         Ok(_) => return Err(StartError::Faults(faults)),
@@ -221,7 +223,8 @@ async fn prepare_store(name: &str, services: &Services, check_schema: bool) -> R
         store.migrate(&migrations.0, now).await?;
     } else if check_schema {
         let applied = store.applied_migrations().await?;
-        let faults = migrations.check(&applied, &format!("{name} admin migrate"));
+        let histories = [store.own_history().await?, History { expected: migrations.0.clone(), applied }];
+        let faults = History::check(&histories, &format!("{name} admin migrate"));
         faults.into_result().map_err(StartError::Faults)?;
     }
     Ok(())

@@ -29,11 +29,11 @@ impl Owner {
 }
 
 /// The framework's own history; like an application's, it only ever grows.
-fn own() -> Vec<Migration> {
+pub(super) fn own() -> Vec<Migration> {
     let sql = |statement| Step::Sql { engine: ENGINE, statement };
     vec![Migration {
         version: 1,
-        name: "outbox and idempotency",
+        name: "framework: outbox and idempotency",
         steps: vec![
             sql("CREATE TABLE ng_outbox (
                      seq INTEGER PRIMARY KEY,

@@ -57,9 +57,15 @@ impl Migration {
 
     /// A digest of what it does: a released migration that was edited shows by it.
     pub fn checksum(&self) -> String {
-        // The debug form names every part of every step; it changes only when a step does.
-        let digest = Sha256::digest(format!("{} {} {:?}", self.version, self.name, self.steps));
-        digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        let mut digest = Sha256::new();
+        // Each part goes with its length, so that no two migrations have the same text.
+        let mut part = |text: &str| digest.update(format!("{}:{text},", text.len()));
+        part(&self.version.to_string());
+        part(self.name);
+        for step in &self.steps {
+            step.parts(&mut part);
+        }
+        digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Refuses steps whose names no engine would take, or that belong to the framework.
@@ -93,10 +99,21 @@ impl Migration {
     /// Whether it is among those that were applied.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`] when another one of its version is.
+    /// [`ErrorKind::Conflict`] when another one of its version is, or when it is missing and a later one is
+    /// applied: nobody has tried the two in that order.
     pub fn is_applied(&self, applied: &[AppliedMigration]) -> Result<bool> {
         match applied.iter().find(|done| done.version == self.version) {
-            None => Ok(false),
+            None => match self.overtaken_by(applied) {
+                None => Ok(false),
+                Some(newest) => Err(Error::conflict(
+                    "migration.order",
+                    format!(
+                        "migration {} ({}) is not applied, and {newest} after it is; give it a version that \
+                         follows {newest}",
+                        self.version, self.name
+                    ),
+                )),
+            },
             Some(done) if done.checksum == self.checksum() => Ok(true),
             Some(done) => Err(Error::conflict(
                 "migration.changed",
@@ -109,10 +126,31 @@ impl Migration {
         }
     }
 
+    /// The newest applied version, when it is a later one.
+    fn overtaken_by(&self, applied: &[AppliedMigration]) -> Option<u32> {
+        applied.iter().map(|done| done.version).max().filter(|newest| *newest > self.version)
+    }
+
     /// The error of an engine that could not apply it; nothing of it was kept.
     pub fn failed(&self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
         let detail = format!("migration {} ({}) failed; nothing of it was kept", self.version, self.name);
         Error::new(ErrorKind::Internal, "migration.failed", detail).with_source(cause)
+    }
+}
+
+impl Step {
+    /// Everything that it says, in a form that outlives renamed types: released checksums depend on it.
+    fn parts(&self, part: &mut impl FnMut(&str)) {
+        match self {
+            Self::CreateCollection(name) => ["create_collection", name].into_iter().for_each(part),
+            Self::CreateIndex(Index { collection, name, paths, unique }) => {
+                part(if *unique { "create_unique_index" } else { "create_index" });
+                [*collection, *name, &paths.len().to_string()].into_iter().for_each(&mut *part);
+                paths.iter().for_each(|path| part(path));
+            }
+            Self::DropIndex(name) => ["drop_index", name].into_iter().for_each(part),
+            Self::Sql { engine, statement } => ["sql", engine, statement].into_iter().for_each(part),
+        }
     }
 }
 
@@ -153,54 +191,97 @@ impl Migrations {
     /// # Errors
     /// [`ErrorKind::Internal`], naming the migration.
     pub fn validate(migrations: &[Migration]) -> Result<()> {
-        for pair in migrations.windows(2) {
-            if pair[0].version >= pair[1].version {
-                return Err(pair[1].failed(format!("its version does not follow {}", pair[0].version)));
-            }
-        }
-        migrations.iter().try_for_each(Migration::check)
+        refusals(migrations).next().map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    /// What keeps this application from running on a store with those applied; `command` applies the rest.
+    /// What is wrong with the list itself, whatever the store: what [`Migrations::validate`] refuses.
+    pub fn faults(&self) -> Faults {
+        let fault = |(migration, error): (&Migration, Error)| Fault {
+            area: Area::Schema,
+            code: "migration",
+            what: root_cause(&error),
+            at: format!("migration {}", migration.title()),
+            fix: "mend the list of migrations; one that was released is never changed".to_owned(),
+        };
+        refusals(&self.0).map(fault).collect()
+    }
+}
+
+/// What was to be applied, and what was: the application's history, or that of the engine's own tables.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// What this release expects, in order.
+    pub expected: Vec<Migration>,
+    /// What the store says, oldest first.
+    pub applied: Vec<AppliedMigration>,
+}
+
+impl History {
+    /// What keeps this application from running on a store with these histories; `command` applies the rest.
     ///
-    /// A store that is ahead is no fault: the next release has begun to roll out, and migrations only add.
-    pub fn check(&self, applied: &[AppliedMigration], command: &str) -> Faults {
-        let mut faults = Faults::default();
-        let missing: Vec<_> = self
-            .0
-            .iter()
-            .filter(|migration| !applied.iter().any(|done| done.version == migration.version))
-            .map(|migration| format!("{} {}", migration.version, migration.name))
-            .collect();
+    /// A store that is ahead is no fault: the next release has begun to roll out, and migrations only add. One
+    /// that has a later migration and lacks an earlier one is: nobody has tried the two in that order.
+    pub fn check(histories: &[Self], command: &str) -> Faults {
+        let (mut missing, mut faults) = (Vec::new(), Vec::new());
+        let at = || "DATABASE_URL".to_owned();
+        for Self { expected, applied } in histories {
+            for migration in expected {
+                let title = migration.title();
+                match applied.iter().find(|done| done.version == migration.version) {
+                    Some(done) if done.checksum != migration.checksum() => faults.push(Fault {
+                        area: Area::Schema,
+                        code: "changed",
+                        what: format!(
+                            "migration {} ({}) is not the one that was applied on {}",
+                            migration.version, migration.name, done.applied_at
+                        ),
+                        at: at(),
+                        fix: "restore the migration as it was released and put the change into a new one"
+                            .to_owned(),
+                    }),
+                    Some(_) => {}
+                    None => match migration.overtaken_by(applied) {
+                        None => missing.push(title),
+                        Some(newest) => faults.push(Fault {
+                            area: Area::Schema,
+                            code: "order",
+                            what: format!("the store's schema lacks {title}, and has {newest} after it"),
+                            at: at(),
+                            fix: format!("give it a version that follows {newest}"),
+                        }),
+                    },
+                }
+            }
+        }
         if !missing.is_empty() {
-            faults.push(Fault {
+            let behind = Fault {
                 area: Area::Schema,
                 code: "behind",
                 what: format!("the store's schema lacks {}", missing.join(", ")),
-                at: "DATABASE_URL".to_owned(),
+                at: at(),
                 fix: format!("run `{command}` with this release and the same settings"),
-            });
+            };
+            faults.insert(0, behind);
         }
-        for migration in &self.0 {
-            let changed = applied
-                .iter()
-                .find(|done| done.version == migration.version && done.checksum != migration.checksum());
-            if let Some(done) = changed {
-                faults.push(Fault {
-                    area: Area::Schema,
-                    code: "changed",
-                    what: format!(
-                        "migration {} ({}) is not the one that was applied on {}",
-                        migration.version, migration.name, done.applied_at
-                    ),
-                    at: "DATABASE_URL".to_owned(),
-                    fix: "restore the migration as it was released and put the change into a new one"
-                        .to_owned(),
-                });
-            }
-        }
-        faults
+        faults.into_iter().collect()
     }
+}
+
+fn refusals(migrations: &[Migration]) -> impl Iterator<Item = (&Migration, Error)> {
+    let order = migrations
+        .windows(2)
+        .filter(|pair| pair[0].version >= pair[1].version)
+        .map(|pair| (&pair[1], pair[1].failed(format!("its version does not follow {}", pair[0].version))));
+    let steps = migrations.iter().filter_map(|migration| Some((migration, migration.check().err()?)));
+    order.chain(steps)
+}
+
+fn root_cause(error: &Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 #[cfg(test)]
@@ -223,21 +304,84 @@ mod tests {
         }
     }
 
+    fn check(migrations: &Migrations, applied: &[AppliedMigration]) -> Faults {
+        let own = History::default();
+        let history = History { expected: migrations.0.clone(), applied: applied.to_vec() };
+        History::check(&[own, history], "shop admin migrate")
+    }
+
     #[test]
     fn a_store_that_is_behind_is_told_the_command() {
         let migrations = migrations();
-        let faults = migrations.check(&[applied(&migrations.0[0])], "shop admin migrate");
+        let faults = check(&migrations, &[applied(&migrations.0[0])]);
         let fault = faults.iter().next().expect("one fault");
         assert_eq!(fault.code, "behind");
         assert!(fault.what.contains("2 pizzas") && fault.fix.contains("shop admin migrate"), "{fault:?}");
     }
 
     #[test]
+    fn one_that_was_overtaken_is_not_to_be_applied() {
+        let mut migrations = migrations();
+        let done: Vec<_> = migrations.0.iter().map(applied).collect();
+        let faults = check(&migrations, &done[1..]);
+        let fault = faults.iter().next().expect("one fault");
+        assert_eq!((faults.iter().count(), fault.code), (1, "order"));
+        assert_eq!(fault.what, "the store's schema lacks 1 orders, and has 2 after it");
+        migrations.0.remove(1);
+        assert!(check(&migrations, &done).is_empty(), "a store that is ahead is no fault");
+    }
+
+    #[test]
+    fn every_fault_of_the_list_is_told() {
+        let mut migrations = migrations();
+        assert!(migrations.faults().is_empty());
+        migrations.0[1].version = 1;
+        migrations.0[1].steps.push(Step::CreateCollection("ng_mine"));
+        migrations.0[0].steps.push(Step::DropIndex("no good"));
+        let faults = migrations.faults();
+        let found: Vec<_> = faults.iter().map(|fault| (&*fault.at, &*fault.what)).collect();
+        assert_eq!(found.len(), 3, "{faults}");
+        assert_eq!(found[0], ("migration 1 pizzas", "its version does not follow 1"));
+        assert_eq!(found[2], ("migration 1 pizzas", "the name ng_mine is reserved"));
+    }
+
+    #[test]
+    fn checksums_are_those_of_earlier_releases() {
+        let index = |unique| {
+            Step::CreateIndex(Index {
+                collection: "orders",
+                name: "orders_number",
+                paths: vec!["number", "customer.id"],
+                unique,
+            })
+        };
+        let sums = [
+            vec![Step::CreateCollection("orders")],
+            vec![index(true)],
+            vec![index(false)],
+            vec![Step::DropIndex("orders_number")],
+            vec![Step::Sql { engine: "sqlite", statement: "CREATE TABLE sales (pizza TEXT)" }],
+            vec![Step::CreateCollection("a"), Step::CreateCollection("b")],
+        ]
+        .map(|steps| Migration { version: 7, name: "seventh", steps }.checksum());
+        // A store that was migrated by an earlier release holds these; they must never change.
+        let expected = [
+            "89db5b7640aeff6c7fe9e9c1e25afc2c",
+            "658facef8af9c3e775b1c20ae5e39edc",
+            "b509ba91a2854b1c5a5dcfc9fd085e2a",
+            "2a4e3552a27776c4f9fbf01647db168b",
+            "46ecf4c21bee42787727d9db462e1442",
+            "0a9accd2c92a32a0aa6012297e261d9b",
+        ];
+        assert_eq!(sums, expected);
+    }
+
+    #[test]
     fn an_edited_migration_is_found() {
         let mut migrations = migrations();
         let done: Vec<_> = migrations.0.iter().map(applied).collect();
-        assert!(migrations.check(&done, "").is_empty());
+        assert!(check(&migrations, &done).is_empty());
         migrations.0[0].steps.push(Step::CreateCollection("more"));
-        assert_eq!(migrations.check(&done, "").iter().next().map(|fault| fault.code), Some("changed"));
+        assert_eq!(check(&migrations, &done).iter().next().map(|fault| fault.code), Some("changed"));
     }
 }

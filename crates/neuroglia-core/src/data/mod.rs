@@ -48,7 +48,7 @@ mod store;
 mod unit_of_work;
 
 pub use cursor::Cursor;
-pub use migration::{AppliedMigration, Index, Migration, MigrationRun, Migrations, Step};
+pub use migration::{AppliedMigration, History, Index, Migration, MigrationRun, Migrations, Step};
 pub use page::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page};
 pub use query::{
     Condition, Direction, Field, Filter, Op, Path, Query, Scalar, Select, Sort, Value, check_name,

@@ -6,7 +6,7 @@ use std::fmt;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{AppliedMigration, Migration, MigrationRun, Select};
+use super::{AppliedMigration, History, Migration, MigrationRun, Select};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 
@@ -55,6 +55,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Deletes idempotency records that have expired; gives their number.
     async fn purge_expired(&self, now: Timestamp) -> Result<u64>;
+
+    /// The history of the engine's own tables, such as the outbox: what this release of the engine expects, and
+    /// what [`Store::migrate`] has applied of it. Empty for an engine that has none to migrate.
+    async fn own_history(&self) -> Result<History> {
+        Ok(History::default())
+    }
 
     /// The migrations that have been applied, oldest first; none when the store is empty.
     async fn applied_migrations(&self) -> Result<Vec<AppliedMigration>>;

@@ -177,7 +177,10 @@ async fn a_failed_command_takes_back_only_what_it_added() {
 
     send(&scope, [Count("before"), Count("a"), Fail]).await.expect_err("the script fails");
     assert_eq!((app.count("before").await, app.outbox().await), (0, 0));
-    assert_eq!(tallies.get(&"before".to_owned()).await.expect("it answers").map(|tally| tally.count), Some(1));
+    assert_eq!(
+        tallies.get(&"before".to_owned()).await.expect("it answers").map(|tally| tally.count),
+        Some(1)
+    );
 
     // Two runs meet a conflict on another tally; the third commits what was there before with its own.
     send(&scope, [Contested("a", 2)]).await.expect("the third run succeeds");

@@ -185,11 +185,13 @@ rules! { ($)
     }
     migrations {
         a_new_store_has_none,
+        its_own_tables_are_migrated_with_the_applications,
         they_are_applied_in_order_and_recorded,
         a_second_run_applies_nothing,
         only_what_is_missing_is_applied,
         two_runs_at_once_apply_each_once,
         a_changed_migration_is_a_conflict,
+        a_migration_that_a_later_one_overtook_is_refused,
         a_failing_migration_leaves_nothing_and_is_named,
         a_unique_index_over_duplicates_fails,
         a_dropped_index_forbids_nothing,

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
 use neuroglia::data::memory::MemoryStore;
 use neuroglia::data::{
-    AppliedMigration, Batch, Change, Condition, Direction, Document, Migration, MigrationRun, OutboxMessage,
-    Reservation, Reserve, Select, Step, Store,
+    AppliedMigration, Batch, Change, Condition, Direction, Document, History, Migration, MigrationRun,
+    OutboxMessage, Reservation, Reserve, Select, Step, Store,
 };
 use neuroglia::error::{Error, ErrorKind, Result};
 use neuroglia_testing::conformance::store::verdicts;
@@ -27,6 +27,8 @@ enum Defect {
     NeverExpiresKeys,
     AnswersWithoutTheKey,
     AppliesChangedMigrations,
+    AppliesOvertakenMigrations,
+    ForgetsItsOwnTables,
 }
 
 struct Broken {
@@ -154,6 +156,14 @@ impl Store for Broken {
         self.inner.purge_expired(now).await
     }
 
+    async fn own_history(&self) -> Result<History> {
+        let mut own = self.inner.own_history().await?;
+        if self.is(Defect::ForgetsItsOwnTables) {
+            own.expected.push(Migration { version: 1, name: "never applied", steps: Vec::new() });
+        }
+        Ok(own)
+    }
+
     async fn applied_migrations(&self) -> Result<Vec<AppliedMigration>> {
         self.inner.applied_migrations().await
     }
@@ -171,6 +181,10 @@ impl Store for Broken {
             Defect::AppliesChangedMigrations => {
                 let applied = self.inner.applied_migrations().await?;
                 migrations.retain(|migration| applied.iter().all(|done| done.version != migration.version));
+            }
+            Defect::AppliesOvertakenMigrations => {
+                let applied = self.inner.applied_migrations().await?;
+                migrations.retain(|migration| applied.iter().all(|done| done.version < migration.version));
             }
             _ => {}
         }
@@ -212,6 +226,8 @@ async fn every_defect_is_found_by_the_rule_that_is_about_it() {
         (Defect::NeverExpiresKeys, "a_taker_that_was_never_heard_of_again_loses_the_key"),
         (Defect::AnswersWithoutTheKey, "a_taker_that_was_never_heard_of_again_loses_the_key"),
         (Defect::AppliesChangedMigrations, "a_changed_migration_is_a_conflict"),
+        (Defect::AppliesOvertakenMigrations, "a_migration_that_a_later_one_overtook_is_refused"),
+        (Defect::ForgetsItsOwnTables, "its_own_tables_are_migrated_with_the_applications"),
     ] {
         let found = broken_rules(defect).await;
         assert!(found.contains(&rule), "{defect:?} must break {rule}, and breaks {found:?}");

@@ -7,7 +7,7 @@ use clap::{ArgMatches, Args, Command};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use neuroglia_core::clock::Clock;
-use neuroglia_core::data::{Migrations, Store};
+use neuroglia_core::data::{History, Migrations, Store};
 use neuroglia_core::di::{Inject, Scope};
 use neuroglia_core::error::{Error, ErrorKind, Result};
 
@@ -183,20 +183,9 @@ impl AdminCommand for Migrate {
         let migrations = context.scope().get::<Migrations>()?;
         if self.status {
             let applied = store.applied_migrations().await?;
-            for migration in &migrations.0 {
-                let line = match applied.iter().find(|done| done.version == migration.version) {
-                    None => format!("{:>4}  pending   {}", migration.version, migration.name),
-                    Some(done) if done.checksum != migration.checksum() => {
-                        format!(
-                            "{:>4}  CHANGED   {}  applied {}",
-                            migration.version, migration.name, done.applied_at
-                        )
-                    }
-                    Some(done) => {
-                        format!("{:>4}  applied   {}  {}", migration.version, migration.name, done.applied_at)
-                    }
-                };
-                context.print(&line)?;
+            let own = store.own_history().await?;
+            for history in [own, History { expected: migrations.0.clone(), applied }] {
+                print_status(context, &history)?;
             }
             return Ok(());
         }
@@ -210,4 +199,17 @@ impl AdminCommand for Migrate {
             }
         }
     }
+}
+
+fn print_status(context: &AdminContext, History { expected, applied }: &History) -> Result<()> {
+    expected.iter().try_for_each(|migration| {
+        let (version, name) = (migration.version, migration.name);
+        context.print(&match applied.iter().find(|done| done.version == version) {
+            None => format!("{version:>4}  pending   {name}"),
+            Some(done) if done.checksum != migration.checksum() => {
+                format!("{version:>4}  CHANGED   {name}  applied {}", done.applied_at)
+            }
+            Some(done) => format!("{version:>4}  applied   {name}  {}", done.applied_at),
+        })
+    })
 }

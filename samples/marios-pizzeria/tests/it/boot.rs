@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use marios_pizzeria::PizzeriaSettings;
 use neuroglia::StartError;
 use neuroglia::clock::Clock;
+use neuroglia::data::{Migration, Step};
 use neuroglia::di::{Inject, Service};
 use neuroglia::error::Result;
 use neuroglia::fault::{Area, Fault, Faults};
@@ -129,6 +130,34 @@ async fn a_schema_that_is_behind_names_the_command() {
     crate::shop::migrate(&url).await;
     let running = marios_pizzeria::app().start(&environment(variables)).await.expect("it starts");
     assert!(running.stop().await);
+}
+
+#[tokio::test]
+async fn an_empty_file_is_behind_although_the_application_has_no_migrations() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = sqlite_url(&folder);
+    let variables = [("DATABASE_URL", &*url), ("JWT_SECRET_KEY", JWT_KEY)];
+    let faults = faults_of(marios_pizzeria::app().migrations(Vec::new), &variables).await;
+    let fault = find(&faults, Area::Schema, "framework: outbox and idempotency");
+    assert_eq!((faults.iter().count(), fault.code), (1, "behind"));
+    assert!(fault.fix.contains("marios-pizzeria admin migrate"), "{fault:?}");
+}
+
+#[tokio::test]
+async fn migrations_that_no_store_could_apply_are_faults_before_it_is_opened() {
+    fn odd() -> Vec<Migration> {
+        let steps = || vec![Step::CreateCollection("ng_mine")];
+        [2, 1].map(|version| Migration { version, name: "odd", steps: steps() }).to_vec()
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = sqlite_url(&folder);
+    for secret in [JWT_KEY, "short"] {
+        let variables = [("DATABASE_URL", &*url), ("JWT_SECRET_KEY", secret)];
+        let faults = faults_of(marios_pizzeria::app().migrations(odd), &variables).await;
+        find(&faults, Area::Schema, "its version does not follow 2");
+        find(&faults, Area::Schema, "the name ng_mine is reserved");
+    }
+    assert!(folder.path().read_dir().expect("a folder").next().is_none(), "no database was opened");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use neuroglia::data::{Index, Migration, Step, Store};
+use neuroglia::data::{History, Index, Migration, Step, Store};
 use neuroglia::error::{Error, ErrorKind};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -40,6 +40,21 @@ async fn has(store: &dyn Store, collection: &'static str) -> bool {
 
 pub(super) async fn a_new_store_has_none(store: Arc<dyn Store>) {
     assert_eq!(applied(&*store).await, Vec::<u32>::new());
+}
+
+pub(super) async fn its_own_tables_are_migrated_with_the_applications(store: Arc<dyn Store>) {
+    let own = store.own_history().await.expect("the history is read");
+    assert_eq!(own.applied, Vec::new(), "nothing is applied by itself");
+    let code = |history| History::check(&[history], "").iter().next().map(|fault| fault.code);
+    let (is_behind, expected) = (code(own.clone()), own.expected.len());
+    assert_eq!(is_behind, (expected > 0).then_some("behind"));
+    assert_eq!(
+        apply(&*store, &[]).await,
+        Vec::<u32>::new(),
+        "an application may have no migrations of its own"
+    );
+    let own = store.own_history().await.expect("the history is read");
+    assert_eq!((own.applied.len(), code(own)), (expected, None));
 }
 
 pub(super) async fn they_are_applied_in_order_and_recorded(store: Arc<dyn Store>) {
@@ -87,6 +102,20 @@ pub(super) async fn a_changed_migration_is_a_conflict(store: Arc<dyn Store>) {
     assert!(error.detail().contains("2 (shelves)"), "it is named: {error:?}");
     assert!(!has(&*store, "more").await && !has(&*store, "boxes").await, "nothing after it is applied");
     assert_eq!(applied(&*store).await, [1, 2]);
+}
+
+pub(super) async fn a_migration_that_a_later_one_overtook_is_refused(store: Arc<dyn Store>) {
+    let history = history();
+    let released = [history[0].clone(), history[2].clone()];
+    assert_eq!(apply(&*store, &released).await, [1, 5]);
+    let late = store.migrate(&history, at(4)).await;
+    let error = refused(late, ErrorKind::Conflict, "a migration that was merged after a later one");
+    assert_eq!(error.code(), "migration.order");
+    is_named(&error, "2 (shelves)");
+    assert!(!has(&*store, SHELVES).await);
+    assert_eq!(applied(&*store).await, [1, 5]);
+    let next = [released.as_slice(), &[migration(6, "shelves", history[1].steps.clone())]].concat();
+    assert_eq!(apply(&*store, &next).await, [6], "with a version that follows it is applied");
 }
 
 fn is_named(error: &Error, name: &str) {
