@@ -19,6 +19,7 @@ use neuroglia_core::hosting::Stopping;
 use neuroglia_core::mediation::Messages;
 use neuroglia_core::settings::{Environment, Report, Schema, Settings};
 use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::argv::{self, ConfigTask, Task};
@@ -26,7 +27,8 @@ use crate::boot;
 use crate::describe::Description;
 use crate::process::admin::{Admin, AdminContext};
 use crate::process::hosted::chain;
-use crate::process::web::{self, Ended, Site};
+use crate::process::starting::Starting;
+use crate::process::web::{self, Ended, Site, WebHost};
 use crate::shutdown::{EXIT_ABANDONED, EXIT_FAULTS, EXIT_USAGE, Signals};
 use crate::telemetry::{LogFormat, Telemetry, TelemetryGuard, TelemetryOptions};
 use crate::web::Web;
@@ -133,6 +135,7 @@ fn collect<S: Settings>(app: &App<S>, settings: &S) -> (ServiceCollection, Web) 
     (app.messages)(Messages::default()).register(&mut services);
     let web = (app.web)(Web::new());
     web.register(&mut services);
+    services.enter_root::<WebHost>();
     for hosted in &app.hosted {
         hosted.declare(&mut services);
     }
@@ -189,7 +192,7 @@ fn settle<S: Settings>(
 /// Checks the graph and the routes, starts the services, and checks the schema.
 async fn start_services<S: Settings>(
     app: &App<S>,
-    host: &HostSettings,
+    starting: &Starting,
     settings: &S,
     check_schema: bool,
 ) -> Result<(Services, Web), StartError> {
@@ -204,19 +207,20 @@ async fn start_services<S: Settings>(
             return Err(StartError::Faults(faults));
         }
     };
-    let timeout = host.lifecycle.startup_timeout;
-    let services = tokio::time::timeout(timeout, graph.start()).await.map_err(|_| {
-        Error::unavailable(format!("attached resources did not answer within {timeout:?} (STARTUP_TIMEOUT)"))
-    })??;
-    if let Err(error) = prepare_store(app.name, &services, check_schema).await {
-        end_services(&services).await;
-        return Err(error);
-    }
-    Ok((services, web))
+    let services = starting.bound("attached resources", graph.start()).await?;
+    let judged = starting.bound("the store", prepare_store(app.name, &services, check_schema)).await;
+    let failed = match judged {
+        Ok(faults) if faults.is_empty() => return Ok((services, web)),
+        Ok(faults) => StartError::Faults(faults),
+        Err(error) => StartError::Failed(error),
+    };
+    starting.clean_up().bound(end_services(&services)).await;
+    Err(failed)
 }
 
-async fn prepare_store(name: &str, services: &Services, check_schema: bool) -> Result<(), StartError> {
-    let Some(store) = services.scope().find::<dyn Store>()? else { return Ok(()) };
+/// Migrates a store that began with the process; tells what is wrong with the schema of another.
+async fn prepare_store(name: &str, services: &Services, check_schema: bool) -> Result<Faults> {
+    let Some(store) = services.scope().find::<dyn Store>()? else { return Ok(Faults::default()) };
     let migrations = services.get::<Migrations>()?;
     if store.is_ephemeral() {
         let now = services.get::<neuroglia_core::clock::Clock>()?.now();
@@ -224,10 +228,9 @@ async fn prepare_store(name: &str, services: &Services, check_schema: bool) -> R
     } else if check_schema {
         let applied = store.applied_migrations().await?;
         let histories = [store.own_history().await?, History { expected: migrations.0.clone(), applied }];
-        let faults = History::check(&histories, &format!("{name} admin migrate"));
-        faults.into_result().map_err(StartError::Faults)?;
+        return Ok(History::check(&histories, &format!("{name} admin migrate")));
     }
-    Ok(())
+    Ok(Faults::default())
 }
 
 /// Disposes of the services; the store goes last, because others may still need it.
@@ -299,7 +302,8 @@ fn run_admin<S: Settings>(
         Err(problem) => return failed_early(app.name, &problem),
     };
     let code = runtime.block_on(async {
-        let (services, _) = match start_services(&app, &host, &settings, !command.any_schema).await {
+        let starting = Starting::new(&host, CancellationToken::new());
+        let (services, _) = match start_services(&app, &starting, &settings, !command.any_schema).await {
             Ok(started) => started,
             Err(error) => return start_failed(app.name, &error),
         };
@@ -379,16 +383,26 @@ async fn serve_until_signal<S: Settings>(
         Ok(signals) => signals,
         Err(problem) => return failed_early(app.name, &problem),
     };
-    let starting = open_site(app, host, settings);
-    let site = tokio::select! {
-        outcome = starting => match outcome {
-            Ok(site) => site,
-            Err(error) => return start_failed(app.name, &error),
-        },
-        signal = signals.next() => {
-            tracing::info!(signal, "stopped while starting");
-            return ExitCode::SUCCESS;
+    let interrupt = CancellationToken::new();
+    let mut starting = std::pin::pin!(open_site(app, host, settings, interrupt.clone()));
+    let mut interrupted = None;
+    let opened = loop {
+        tokio::select! {
+            outcome = starting.as_mut() => break outcome,
+            signal = signals.next() => match interrupted.replace(signal) {
+                None => {
+                    // What has been started is ended before the process is.
+                    tracing::info!(signal, "stopped while starting");
+                    interrupt.cancel();
+                }
+                Some(_) => return killed(signal, telemetry),
+            }
         }
+    };
+    let site = match opened {
+        Ok(site) => site,
+        Err(_) if interrupted.is_some() => return ExitCode::SUCCESS,
+        Err(error) => return start_failed(app.name, &error),
     };
     site.metrics().counter(
         "log_lines_lost",
@@ -396,9 +410,12 @@ async fn serve_until_signal<S: Settings>(
         telemetry.loss_reader(),
     );
     let mut serving = std::pin::pin!(site.serve());
-    let signal = tokio::select! {
-        _ = &mut serving => return ExitCode::FAILURE,
-        signal = signals.next() => signal,
+    let signal = match interrupted {
+        Some(signal) => signal,
+        None => tokio::select! {
+            _ = &mut serving => return ExitCode::FAILURE,
+            signal = signals.next() => signal,
+        },
     };
     tracing::info!(
         signal,
@@ -407,13 +424,15 @@ async fn serve_until_signal<S: Settings>(
     );
     let ended = tokio::select! {
         ended = site.end(&mut serving, host.lifecycle.shutdown_delay, host.lifecycle.shutdown_timeout) => ended,
-        signal = signals.next() => {
-            tracing::warn!(signal, "a second signal ends the process at once");
-            telemetry.flush(Duration::from_millis(200));
-            return ExitCode::from(EXIT_ABANDONED);
-        }
+        signal = signals.next() => return killed(signal, telemetry),
     };
     exit_code(&ended)
+}
+
+fn killed(signal: &'static str, telemetry: &TelemetryGuard) -> ExitCode {
+    tracing::warn!(signal, "a second signal ends the process at once");
+    telemetry.flush(Duration::from_millis(200));
+    ExitCode::from(EXIT_ABANDONED)
 }
 
 fn exit_code(ended: &Ended) -> ExitCode {
@@ -421,7 +440,7 @@ fn exit_code(ended: &Ended) -> ExitCode {
         tracing::warn!(http.method = %request.method, url.path = %request.path, "abandoned a request at the deadline");
     }
     for service in &ended.late {
-        tracing::warn!(service.name = service, "a hosted service did not end in time");
+        tracing::warn!(service.name = service, "a hosted service did not end well and in time");
     }
     if ended.is_clean() {
         tracing::info!("shutdown.complete");
@@ -432,14 +451,20 @@ fn exit_code(ended: &Ended) -> ExitCode {
     }
 }
 
-async fn open_site<S: Settings>(app: &App<S>, host: &HostSettings, settings: &S) -> Result<Site, StartError> {
-    let (services, web) = start_services(app, host, settings, true).await?;
+async fn open_site<S: Settings>(
+    app: &App<S>,
+    host: &HostSettings,
+    settings: &S,
+    interrupt: CancellationToken,
+) -> Result<Site, StartError> {
+    let starting = Starting::new(host, interrupt);
+    let (services, web) = start_services(app, &starting, settings, true).await?;
     let document = host.http.docs.then(|| openapi_document(app));
     let about = web::About { name: app.name, version: app.version };
-    match Site::open(about, host, services.clone(), web, document, &app.hosted).await {
+    match Site::open(&starting, about, host, services.clone(), web, document, &app.hosted).await {
         Ok(site) => Ok(site),
         Err(error) => {
-            end_services(&services).await;
+            starting.clean_up().bound(end_services(&services)).await;
             Err(error.into())
         }
     }
@@ -465,7 +490,7 @@ impl<S: Settings + Send + Sync> App<S> {
     pub async fn start(self, environment: &Environment) -> Result<Running, StartError> {
         let (host, settings, _) =
             settle(&self, environment).map_err(|(faults, _)| StartError::Faults(faults))?;
-        let site = open_site(&self, &host, &settings).await?;
+        let site = open_site(&self, &host, &settings, CancellationToken::new()).await?;
         let (address, admin_address) = (site.address(), site.admin_address());
         let services = site.services().clone();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -494,7 +519,8 @@ impl<S: Settings + Send + Sync> App<S> {
     ) -> Result<(), StartError> {
         let (host, settings, _) =
             settle(self, environment).map_err(|(faults, _)| StartError::Faults(faults))?;
-        let (services, _) = start_services(self, &host, &settings, !C::ANY_SCHEMA).await?;
+        let starting = Starting::new(&host, CancellationToken::new());
+        let (services, _) = start_services(self, &starting, &settings, !C::ANY_SCHEMA).await?;
         let context = AdminContext::new(services.scope(), self.name);
         let outcome = command.run(&context).await;
         context.scope().clone().close().await;

@@ -57,6 +57,11 @@ impl Deadline {
         tokio::time::timeout_at(self.0, future).await.is_ok()
     }
 
+    /// A deadline that leaves so long before this one.
+    pub(crate) fn less(self, span: Duration) -> Self {
+        Self(self.0.checked_sub(span).unwrap_or(self.0))
+    }
+
     /// This deadline, or so long from now when that is later: what must run even when nothing is left.
     pub(crate) fn at_least(self, span: Duration) -> Self {
         Self(self.0.max(Instant::now() + span))

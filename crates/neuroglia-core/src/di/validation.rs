@@ -68,7 +68,8 @@ pub(super) fn check(collection: &ServiceCollection) -> Faults {
     for entry in &collection.entries {
         let mut needs = Dependencies::default();
         (entry.needs)(&mut needs);
-        let who = Who { at: entry.name, is_made: false };
+        let is_root = entry.lifetime == Lifetime::Singleton;
+        let who = Who { at: entry.name, is_made: false, is_root };
         graph.check_needs(who, entry.lifetime, &needs, &mut ambiguous, &mut faults);
         if entry.lifetime == Lifetime::Singleton {
             graph.check_captive(who, &needs, &mut faults);
@@ -186,6 +187,12 @@ impl Edges<'_> {
 }
 
 fn captive(who: Who, path: &str, target: &str) -> Fault {
+    let label = who.label();
+    let fix = if who.is_root {
+        format!("make what `{label}` needs a singleton, or let it open scopes of its own with `ScopeFactory`")
+    } else {
+        format!("make `{label}` scoped, or let it open scopes of its own with `ScopeFactory`")
+    };
     Fault {
         area: Area::Services,
         code: "captive",
@@ -193,7 +200,7 @@ fn captive(who: Who, path: &str, target: &str) -> Fault {
             "{who} lives as long as the application and needs `{target}`, which lives for one scope: {path}"
         ),
         at: who.at.to_owned(),
-        fix: format!("make `{}` scoped, or let it open scopes of its own with `ScopeFactory`", who.label()),
+        fix,
     }
 }
 
@@ -204,6 +211,8 @@ struct Who {
     at: &'static str,
     /// Whether it comes ready or from a factory.
     is_made: bool,
+    /// Whether the host builds it, for as long as the application lives.
+    is_root: bool,
 }
 
 impl Who {
@@ -211,6 +220,7 @@ impl Who {
         Self {
             at: service.implementation.unwrap_or(service.key).name,
             is_made: service.implementation.is_none(),
+            is_root: false,
         }
     }
 

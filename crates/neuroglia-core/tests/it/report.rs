@@ -178,7 +178,7 @@ fn a_mediator_belongs_to_a_scope() {
   2. services: `Sender` lives as long as the application and needs `Mediator`, which lives for one scope: \
          Sender → Mediator
      at   a_mediator_belongs_to_a_scope::Sender
-     do   make `Sender` scoped, or let it open scopes of its own with `ScopeFactory`
+     do   make what `Sender` needs a singleton, or let it open scopes of its own with `ScopeFactory`
 "
     );
 }
@@ -194,7 +194,7 @@ fn what_is_built_from_the_root_may_not_need_a_scope() {
         "  1. services: `Worker` lives as long as the application and needs `Handler`, which lives for one \
          scope: Worker → Handler
      at   Worker
-     do   make `Worker` scoped, or let it open scopes of its own with `ScopeFactory`
+     do   make what `Worker` needs a singleton, or let it open scopes of its own with `ScopeFactory`
 "
     );
 }

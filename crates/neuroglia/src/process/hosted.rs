@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::starting::Starting;
 use crate::shutdown::Deadline;
 
 /// The pause before the second run; it doubles with each further one.
@@ -22,6 +23,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// A run that lasted so long was healthy: the next pause is the shortest again.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
+/// What each service gets to end in, however long those before it took.
+const SHARE_MIN: Duration = Duration::from_millis(100);
 
 /// A hosted service by its type, not built yet.
 pub(crate) struct Hosted {
@@ -87,23 +90,28 @@ struct Running {
 }
 
 impl Supervisor {
-    /// Starts all, in order, and then runs them. When one fails to start, those before it are stopped.
+    /// Starts all, in order, and then runs them. When one fails to start, or the boot ends, those before it are
+    /// stopped.
     ///
     /// # Errors
-    /// The error of the one that failed.
-    pub(crate) async fn start(hosted: &[Hosted], scope: &Scope, deadline: Deadline) -> Result<Self> {
+    /// The error of the one that failed, or of the end of the boot.
+    pub(crate) async fn start(hosted: &[Hosted], scope: &Scope, starting: &Starting) -> Result<Self> {
         let mut started: Vec<Arc<dyn Supervised>> = Vec::new();
         for part in hosted {
             let outcome = match (part.build)(scope) {
-                Ok(service) => start_one(&service).await.map(|()| service),
+                Ok(service) => starting
+                    .bound(&format!("the start of `{}`", part.name), start_one(&service))
+                    .await
+                    .map(|()| service),
                 Err(error) => Err(error),
             };
             match outcome {
                 Ok(service) => started.push(service),
                 Err(error) => {
                     tracing::error!(service.name = part.name, error = %chain(&error), "hosted service failed to start");
-                    for service in started.iter().rev() {
-                        deadline.bound(service.stop()).await;
+                    let deadline = starting.clean_up();
+                    while let Some(service) = started.pop() {
+                        stop_one(&service, share(deadline, started.len())).await;
                     }
                     return Err(error);
                 }
@@ -120,20 +128,45 @@ impl Supervisor {
         Ok(Self { running })
     }
 
-    /// Stops all, in the reverse order; gives the names of those that did not end in time.
-    pub(crate) async fn stop(self, deadline: Deadline) -> Vec<&'static str> {
+    /// Stops all, in the reverse order; gives the names of those that did not end well and in time.
+    ///
+    /// Each gets the time that is left, but for a small share of those that come after it.
+    pub(crate) async fn stop(mut self, deadline: Deadline) -> Vec<&'static str> {
         let mut late = Vec::new();
-        for Running { service, stop, mut task } in self.running.into_iter().rev() {
+        while let Some(Running { service, stop, mut task }) = self.running.pop() {
             stop.cancel();
-            let ended = deadline.bound(async { _ = (&mut task).await }).await;
-            if !ended {
+            let own = share(deadline, self.running.len());
+            let in_time = own.bound(async { _ = (&mut task).await }).await;
+            let mut has_ended = in_time;
+            if !in_time {
                 task.abort();
+                // One that blocks its thread is not ended by that, and still uses what `stop` would give back.
+                has_ended = Deadline::after(SHARE_MIN).bound(async { _ = task.await }).await;
+            }
+            let is_stopped = has_ended && stop_one(&service, own.at_least(SHARE_MIN)).await;
+            if !(in_time && is_stopped) {
                 late.push(service.name());
             }
-            deadline.at_least(Duration::from_millis(100)).bound(service.stop()).await;
         }
         late
     }
+}
+
+/// The deadline of the next one to stop, when so many come after it.
+fn share(deadline: Deadline, others: usize) -> Deadline {
+    let others = u32::try_from(others).unwrap_or(u32::MAX);
+    deadline.less(SHARE_MIN.saturating_mul(others)).at_least(SHARE_MIN)
+}
+
+/// Has a service give back what its start took; whether it did.
+async fn stop_one(service: &Arc<dyn Supervised>, deadline: Deadline) -> bool {
+    let mut has_panicked = false;
+    let stop = async { has_panicked = AssertUnwindSafe(service.stop()).catch_unwind().await.is_err() };
+    let in_time = deadline.bound(stop).await;
+    if has_panicked {
+        tracing::error!(service.name = service.name(), "the stop of a hosted service panicked");
+    }
+    in_time && !has_panicked
 }
 
 async fn start_one(service: &Arc<dyn Supervised>) -> Result<()> {
@@ -236,6 +269,11 @@ mod tests {
     hosted!(Second, "second", Ok(()));
     hosted!(Broken, "broken", Err(Error::internal("no luck")));
 
+    fn starting(seconds: u64) -> Starting {
+        let span = Duration::from_secs(seconds);
+        Starting::within(span, span, CancellationToken::new())
+    }
+
     async fn scope_with(service: Service) -> Scope {
         let mut services = ServiceCollection::new();
         services.add(service);
@@ -247,9 +285,8 @@ mod tests {
     async fn they_start_in_order_and_stop_in_the_reverse() {
         let scope = scope_with(Service::instance(Log::default())).await;
         let hosted = [Hosted::of::<First>(), Hosted::of::<Second>()];
-        let deadline = Deadline::after(Duration::from_secs(5));
-        let supervisor = Supervisor::start(&hosted, &scope, deadline).await.expect("all start");
-        assert!(supervisor.stop(deadline).await.is_empty());
+        let supervisor = Supervisor::start(&hosted, &scope, &starting(5)).await.expect("all start");
+        assert!(supervisor.stop(Deadline::after(Duration::from_secs(5))).await.is_empty());
         let log = scope.get::<Log>().expect("registered");
         assert_eq!(
             *log.0.lock().expect("no panic while held"),
@@ -261,7 +298,7 @@ mod tests {
     async fn when_one_fails_to_start_those_before_it_are_stopped() {
         let scope = scope_with(Service::instance(Log::default())).await;
         let hosted = [Hosted::of::<First>(), Hosted::of::<Broken>(), Hosted::of::<Second>()];
-        let outcome = Supervisor::start(&hosted, &scope, Deadline::after(Duration::from_secs(5))).await;
+        let outcome = Supervisor::start(&hosted, &scope, &starting(5)).await;
         assert!(outcome.is_err());
         let log = scope.get::<Log>().expect("registered");
         assert_eq!(
@@ -293,14 +330,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_that_fails_or_panics_runs_again() {
         let scope = scope_with(Service::instance(AtomicUsize::new(0))).await;
-        let deadline = Deadline::after(Duration::from_secs(600));
         let supervisor =
-            Supervisor::start(&[Hosted::of::<Flaky>()], &scope, deadline).await.expect("it starts");
+            Supervisor::start(&[Hosted::of::<Flaky>()], &scope, &starting(600)).await.expect("it starts");
         let runs = scope.get::<AtomicUsize>().expect("registered");
         while runs.load(Ordering::SeqCst) < 3 {
             tokio::time::advance(Duration::from_millis(50)).await;
             tokio::task::yield_now().await;
         }
-        assert!(supervisor.stop(deadline).await.is_empty());
+        assert!(supervisor.stop(Deadline::after(Duration::from_secs(600))).await.is_empty());
     }
 }

@@ -3,6 +3,7 @@
 pub mod admin;
 pub(crate) mod hosted;
 mod retention;
+pub(crate) mod starting;
 pub(crate) mod web;
 
 pub(crate) use retention::Retention;

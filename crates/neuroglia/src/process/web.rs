@@ -7,16 +7,19 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use neuroglia_core::clock::Clock;
 use neuroglia_core::data::Store;
-use neuroglia_core::di::Services;
+use neuroglia_core::di::{Inject, Scope, Services};
 use neuroglia_core::error::{Error, ErrorKind, Result};
 use neuroglia_core::hosting::Stopping;
 use neuroglia_core::id::Ids;
 
 use super::hosted::{Hosted, Supervisor};
+use super::starting::Starting;
+use crate::auth::Authenticator;
 use crate::health::{Health, Indicator};
 use crate::host::{HostSettings, end_services};
 use crate::metrics::Metrics;
@@ -35,9 +38,19 @@ pub(crate) struct About {
     pub(crate) version: &'static str,
 }
 
+/// What the host itself takes of the services and keeps: none of it may live for one scope only.
+#[derive(Inject)]
+pub(crate) struct WebHost {
+    store: Option<Arc<dyn Store>>,
+    indicators: Vec<Arc<dyn Indicator>>,
+    authenticator: Option<Arc<dyn Authenticator>>,
+}
+
 /// An opened web process: its ports are bound and its services run.
 pub(crate) struct Site {
     services: Services,
+    /// Keeps what was built for the host and the hosted services: it ends after them.
+    scope: Scope,
     health: Health,
     metrics: Metrics,
     drain: Drain,
@@ -70,6 +83,7 @@ impl Ended {
 impl Site {
     /// Binds the ports, then starts the hosted services; the process is ready afterwards.
     pub(crate) async fn open(
+        starting: &Starting,
         about: About,
         host: &HostSettings,
         services: Services,
@@ -77,15 +91,17 @@ impl Site {
         document: Option<serde_json::Value>,
         hosted: &[Hosted],
     ) -> Result<Self> {
+        let scope = services.scope();
+        let WebHost { store, indicators, authenticator } = scope.inject()?;
         let health = Health::new(services.get()?);
-        if let Some(store) = services.scope().find::<dyn Store>()? {
+        if let Some(store) = store {
             health.add(crate::health::StoreIndicator::new(store));
         }
-        for indicator in services.scope().all::<dyn Indicator>()? {
+        for indicator in indicators {
             health.add_shared(indicator);
         }
         let metrics = Metrics::new(about.name, about.version, host.release_id.as_deref());
-        let context = Context::new(services.clone())?;
+        let context = Context::new(services.clone(), authenticator);
         let mut router = web.into_router(&context).merge(noting_route(health.router()));
         if let Some(document) = document {
             router = router.merge(noting_route(docs::router(about.name, &document)));
@@ -109,8 +125,7 @@ impl Site {
         };
         let (address, admin_address) =
             (server.local_addr(), admin.as_ref().map(|(server, _)| server.local_addr()));
-        let deadline = Deadline::after(host.lifecycle.startup_timeout);
-        let supervisor = Supervisor::start(hosted, &services.scope(), deadline).await?;
+        let supervisor = Supervisor::start(hosted, &scope, starting).await?;
         health.ready();
         tracing::info!(
             server.address = %address,
@@ -121,6 +136,7 @@ impl Site {
         );
         Ok(Self {
             services,
+            scope,
             health,
             metrics,
             drain: Drain::new(),
@@ -193,13 +209,18 @@ impl Site {
                 () = moments => Drained::default(),
             }
         };
-        let last = deadline.at_least(LAST_MOMENTS);
         let supervisor = self.supervisor.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let late = match supervisor {
-            Some(supervisor) => supervisor.stop(last).await,
+            Some(supervisor) => supervisor.stop(deadline.at_least(LAST_MOMENTS)).await,
             None => Vec::new(),
         };
-        let disposed = last.bound(end_services(&self.services)).await;
+        let disposed = deadline
+            .at_least(LAST_MOMENTS)
+            .bound(async {
+                self.scope.clone().close().await;
+                end_services(&self.services).await;
+            })
+            .await;
         let clean = drained.is_clean() && late.is_empty() && disposed;
         Ended { abandoned: drained.abandoned, late, clean }
     }

@@ -26,14 +26,10 @@ struct Inner {
 }
 
 impl Context {
-    /// A context over started services. When they have an [`Authenticator`], it tells who is asking; without
-    /// one everybody is anonymous.
-    ///
-    /// # Errors
-    /// When the authenticator cannot be taken from the services.
-    pub fn new(services: Services) -> Result<Self> {
-        let authenticator = services.scope().find::<dyn Authenticator>()?;
-        Ok(Self(Arc::new(Inner { services, authenticator })))
+    /// A context over started services. The [`Authenticator`] tells who is asking; without one everybody is
+    /// anonymous.
+    pub(crate) fn new(services: Services, authenticator: Option<Arc<dyn Authenticator>>) -> Self {
+        Self(Arc::new(Inner { services, authenticator }))
     }
 
     /// Finds out who is asking, checks the policy, opens a scope, and runs the action in it. The scope is

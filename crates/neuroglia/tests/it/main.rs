@@ -1,9 +1,11 @@
 //! Everything that is tested from outside, in one executable.
 
 mod auth;
+mod boot;
 mod controller;
 mod edge;
 mod health;
+mod hosted;
 mod hostile;
 mod metrics;
 mod openapi;
