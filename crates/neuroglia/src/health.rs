@@ -33,6 +33,7 @@ use neuroglia_core::clock::Clock;
 
 pub use checks::{Check, Report};
 pub use indicator::{Details, Indicator};
+pub(crate) use routes::PROBES;
 pub use routes::is_probe;
 pub use store::StoreIndicator;
 

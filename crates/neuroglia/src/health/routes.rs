@@ -16,9 +16,12 @@ const LIVE: &str = "/health/live";
 const READY: &str = "/health/ready";
 const STARTUP: &str = "/health/startup";
 
+/// The paths that probes ask.
+pub(crate) const PROBES: [&str; 4] = [OVERALL, LIVE, READY, STARTUP];
+
 /// Whether a path is one that probes ask, several times a minute and for ever: such requests are no news.
 pub fn is_probe(path: &str) -> bool {
-    [OVERALL, LIVE, READY, STARTUP].contains(&path)
+    PROBES.contains(&path)
 }
 
 /// Who reads the answers.

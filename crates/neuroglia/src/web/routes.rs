@@ -1,7 +1,8 @@
 //! The table of an application's routes, and the check of it at boot.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -13,8 +14,10 @@ use neuroglia_core::fault::{Area, Fault, Faults};
 use serde::Serialize;
 
 use super::context::Context;
+use super::docs;
 use super::openapi::Operation;
 use super::policy::Policy;
+use crate::health::PROBES;
 
 /// Something with actions that answer requests; `#[controller]` writes the implementation.
 #[diagnostic::on_unimplemented(
@@ -134,6 +137,9 @@ impl Web {
 
     /// Adds a plain axum router under a prefix, with one policy for all of it. Its handlers take what they need
     /// by [`Injected`](super::Injected); tower layers stay with it.
+    ///
+    /// Its paths must not overlap other routes, nor the host's `/health…`, `/docs…` and `/openapi.json`: that is
+    /// found at boot. What those handlers need is not: axum does not list it, so it fails when it is asked for.
     #[must_use]
     pub fn plain(mut self, prefix: impl Into<String>, policy: Policy, router: axum::Router) -> Self {
         self.plain.push(Plain { prefix: prefix.into(), policy, router });
@@ -169,47 +175,84 @@ impl Web {
         }
     }
 
-    /// What is wrong with the table: routes that are declared twice, paths that are none.
+    /// What is wrong with the table: routes that are declared twice, paths that are none or that the host has,
+    /// and routers that cannot be put beside the rest.
     pub(crate) fn check(&self) -> Faults {
         let mut faults = Faults::default();
-        let mut seen: HashMap<(Method, String), &Route> = HashMap::new();
-        let mut shapes: HashMap<String, &Route> = HashMap::new();
+        let mut seen: HashMap<(&Method, String), &Route> = HashMap::new();
+        // The matcher whose refusals axum panics with.
+        let mut matcher = matchit::Router::new();
+        let mut paths = HashSet::new();
         for route in &self.routes {
-            let at = format!("{} {} ({})", route.method, route.path, route.action);
+            let mut refuse = |code, what, fix: &str| {
+                let at = format!("{} {} ({})", route.method, route.path, route.action);
+                faults.push(Fault { area: Area::Routes, code, what, at, fix: fix.to_owned() });
+            };
             if !is_path(&route.path) {
-                faults.push(Fault {
-                    area: Area::Routes,
-                    code: "path",
-                    what: format!("`{}` is not a path", route.path),
-                    at: at.clone(),
-                    fix: "begin it with `/`, end it without one, and write parameters as `{name}`".to_owned(),
-                });
+                refuse("path", format!("`{}` is not a path", route.path), PATH_FIX);
                 continue;
             }
-            let shape = shape(&route.path);
-            if let Some(first) = seen.insert((route.method.clone(), shape.clone()), route) {
-                faults.push(Fault {
-                    area: Area::Routes,
-                    code: "duplicate",
-                    what: format!(
-                        "{} {} is declared twice: by {} and {}",
-                        route.method, route.path, first.action, route.action
-                    ),
-                    at: at.clone(),
-                    fix: "give one of them another path or method".to_owned(),
-                });
-            } else if let Some(first) = shapes.get(&shape)
-                && first.path != route.path
-            {
-                faults.push(Fault {
-                    area: Area::Routes,
-                    code: "parameter",
-                    what: format!("`{}` and `{}` are the same path with other names", first.path, route.path),
-                    at,
-                    fix: "name the parameter alike in both".to_owned(),
-                });
+            if is_hosts(&route.path) {
+                refuse(
+                    "reserved",
+                    format!("the host itself answers `{}`", route.path),
+                    "give it another path",
+                );
+                continue;
             }
-            shapes.entry(shape).or_insert(route);
+            if let Some(first) = seen.insert((&route.method, shape(&route.path)), route) {
+                let (Route { method, path, action, .. }, other) = (route, first.action);
+                let what = format!("{method} {path} is declared twice: by {other} and {action}");
+                refuse("duplicate", what, "give one of them another path or method");
+                continue;
+            }
+            if !paths.insert(&route.path) {
+                continue;
+            }
+            if let Err(matchit::InsertError::Conflict { with }) = matcher.insert(&*route.path, ()) {
+                let what = format!("`{with}` and `{}` cannot be told apart", route.path);
+                refuse("parameter", what, "name the parameter alike in both, or change one path");
+            }
+        }
+        if faults.is_empty() { self.check_plain() } else { faults }
+    }
+
+    /// Tries to put the plain routers beside routes that are sound. What is in a router cannot be listed, so it
+    /// takes the attempt to see.
+    fn check_plain(&self) -> Faults {
+        if self.plain.is_empty() {
+            return Faults::default();
+        }
+        let mut whole = axum::Router::new();
+        for route in &self.routes {
+            let Ok(filter) = MethodFilter::try_from(route.method.clone()) else { continue };
+            whole = whole.route(&route.path, axum::routing::on(filter, async || ()));
+        }
+        for path in hosts_paths() {
+            whole = whole.route(path, axum::routing::get(async || ()));
+        }
+        let mut faults = Faults::default();
+        for Plain { prefix, policy, router } in &self.plain {
+            let is_path = is_at_root(prefix) || (is_path(prefix) && !prefix.contains("{*"));
+            let (before, router) = (whole.clone(), router.clone());
+            let what = match is_path.then(|| catch_unwind(AssertUnwindSafe(|| put(before, prefix, router)))) {
+                Some(Ok(more)) => {
+                    whole = more;
+                    continue;
+                }
+                Some(Err(panic)) => match panic.downcast_ref::<String>() {
+                    Some(why) => format!("the axum router under `{prefix}` cannot be added: {why}"),
+                    None => format!("the axum router under `{prefix}` overlaps other routes"),
+                },
+                None => format!("`{prefix}` is not a path that a router can be under"),
+            };
+            faults.push(Fault {
+                area: Area::Routes,
+                code: if is_path { "overlap" } else { "path" },
+                what,
+                at: format!("{prefix}/* (axum router, {policy})"),
+                fix: if is_path { "give it a prefix of its own" } else { PATH_FIX }.to_owned(),
+            });
         }
         faults
     }
@@ -237,11 +280,7 @@ impl Web {
                     }
                 },
             ));
-            router = if plain.prefix.is_empty() || plain.prefix == "/" {
-                router.merge(guarded)
-            } else {
-                router.nest(&plain.prefix, guarded)
-            };
+            router = put(router, &plain.prefix, guarded);
         }
         router
     }
@@ -257,12 +296,40 @@ fn is_path(path: &str) -> bool {
     path.starts_with('/')
         && (path == "/" || !path.ends_with('/'))
         && !path.contains("//")
-        && path.split('/').all(|part| part.contains('{') == part.contains('}'))
+        && path
+            .split('/')
+            .all(|part| part.contains('{') == part.contains('}') && !part.starts_with([':', '*']))
+        && matchit::Router::new().insert(path, ()).is_ok()
+}
+
+const PATH_FIX: &str = "begin it with `/`, end it without one, and write parameters as `{name}`";
+
+/// The paths that the host answers itself, whatever its settings are.
+fn hosts_paths() -> impl Iterator<Item = &'static str> {
+    PROBES.into_iter().chain(docs::PATHS)
+}
+
+fn is_hosts(path: &str) -> bool {
+    hosts_paths().any(|own| own == path)
+}
+
+fn is_at_root(prefix: &str) -> bool {
+    prefix.is_empty() || prefix == "/"
+}
+
+/// Puts a router beside the routes that are there.
+fn put(routes: axum::Router, prefix: &str, router: axum::Router) -> axum::Router {
+    if is_at_root(prefix) { routes.merge(router) } else { routes.nest(prefix, router) }
 }
 
 /// The path with its parameters' names taken out.
 fn shape(path: &str) -> String {
-    path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part }).collect::<Vec<_>>().join("/")
+    let shape = |part: &str| match part {
+        _ if part.starts_with("{*") => "{*}".to_owned(),
+        _ if part.starts_with('{') && part.ends_with('}') => "{}".to_owned(),
+        _ => part.to_owned(),
+    };
+    path.split('/').map(shape).collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]
@@ -302,5 +369,51 @@ mod tests {
             route(Method::GET, "/orders/"),
         ];
         assert_eq!(codes(table), ["duplicate", "parameter", "path", "path"]);
+    }
+
+    #[test]
+    fn what_the_router_would_panic_with_is_a_fault() {
+        let table = [
+            "/orders/:id",
+            "/orders/*rest",
+            "/orders/{}",
+            "/orders/{one}{two}",
+            "/orders/{*rest}/lines",
+            "/health",
+            "/health/live",
+            "/docs",
+            "/docs/start.js",
+            "/openapi.json",
+            "/pizzas/{id}",
+            "/pizzas/{pizza}/toppings",
+            "/pizzas/{*rest}",
+        ];
+        let expected = [&["path"; 5][..], &["reserved"; 5], &["parameter"]].concat();
+        assert_eq!(codes(table.map(|path| route(Method::GET, path)).to_vec()), expected);
+    }
+
+    #[test]
+    fn a_table_without_faults_makes_a_router() {
+        let mixed = ["/", "/pizzas/{id}", "/pizzas/new", "/{page}", "/docs/{page}", "/files/{*path}"];
+        let web = mixed.into_iter().fold(Web::new(), |web, path| web.route(route(Method::GET, path)));
+        let page = || axum::Router::new().route("/page", axum::routing::get(async || ()));
+        let web = web.plain("/plain", Policy::Public, page()).plain("", Policy::Public, page());
+        assert!(web.check().is_empty(), "{}", web.check());
+    }
+
+    #[test]
+    fn a_plain_router_that_overlaps_is_a_fault() {
+        let page = |path| axum::Router::new().route(path, axum::routing::get(async || ()));
+        let web = Web::new()
+            .route(route(Method::GET, "/pizzas/{id}"))
+            .plain("/pizzas", Policy::Public, page("/{pizza}"))
+            .plain("/", Policy::Public, page("/health"))
+            .plain("/files", Policy::Public, page("/page"))
+            .plain("/files", Policy::Public, page("/page"))
+            .plain("/:files", Policy::Public, page("/page"))
+            .plain("/files/{*rest}", Policy::Public, page("/page"));
+        let faults = web.check();
+        let codes: Vec<_> = faults.iter().map(|fault| fault.code).collect();
+        assert_eq!(codes, ["overlap", "overlap", "overlap", "path", "path"], "{faults}");
     }
 }

@@ -13,4 +13,5 @@
 mod asset;
 mod router;
 
+pub(crate) use router::PATHS;
 pub use router::router;

@@ -10,6 +10,16 @@ use serde_json::Value;
 
 use super::asset::Asset;
 
+const DOCUMENT: &str = "/openapi.json";
+const PAGE: &str = "/docs";
+const PAGE_ASKED_OTHERWISE: &str = "/docs/";
+const START: &str = "/docs/start.js";
+const BUNDLE: &str = concat!("/docs/", include_str!("vendor/VERSION"), "/swagger-ui-bundle.js");
+const STYLE: &str = concat!("/docs/", include_str!("vendor/VERSION"), "/swagger-ui.css");
+
+/// Every path of the documentation.
+pub(crate) const PATHS: [&str; 6] = [DOCUMENT, PAGE, PAGE_ASKED_OTHERWISE, START, BUNDLE, STYLE];
+
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Only what comes from this server runs or is shown, and nobody may frame it.
@@ -33,12 +43,12 @@ pub fn router(title: &str, document: &Value) -> Router {
     let bundle = Asset::vendored(JAVASCRIPT, include_bytes!("vendor/swagger-ui-bundle.js.gz"));
     let style = Asset::vendored("text/css; charset=utf-8", include_bytes!("vendor/swagger-ui.css.gz"));
     Router::new()
-        .route("/openapi.json", served(document))
-        .route("/docs", served_page(page))
-        .route("/docs/", get(async || Redirect::permanent("/docs")))
-        .route("/docs/start.js", served(start))
-        .route(concat!("/docs/", include_str!("vendor/VERSION"), "/swagger-ui-bundle.js"), served(bundle))
-        .route(concat!("/docs/", include_str!("vendor/VERSION"), "/swagger-ui.css"), served(style))
+        .route(DOCUMENT, served(document))
+        .route(PAGE, served_page(page))
+        .route(PAGE_ASKED_OTHERWISE, get(async || Redirect::permanent(PAGE)))
+        .route(START, served(start))
+        .route(BUNDLE, served(bundle))
+        .route(STYLE, served(style))
 }
 
 fn served(asset: Asset) -> MethodRouter {
