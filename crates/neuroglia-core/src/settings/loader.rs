@@ -144,7 +144,7 @@ impl Loader {
                 return absent;
             }
         };
-        self.remember_secrets(&variable, &found.text);
+        self.remember_secrets(&variable, &found);
         let accepted = self.is_strong(&variable, &found);
         let parsed = T::parse(&found.text);
         if parsed.is_ok() && found.text.trim() != found.text.as_str() {
@@ -162,7 +162,13 @@ impl Loader {
                 None
             }
         };
-        let shown = if value.is_some() { shown(&variable, &found.text) } else { String::from("<not valid>") };
+        let shown = if value.is_none() {
+            String::from("<not valid>")
+        } else if found.is_of_file() {
+            REDACTED.to_owned()
+        } else {
+            shown(&variable, &found.text)
+        };
         self.note(is_new, variable, Some(shown), found.source);
         value
     }
@@ -254,14 +260,15 @@ impl Loader {
     }
 
     /// Keeps what must not stand in a report, should the application's own words quote it.
-    fn remember_secrets(&mut self, variable: &Variable, text: &str) {
+    fn remember_secrets(&mut self, variable: &Variable, found: &Found) {
+        let text = found.text.as_str();
         let mut remember = |text: &str| self.secrets.push(Zeroizing::new(text.to_owned()));
         if variable.form().secret {
             remember(text);
             if variable.form().list {
                 items(text).for_each(remember);
             }
-        } else if carries_credentials(text) {
+        } else if found.is_of_file() || carries_credentials(text) {
             remember(text);
             if let Ok(url) = text.parse::<Url>() {
                 remember(url.as_str());
@@ -366,7 +373,8 @@ fn missing(variable: &Variable) -> Fault {
 fn invalid(variable: &Variable, found: &Found, problem: &str) -> Fault {
     let form = variable.form();
     let text = found.text.as_str();
-    let may_be_shown = !form.secret && !carries_credentials(text) && !text.contains('@');
+    let may_be_shown =
+        !form.secret && !found.is_of_file() && !carries_credentials(text) && !text.contains('@');
     let problem = shortened(&printable(problem), 300).into_owned();
     let reading = if form.secret || !(may_be_shown || form.url) {
         format!("it cannot be read as {}; its content is not shown", form.type_name)

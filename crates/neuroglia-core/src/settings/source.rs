@@ -220,6 +220,14 @@ pub(super) struct Found {
     pub(super) source: Source,
 }
 
+impl Found {
+    /// Whether it stood in a file. One that was named by mistake may hold anything, also another's secret, so what
+    /// is in a file is never shown.
+    pub(super) fn is_of_file(&self) -> bool {
+        matches!(self.source, Source::File { .. })
+    }
+}
+
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -106,6 +106,43 @@ fn no_secret_is_in_any_text() {
     assert!(report.table().contains("host=db password=<redacted>"), "{}", report.table());
 }
 
+#[derive(Settings)]
+#[expect(dead_code, reason = "only its report is looked at")]
+struct Misdirected {
+    port: u16,
+    ports: Vec<u16>,
+    host: String,
+    #[setting(check = unwanted)]
+    name: String,
+    link: Url,
+    oven: Oven,
+}
+
+fn unwanted(name: &String) -> Result<(), String> {
+    Err(format!("{name} and {name:?} will not do"))
+}
+
+#[test]
+fn what_a_file_holds_is_in_no_text_whatever_setting_names_it() {
+    let names = ["PORT", "PORTS", "HOST", "NAME", "LINK", "OVEN"];
+    let pairs = names.map(|name| (format!("{name}_FILE"), "/run/secrets/jwt"));
+    let environment =
+        Environment::from_pairs(pairs).with_files(files(&[("/run/secrets/jwt", b"canary-of-\"another\n")]));
+    let report = environment.load::<Misdirected>(&[]).report;
+    let faults: Vec<_> = report.faults().iter().map(|fault| fault.code).collect();
+    assert_eq!(faults, ["invalid", "invalid", "check", "invalid", "invalid"]);
+    let texts = [
+        report.table(),
+        format!("{report:?}"),
+        format!("{}", report.faults()),
+        report.warnings().iter().map(ToString::to_string).collect(),
+        serde_json::to_string(&report).expect("a report is plain data"),
+    ];
+    for text in texts {
+        assert!(!text.contains("canary"), "{text}");
+    }
+}
+
 #[test]
 fn a_secret_has_no_default() {
     type Hidden = Secret<String>;
