@@ -1,10 +1,10 @@
 //! The check of the whole graph, in the words of whoever wrote the registrations.
 //!
-//! The search for cycles and captive dependencies is a depth-first walk with the path at hand; a captive
-//! dependency is a singleton that reaches a scoped service directly or through transient ones.
+//! A circle is looked for from every edge. A captive dependency is a singleton that reaches a scoped service
+//! directly or through transient ones, found by a depth-first walk with the path at hand.
 
 use std::any::TypeId;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 
 use super::collection::{Lifetime, Service, ServiceCollection, short_name};
@@ -14,7 +14,7 @@ use crate::fault::{Area, Fault, Faults};
 
 /// A type that is built from outside the graph.
 pub(super) struct Entry {
-    name: &'static str,
+    key: Key,
     needs: fn(&mut Dependencies),
     /// How long it lives.
     lifetime: Lifetime,
@@ -22,11 +22,15 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn scoped<T: Inject>() -> Self {
-        Self { name: Key::of::<T>().name, needs: T::dependencies, lifetime: Lifetime::Scoped }
+        Self { key: Key::of::<T>(), needs: T::dependencies, lifetime: Lifetime::Scoped }
     }
 
     pub(super) fn root<T: Inject>() -> Self {
-        Self { name: Key::of::<T>().name, needs: T::dependencies, lifetime: Lifetime::Singleton }
+        Self { key: Key::of::<T>(), needs: T::dependencies, lifetime: Lifetime::Singleton }
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        self.key.id == other.key.id && self.lifetime == other.lifetime
     }
 }
 
@@ -65,11 +69,15 @@ pub(super) fn check(collection: &ServiceCollection) -> Faults {
             graph.check_captive(who, needs, &mut faults);
         }
     }
-    for entry in &collection.entries {
+    for (index, entry) in collection.entries.iter().enumerate() {
+        // A handler may be listed for several events.
+        if collection.entries[..index].iter().any(|other| other.is_same_as(entry)) {
+            continue;
+        }
         let mut needs = Dependencies::default();
         (entry.needs)(&mut needs);
         let is_root = entry.lifetime == Lifetime::Singleton;
-        let who = Who { at: entry.name, is_made: false, is_root };
+        let who = Who { at: entry.key.name, is_made: false, is_root };
         graph.check_needs(who, entry.lifetime, &needs, &mut ambiguous, &mut faults);
         if entry.lifetime == Lifetime::Singleton {
             graph.check_captive(who, &needs, &mut faults);
@@ -152,37 +160,67 @@ impl Edges<'_> {
         }
     }
 
+    /// Reports a circle for every edge that is part of one: two circles may share all but one of them.
     fn check_cycles(&self, faults: &mut Faults) {
-        let mut done = vec![false; self.services.len()];
-        for start in 0..self.services.len() {
-            let mut path = Vec::new();
-            self.walk(start, &mut path, &mut done, faults);
+        let mut place = vec![0; self.services.len()];
+        for (position, index) in self.in_order().into_iter().enumerate() {
+            place[index] = position;
+        }
+        let edges = || {
+            let targets = |source: usize| self.targets(&self.needs[source]).into_iter();
+            (0..self.services.len())
+                .flat_map(move |source| targets(source).map(move |target| (source, target)))
+        };
+        // Without circles everything comes after what it needs.
+        if edges().all(|(source, target)| place[target] < place[source]) {
+            return;
+        }
+        let mut told = HashSet::new();
+        for (source, target) in edges() {
+            let Some(mut circle) = self.path(target, source) else { continue };
+            let first = (0..circle.len()).min_by_key(|&position| circle[position]).unwrap_or_default();
+            circle.rotate_left(first);
+            if told.insert(circle.clone()) {
+                faults.push(self.cycle(&circle));
+            }
         }
     }
 
-    fn walk(&self, index: usize, path: &mut Vec<usize>, done: &mut [bool], faults: &mut Faults) {
-        if let Some(position) = path.iter().position(|&other| other == index) {
-            let label = |&index: &usize| Who::of(&self.services[index]).label();
-            let circle: Vec<_> = path[position..].iter().chain([&index]).map(label).collect();
-            faults.push(Fault {
-                area: Area::Services,
-                code: "cycle",
-                what: format!("services need each other in a circle: {}", circle.join(" → ")),
-                at: Who::of(&self.services[index]).at.to_owned(),
-                fix: "take one of them out of the circle, for example by an event or a smaller port"
-                    .to_owned(),
-            });
-            return;
+    /// The shortest way from one service to another, both included.
+    fn path(&self, from: usize, to: usize) -> Option<Vec<usize>> {
+        let mut reached_by = vec![None; self.services.len()];
+        let mut queue = VecDeque::from([from]);
+        while let Some(index) = queue.pop_front() {
+            if index == to {
+                let mut path = vec![to];
+                let mut last = to;
+                while last != from {
+                    last = reached_by[last]?;
+                    path.push(last);
+                }
+                path.reverse();
+                return Some(path);
+            }
+            for target in self.targets(&self.needs[index]) {
+                if target != from && reached_by[target].is_none() {
+                    reached_by[target] = Some(index);
+                    queue.push_back(target);
+                }
+            }
         }
-        if done[index] {
-            return;
+        None
+    }
+
+    fn cycle(&self, circle: &[usize]) -> Fault {
+        let who = |&index: &usize| Who::of(&self.services[index]);
+        let names: Vec<_> = circle.iter().chain(circle.first()).map(|index| who(index).label()).collect();
+        Fault {
+            area: Area::Services,
+            code: "cycle",
+            what: format!("services need each other in a circle: {}", names.join(" → ")),
+            at: circle.first().map(who).map_or_else(String::new, |who| who.at.to_owned()),
+            fix: "take one of them out of the circle, for example by an event or a smaller port".to_owned(),
         }
-        path.push(index);
-        for target in self.targets(&self.needs[index]) {
-            self.walk(target, path, done, faults);
-        }
-        path.pop();
-        done[index] = true;
     }
 }
 

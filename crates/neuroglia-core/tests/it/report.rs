@@ -114,6 +114,67 @@ fn a_circle_is_reported_once_with_its_path() {
 }
 
 #[test]
+fn circles_that_share_services_are_reported_each() {
+    #[derive(Inject)]
+    struct A {
+        _b: Arc<B>,
+        _c: Arc<C>,
+    }
+    #[derive(Inject)]
+    struct B {
+        _d: Arc<D>,
+    }
+    #[derive(Inject)]
+    struct C {
+        _d: Arc<D>,
+    }
+    #[derive(Inject)]
+    struct D {
+        _a: Arc<A>,
+    }
+    let report = report(|services| {
+        services.add_scoped::<D, D>().add_scoped::<C, C>().add_scoped::<B, B>().add_scoped::<A, A>();
+    });
+    let circles: Vec<_> = report.lines().filter_map(|line| line.split("in a circle: ").nth(1)).collect();
+    assert_eq!(circles, ["D → A → B → D", "D → A → C → D"]);
+}
+
+#[test]
+fn what_a_handler_of_several_events_needs_is_reported_once() {
+    #[derive(serde::Serialize)]
+    struct Opened;
+    impl neuroglia::domain::DomainEvent for Opened {
+        const NAME: &'static str = "shop.opened";
+    }
+    #[derive(serde::Serialize)]
+    struct Closed;
+    impl neuroglia::domain::DomainEvent for Closed {
+        const NAME: &'static str = "shop.closed";
+    }
+    #[derive(Inject)]
+    struct Sign {
+        _table: Arc<Table>,
+    }
+    impl neuroglia::mediation::EventHandler<Opened> for Sign {
+        async fn handle(&self, _: &Opened) -> neuroglia::error::Result<()> {
+            Ok(())
+        }
+    }
+    impl neuroglia::mediation::EventHandler<Closed> for Sign {
+        async fn handle(&self, _: &Closed) -> neuroglia::error::Result<()> {
+            Ok(())
+        }
+    }
+    let report = report(|services| {
+        neuroglia::mediation::Messages::default()
+            .event::<Opened, Sign>()
+            .event::<Closed, Sign>()
+            .register(services);
+    });
+    assert_eq!(report.matches("`Sign` needs `Table`").count(), 1, "{report}");
+}
+
+#[test]
 fn a_captive_service_is_reported_with_its_path() {
     let report = report(|services| {
         services.add_scoped::<dyn Port, OtherAdapter>();
