@@ -112,3 +112,28 @@ fn a_reader_that_goes_away_is_no_panic() {
     finished.assert_code(1);
     assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
 }
+
+#[test]
+fn the_name_of_the_environment_switches_nothing() {
+    let told = |name: &str, arguments: &[&str]| {
+        let premises =
+            Premises::new().set("ENVIRONMENT", name).set("DATABASE_URL", "memory:").set("ADMIN_PORT", "0");
+        let finished = premises.run(arguments);
+        finished.assert_code(0);
+        finished.stdout.replace(name, "NAME")
+    };
+    for arguments in [&["config", "--json"][..], &["describe", "--json"], &["openapi"]] {
+        assert_eq!(told("local-1", arguments), told("a-prod1", arguments), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_file_of_variables_in_the_folder_is_not_read() {
+    let premises = Premises::new().unset("JWT_SECRET_KEY");
+    let variables = format!("JWT_SECRET_KEY={SIGNING_KEY}\nKITCHEN_CAPACITY=99\n");
+    std::fs::write(premises.path(".env"), variables).expect("the folder is ours");
+    let shown = premises.run(&["config", "--json"]);
+    shown.assert_code(78);
+    assert!(shown.stderr.contains("JWT_SECRET_KEY"), "{}", shown.stderr);
+    assert!(!shown.stdout.contains("99"), "{}", shown.stdout);
+}
