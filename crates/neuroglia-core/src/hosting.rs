@@ -9,10 +9,10 @@ use crate::error::Result;
 
 /// Something that runs as long as the process does: the reference's `HostedService`, in two phases.
 ///
-/// Every `start` ends before the process is ready, in the order of registration; when one fails, those before
-/// it are stopped and the process exits. Then all `run` at once. A `run` that fails or panics is started again
+/// Every `start` ends before the process is ready, in the order of registration and within `STARTUP_TIMEOUT`; when
+/// one fails, or a signal comes, those before it are stopped and the process exits. Then all `run` at once. A `run` that fails or panics is started again
 /// after a growing pause; one that ends in peace stays ended. At shutdown the token is cancelled when the
-/// requests have drained, and each is waited for in the reverse order.
+/// requests have drained, and each is waited for in the reverse order; one that is late is cut.
 ///
 /// It is built from the root: what it needs must be singletons, and it opens scopes by
 /// [`ScopeFactory`](crate::di::ScopeFactory).
@@ -34,7 +34,7 @@ pub trait HostedService: Inject {
     /// Whatever makes a new beginning necessary.
     fn run(&self, stop: CancellationToken) -> impl Future<Output = Result<()>> + Send;
 
-    /// Gives back what `start` took; called once, after `run` has ended.
+    /// Gives back what `start` took; called once, after `run` has ended; not at all when that cannot be ended.
     fn stop(&self) -> impl Future<Output = ()> + Send {
         async {}
     }

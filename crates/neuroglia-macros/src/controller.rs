@@ -6,8 +6,8 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, Expr, ExprLit, FnArg, ImplItem, ImplItemFn, ItemImpl, Lit, LitStr, Meta, PatType,
-    Result, ReturnType, Token, Type,
+    Attribute, Error, Expr, ExprLit, FnArg, GenericArgument, ImplItem, ImplItemFn, ItemImpl, Lit, LitStr,
+    Meta, PatType, PathArguments, Result, ReturnType, Token, Type,
 };
 
 const VERBS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
@@ -31,10 +31,13 @@ pub(crate) fn expand(prefix: TokenStream, mut item: ItemImpl) -> TokenStream {
         errors.push(Error::new(path.span(), "`#[controller]` belongs on an inherent `impl` block"));
     }
     let controller = item.self_ty.clone();
-    let mut routes = Vec::new();
+    let (mut routes, mut injected) = (Vec::new(), Vec::new());
     for member in &mut item.items {
         let ImplItem::Fn(action) = member else { continue };
         let verbs = take_verbs(&mut action.attrs);
+        if !verbs.is_empty() {
+            injected.extend(action.sig.inputs.iter().filter_map(injected_type).cloned());
+        }
         for (verb, attribute) in verbs {
             match route(&controller, &prefix, &verb, &attribute, action) {
                 Ok(route) => routes.push(route),
@@ -44,6 +47,14 @@ pub(crate) fn expand(prefix: TokenStream, mut item: ItemImpl) -> TokenStream {
     }
     // The user's block is emitted whatever was wrong, so that its other errors are its own.
     let errors = errors.iter().map(Error::to_compile_error);
+    let entries = injected.iter().map(|ty| quote_spanned!(ty.span()=> services.enter::<#ty>();));
+    let declare = (!injected.is_empty()).then(|| {
+        quote! {
+            fn declare(services: &mut ::neuroglia::di::ServiceCollection) {
+                #(#entries)*
+            }
+        }
+    });
     quote! {
         #item
 
@@ -51,6 +62,8 @@ pub(crate) fn expand(prefix: TokenStream, mut item: ItemImpl) -> TokenStream {
             fn routes() -> ::std::vec::Vec<::neuroglia::web::Route> {
                 ::std::vec![#(#routes),*]
             }
+
+            #declare
         }
 
         #(#errors)*
@@ -70,6 +83,20 @@ fn take_verbs(attributes: &mut Vec<Attribute>) -> Vec<(String, Attribute)> {
         }
     });
     verbs
+}
+
+/// The `T` of a parameter `Injected<T>`.
+fn injected_type(parameter: &FnArg) -> Option<&Type> {
+    let FnArg::Typed(PatType { ty, .. }) = parameter else { return None };
+    let Type::Path(path) = &**ty else { return None };
+    let segment = path.path.segments.last().filter(|segment| segment.ident == "Injected")?;
+    match &segment.arguments {
+        PathArguments::AngleBracketed(arguments) => match arguments.args.first()? {
+            GenericArgument::Type(ty) => Some(ty),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// What stands in `#[get("/{id}", authenticated)]`.

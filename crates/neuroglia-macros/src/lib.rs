@@ -50,7 +50,8 @@ pub fn derive_inject(input: TokenStream) -> TokenStream {
 /// # What it expands to
 /// The block as it was written, and an implementation of `Controller` whose `routes` has for each action a
 /// `Route`: it enters the context with the policy, builds the controller, calls `from_request_parts` of each
-/// parameter's type and `from_request` of the last one's, then the action, then `Reply::reply`.
+/// parameter's type and `from_request` of the last one's, then the action, then `Reply::reply`. Its `declare` enters
+/// each `T` of a parameter `Injected<T>` into the check at boot.
 ///
 /// # Without the macro
 /// A plain axum handler with `Injected<Mediator>`, added by `Web::plain`.

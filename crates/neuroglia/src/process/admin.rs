@@ -66,6 +66,9 @@ impl AdminContext {
 
     /// Builds something from the scope, such as the mediator.
     ///
+    /// What it needs is not checked at boot, because nothing tells before the command runs; a command that sends
+    /// messages needs only what is checked.
+    ///
     /// # Errors
     /// When a factory on the way fails.
     pub fn inject<T: Inject>(&self) -> Result<T> {

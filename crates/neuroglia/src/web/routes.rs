@@ -27,6 +27,11 @@ use crate::health::PROBES;
 pub trait Controller: Inject {
     /// Its routes, in the order of its actions.
     fn routes() -> Vec<Route>;
+
+    /// Declares what its actions take by [`Injected`](super::Injected), so that it is checked at boot.
+    fn declare(services: &mut ServiceCollection) {
+        let _ = services;
+    }
 }
 
 /// What answers requests to a route.
@@ -124,6 +129,7 @@ impl Web {
         self.routes.extend(C::routes());
         self.entries.push(|services| {
             services.enter::<C>();
+            C::declare(services);
         });
         self
     }

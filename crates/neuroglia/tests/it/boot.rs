@@ -1,5 +1,7 @@
 //! What keeps an application from booting, found before a port is bound.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use http::HeaderValue;
 use neuroglia::auth::{Authentication, Authenticator};
@@ -9,6 +11,7 @@ use neuroglia::fault::{Area, Faults};
 use neuroglia::health::{Details, Indicator};
 use neuroglia::identity::Identity;
 use neuroglia::settings::Environment;
+use neuroglia::web::{Injected, Web, controller};
 use neuroglia::{App, StartError};
 
 async fn faults_of(app: App) -> Faults {
@@ -61,4 +64,25 @@ async fn what_the_host_keeps_may_not_live_for_one_scope() {
     for what in ["WebHost → dyn Authenticator", "WebHost → dyn Indicator"] {
         assert!(faults.to_string().contains(what), "{faults}");
     }
+}
+
+/// Nobody registers it.
+struct Oven;
+
+#[derive(Inject)]
+struct Kitchen {}
+
+#[controller("/kitchen")]
+impl Kitchen {
+    #[get("/", public)]
+    async fn show(&self, _: Injected<Arc<Oven>>, _: Injected<Identity>) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_an_action_has_injected_is_checked_at_boot() {
+    let faults = faults_of(App::new("shop").web(|web: Web| web.controller::<Kitchen>())).await;
+    assert_eq!(faults.iter().count(), 1, "{faults}");
+    assert!(faults.to_string().contains("`Arc<Oven>` needs `Oven`, which is not registered"), "{faults}");
 }

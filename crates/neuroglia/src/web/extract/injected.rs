@@ -8,6 +8,10 @@ use crate::web::problem::Problem;
 
 /// Something from the request's scope: a service, the mediator, or who is asking.
 ///
+/// As the parameter of a controller's action, under this name, it is checked at boot with everything else. In a
+/// plain handler it is not, because axum does not tell what a handler takes: what is missing there is an internal
+/// error when it is asked for.
+///
 /// ```
 /// use neuroglia::web::{Injected, Problem};
 /// use neuroglia_core::identity::Identity;
