@@ -39,6 +39,7 @@ mod context;
 mod policy;
 mod routes;
 
+mod event_stream;
 pub mod extract;
 mod problem;
 mod reply;
