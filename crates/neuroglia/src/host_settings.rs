@@ -10,7 +10,7 @@ use neuroglia_core::settings::{ByteSize, Problems, Secret, Settings};
 
 use crate::telemetry::{LogFormat, check_directives};
 use crate::web::Quota;
-use crate::web::edge::{EdgeSettings, Network, Origin};
+use crate::web::edge::{EdgeSettings, ForwardedHeader, Network, Origin};
 use crate::web::extract::ContentLimits;
 use crate::web::server::Limits;
 
@@ -153,9 +153,12 @@ pub(crate) struct HttpSettings {
     /// The origins whose pages may call the API from a browser, separated by commas; none when not set.
     #[setting(default = "")]
     pub(crate) cors_origins: Vec<Origin>,
-    /// The networks of proxies whose forwarded headers are believed, such as `10.0.0.0/8`; none when not set.
+    /// The networks of proxies that are believed for whom they ask, such as `10.0.0.0/8`; none when not set.
     #[setting(default = "")]
     pub(crate) trusted_proxies: Vec<Network>,
+    /// The header in which the trusted proxies write it: `x-forwarded-for` or `forwarded`. The other one is ignored.
+    #[setting(default = "x-forwarded-for")]
+    pub(crate) forwarded_header: ForwardedHeader,
     /// How often one client address may ask, such as `100/60s`; as often as it likes when not set.
     #[setting(example = "100/60s")]
     pub(crate) rate_limit: Option<Quota>,
@@ -192,6 +195,7 @@ impl HttpSettings {
     pub(crate) fn edge(&self) -> EdgeSettings {
         EdgeSettings {
             trusted_proxies: self.trusted_proxies.clone(),
+            forwarded_header: self.forwarded_header,
             allowed_origins: self.cors_origins.clone(),
             content: ContentLimits {
                 body_bytes: self.body_max.as_usize(),

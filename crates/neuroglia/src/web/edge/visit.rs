@@ -289,7 +289,8 @@ impl Visit {
 fn client<B>(edge: &Inner, asks: &Asks, request: &Request<B>) -> Option<Client> {
     let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
     Some(if asks.forwards {
-        forwarded::client(peer.ip(), request.headers(), &edge.settings.trusted_proxies)
+        let settings = &edge.settings;
+        forwarded::client(peer.ip(), request.headers(), &settings.trusted_proxies, settings.forwarded_header)
     } else {
         Client { address: peer.ip().to_canonical(), is_https: false }
     })
