@@ -7,12 +7,60 @@ use axum::body::Bytes;
 use axum::routing::get;
 use http::Method;
 use neuroglia::web::server::{Abandoned, Limits};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::super::wire::{Running, soon};
 use super::{Gate, app, kept, small};
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+
+/// A client that sends frame by frame, and does nothing by itself.
+struct Frames(TcpStream);
+
+impl Frames {
+    /// Says hello, and grants what HTTP/2 grants when nothing is said.
+    async fn open(server: &Running) -> Self {
+        let mut frames = Self(TcpStream::connect(server.address).await.expect("connects"));
+        frames.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        frames.send(&[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]).await;
+        frames
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        soon("a write", self.0.write_all(bytes)).await.expect("the server takes it");
+    }
+
+    /// Sends a request, which has no body.
+    async fn get(&mut self, stream: u8, path: &str) {
+        // GET, http, a path and the authority `test`, by the static table.
+        let mut block = vec![0x82, 0x86, 0x04, u8::try_from(path.len()).expect("short")];
+        block.extend_from_slice(path.as_bytes());
+        block.extend_from_slice(b"\x41\x04test");
+        let length = u8::try_from(block.len()).expect("short");
+        self.send(&[0, 0, length, HEADERS, 0x05, 0, 0, 0, stream]).await;
+        self.send(&block).await;
+    }
+
+    /// The next frame of this kind, and its stream; `None` when the connection ends first.
+    async fn next(&mut self, kind: u8) -> Option<(u8, Vec<u8>)> {
+        loop {
+            let mut head = [0; 9];
+            soon("a frame", self.0.read_exact(&mut head)).await.ok()?;
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; usize::try_from(length).expect("it fits")];
+            soon("its payload", self.0.read_exact(&mut payload)).await.ok()?;
+            if head[3] == kind {
+                return Some((head[8], payload));
+            }
+        }
+    }
+}
 
 type H2 = h2::client::SendRequest<Bytes>;
 
@@ -149,4 +197,44 @@ async fn http_2_answers_that_nobody_reads_are_cut() {
     soon("the cut", connection).await.expect("no panic").ok();
     let mut body = reply.into_body();
     soon("the failure", async { while let Some(Ok(_)) = body.data().await {} }).await;
+}
+
+#[tokio::test]
+async fn http_2_that_opens_while_the_server_drains_is_told() {
+    let server = Running::start(app(), Limits::default());
+    let mut late = Frames(TcpStream::connect(server.address).await.expect("connects"));
+    late.send(b"PRI * HTTP").await;
+    server.drain.begin.cancel();
+    soon("the announcement", async { while !server.connect().await.get("/").await.closes() {} }).await;
+    late.send(b"/2.0\r\n\r\nSM\r\n\r\n").await;
+    late.send(&[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]).await;
+    late.get(1, "/").await;
+    assert!(late.next(GOAWAY).await.is_some(), "it is asked to leave");
+    assert!(late.next(DATA).await.is_some(), "and yet answered");
+    drop(late);
+    server.drain.close.cancel();
+    assert!(server.ended().await.is_clean());
+}
+
+#[tokio::test]
+async fn http_2_that_is_idle_may_still_ask_what_was_on_its_way() {
+    let limits = Limits { idle_timeout: Duration::from_millis(100), ..Limits::default() };
+    let server = Running::start(app(), Limits { drain_linger: Duration::from_secs(60), ..limits });
+    let mut idle = Frames::open(&server).await;
+    idle.get(1, "/").await;
+    assert!(idle.next(DATA).await.is_some());
+    assert!(idle.next(GOAWAY).await.is_some(), "nothing was asked for a while");
+    idle.get(3, "/").await;
+    assert_eq!(idle.next(HEADERS).await.map(|(stream, _)| stream), Some(3));
+}
+
+#[tokio::test]
+async fn http_2_that_is_idle_and_does_not_leave_is_cut() {
+    let short = Duration::from_millis(100);
+    let limits = Limits { idle_timeout: short, drain_linger: short, ..Limits::default() };
+    let server = Running::start(app(), limits);
+    let mut idle = Frames::open(&server).await;
+    idle.get(1, "/").await;
+    assert!(idle.next(GOAWAY).await.is_some());
+    assert_eq!(idle.next(DATA).await, None, "it says no goodbye, and is cut");
 }
