@@ -22,7 +22,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use super::flight::InFlight;
+use super::flight::{InFlight, LastPiece};
 use super::limits::Limits;
 use super::refusal::Refusal;
 use super::watch::later;
@@ -301,7 +301,7 @@ impl HttpBody for ReplyBody {
                 if data.len() > PIECE {
                     self.rest = data.split_off(PIECE);
                 }
-                data
+                if self.is_end_stream() { LastPiece::watched(self.flight.connection(), data) } else { data }
             })))),
             other => other,
         }

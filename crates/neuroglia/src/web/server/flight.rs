@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{Method, Request};
 
@@ -35,8 +36,8 @@ pub(super) struct Connection {
     unread: AtomicU32,
     /// HTTP/2 requests that were cancelled before their answer.
     cancelled: AtomicU32,
-    /// A request of it was abandoned.
-    abandoned: AtomicBool,
+    /// What of it was left undone at the deadline is counted already.
+    counted: AtomicBool,
     /// We have said everything and read on only out of courtesy.
     lingering: AtomicBool,
 }
@@ -55,7 +56,7 @@ impl Connection {
             progress: AtomicU32::new(0),
             unread: AtomicU32::new(0),
             cancelled: AtomicU32::new(0),
-            abandoned: AtomicBool::new(false),
+            counted: AtomicBool::new(false),
             lingering: AtomicBool::new(false),
         })
     }
@@ -113,7 +114,7 @@ impl Connection {
     /// Whether the client has yet to take an answer that is complete; to be asked when hyper has let go of the
     /// connection, because it may keep a request in flight until the last byte of its answer is written.
     pub(super) fn withholds(&self) -> bool {
-        self.write_blocked() && !self.abandoned.load(Relaxed)
+        self.write_blocked() && !self.counted.load(Relaxed)
     }
 
     /// The kernel took something.
@@ -195,7 +196,7 @@ impl InFlight {
         }
     }
 
-    pub(super) fn connection(&self) -> &Connection {
+    pub(super) fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
 
@@ -219,8 +220,38 @@ impl Drop for InFlight {
             connection.cancelled.fetch_add(1, Relaxed);
         }
         if !self.finished && connection.shared.phase() == Phase::Aborted {
-            connection.abandoned.store(true, Relaxed);
+            connection.counted.store(true, Relaxed);
             connection.shared.abandon(std::mem::take(&mut self.method), self.target.as_ref());
+        }
+    }
+}
+
+/// The end of an HTTP/2 answer, which h2 keeps until the client has made room for it.
+///
+/// If it is dropped after the deadline, the client has not got it. Its request is not in flight any more.
+pub(super) struct LastPiece {
+    connection: Arc<Connection>,
+    data: Bytes,
+}
+
+impl LastPiece {
+    /// The data, which tells its connection when it is left behind.
+    pub(super) fn watched(connection: &Arc<Connection>, data: Bytes) -> Bytes {
+        Bytes::from_owner(Self { connection: Arc::clone(connection), data })
+    }
+}
+
+impl AsRef<[u8]> for LastPiece {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+impl Drop for LastPiece {
+    fn drop(&mut self) {
+        if self.connection.shared.phase() == Phase::Aborted {
+            self.connection.counted.store(true, Relaxed);
+            self.connection.shared.leave_unsent();
         }
     }
 }

@@ -238,3 +238,33 @@ async fn http_2_that_is_idle_and_does_not_leave_is_cut() {
     assert!(idle.next(GOAWAY).await.is_some());
     assert_eq!(idle.next(DATA).await, None, "it says no goodbye, and is cut");
 }
+
+#[tokio::test]
+async fn http_2_answers_that_are_not_taken_at_the_deadline_are_counted() {
+    let (entered, mut inside) = mpsc::unbounded_channel();
+    let piece = get(async move || {
+        entered.send(()).expect("the test waits");
+        vec![b'x'; 64 * 1024]
+    });
+    let server = Running::start(app().route("/piece", piece), Limits::default());
+    // The window of the connection has room for one byte less than one answer.
+    let mut stalled = Frames::open(&server).await;
+    stalled.get(1, "/piece").await;
+    stalled.get(3, "/piece").await;
+    for _ in 0..2 {
+        soon("the handler", inside.recv()).await.expect("entered");
+        assert!(stalled.next(HEADERS).await.is_some());
+    }
+    let mut taken = 0;
+    while taken < 65_535 {
+        taken += stalled.next(DATA).await.expect("what there is room for").1.len();
+    }
+    // This one has all of its answer.
+    let mut whole = Frames::open(&server).await;
+    whole.get(1, "/").await;
+    assert!(whole.next(DATA).await.is_some());
+    server.drain.abort.cancel();
+    let drained = server.ended().await;
+    assert_eq!((drained.unsent, drained.abandoned.len()), (2, 0), "{drained:?}");
+    assert!(!drained.is_clean());
+}
