@@ -31,6 +31,7 @@ use crate::shutdown::{EXIT_ABANDONED, EXIT_FAULTS, EXIT_USAGE, Signals};
 use crate::telemetry::{LogFormat, Telemetry, TelemetryGuard, TelemetryOptions};
 use crate::web::Web;
 use crate::web::openapi;
+use crate::web::server::Drained;
 
 pub use crate::host_settings::HostSettings;
 
@@ -414,7 +415,8 @@ async fn serve_until_signal<S: Settings>(
 }
 
 fn exit_code(ended: &Ended) -> ExitCode {
-    for request in &ended.abandoned {
+    let Drained { abandoned, unsent, stuck } = &ended.drained;
+    for request in abandoned {
         tracing::warn!(http.method = %request.method, url.path = %request.path, "abandoned a request at the deadline");
     }
     for service in &ended.late {
@@ -424,7 +426,14 @@ fn exit_code(ended: &Ended) -> ExitCode {
         tracing::info!("shutdown.complete");
         ExitCode::SUCCESS
     } else {
-        tracing::warn!(abandoned = ended.abandoned.len(), "shutdown.incomplete: work was left undone");
+        tracing::warn!(
+            requests.abandoned = abandoned.len(),
+            answers.unsent = unsent,
+            tasks.stuck = stuck,
+            services.late = ended.late.len(),
+            services.disposed = ended.disposed,
+            "shutdown.incomplete: work was left undone"
+        );
         ExitCode::from(EXIT_ABANDONED)
     }
 }

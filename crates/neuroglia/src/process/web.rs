@@ -22,7 +22,7 @@ use crate::host::{HostSettings, end_services};
 use crate::metrics::Metrics;
 use crate::shutdown::Deadline;
 use crate::web::edge::{Edge, noting_route};
-use crate::web::server::{Abandoned, Drain, Drained, Server};
+use crate::web::server::{Drain, Drained, Server};
 use crate::web::{Context, Web, docs};
 
 /// What the end may take beyond the deadline: to dispose of services when the requests have used it all up.
@@ -56,14 +56,17 @@ struct Bound {
 
 /// How a process ended.
 pub(crate) struct Ended {
-    pub(crate) abandoned: Vec<Abandoned>,
+    /// What the server left behind.
+    pub(crate) drained: Drained,
+    /// The hosted services that did not stop in time.
     pub(crate) late: Vec<&'static str>,
-    clean: bool,
+    /// Whether the services and the store could be disposed of in time.
+    pub(crate) disposed: bool,
 }
 
 impl Ended {
     pub(crate) fn is_clean(&self) -> bool {
-        self.clean
+        self.drained.is_clean() && self.late.is_empty() && self.disposed
     }
 }
 
@@ -200,8 +203,7 @@ impl Site {
             None => Vec::new(),
         };
         let disposed = last.bound(end_services(&self.services)).await;
-        let clean = drained.is_clean() && late.is_empty() && disposed;
-        Ended { abandoned: drained.abandoned, late, clean }
+        Ended { drained, late, disposed }
     }
 }
 

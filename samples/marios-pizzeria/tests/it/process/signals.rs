@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use super::ledger::Ledger;
 use super::running::is_refused;
@@ -163,6 +164,12 @@ fn a_reader_that_stalls_is_cut_at_the_deadline() {
     let finished = process.end_within(PATIENCE);
     assert_within(&finished, begun, Duration::from_secs(1));
     finished.assert_code(75);
+    assert_eq!(last_line(&finished)["answers.unsent"], 1, "{}", finished.stdout);
+}
+
+/// What is said last, which for a code of 75 is what was left undone.
+fn last_line(finished: &Finished) -> Value {
+    finished.json_lines().pop().expect("it says how it ended")
 }
 
 #[test]
@@ -178,7 +185,9 @@ fn work_that_is_left_at_the_deadline_is_75_and_named() {
         let named =
             lines.iter().find(|line| line["url.path"] == "/api/v1/orders").expect("the request is named");
         assert_eq!((named["level"].as_str(), named["http.method"].as_str()), (Some("WARN"), Some("POST")));
-        assert!(lines.last().is_some_and(|line| line["message"].to_string().contains("shutdown.incomplete")));
+        let last = last_line(&finished);
+        assert!(last["message"].to_string().contains("shutdown.incomplete"), "{last}");
+        assert_eq!((&last["requests.abandoned"], &last["answers.unsent"]), (&1.into(), &0.into()), "{last}");
         drop(held);
     }
 }
