@@ -50,7 +50,7 @@ pub mod docs;
 pub mod openapi;
 
 pub use context::Context;
-pub use edge::{Arrival, Edge, EdgeSettings};
+pub use edge::{Arrival, Edge, EdgeSettings, Subscriber};
 pub use extract::{IfMatch, Injected, Json, Path, Query};
 pub use neuroglia_macros::controller;
 pub use policy::Policy;

@@ -1,7 +1,7 @@
 //! One request from its arrival to its answer.
 
 use std::error::Error as StdError;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -98,8 +98,8 @@ impl Visit {
 
     /// Whether the client's quota has room for the request.
     pub(super) fn admit(&self) -> Result<()> {
-        match (&self.edge.rate_limit, self.arrival.client_address()) {
-            (Some(limit), Some(address)) => limit.admit(&self.arrival, subscriber(address)),
+        match (&self.edge.rate_limit, self.arrival.subscriber()) {
+            (Some(limit), Some(subscriber)) => limit.admit(&self.arrival, subscriber),
             _ => Ok(()),
         }
     }
@@ -294,14 +294,6 @@ fn client<B>(edge: &Inner, asks: &Asks, request: &Request<B>) -> Option<Client> 
     } else {
         Client { address: peer.ip().to_canonical(), is_https: false }
     })
-}
-
-/// What a limit by address counts as one: the whole of what a subscriber is given, which with IPv6 is a /64.
-fn subscriber(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => u128::from(address.to_bits()),
-        IpAddr::V6(address) => address.to_bits() >> 64 << 64 | 1 << 63,
-    }
 }
 
 /// Whether the application wrote a problem document by itself, without our type.
