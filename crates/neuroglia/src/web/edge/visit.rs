@@ -96,10 +96,15 @@ impl Visit {
         &self.span
     }
 
+    /// Whether it is a probe: whoever asks for the health has to get an answer, and leaves no trace in the log.
+    fn is_probe(&self) -> bool {
+        self.target.as_ref().is_some_and(|target| is_probe(target.path()))
+    }
+
     /// Whether the client's quota has room for the request.
     pub(super) fn admit(&self) -> Result<()> {
         match (&self.edge.rate_limit, self.arrival.subscriber()) {
-            (Some(limit), Some(subscriber)) => limit.admit(&self.arrival, subscriber),
+            (Some(limit), Some(subscriber)) if !self.is_probe() => limit.admit(&self.arrival, subscriber),
             _ => Ok(()),
         }
     }
@@ -138,7 +143,7 @@ impl Visit {
         if let Some(metrics) = &self.edge.metrics {
             metrics.request(&self.method, self.arrival.route(), status, duration);
         }
-        if self.target.as_ref().is_some_and(|target| is_probe(target.path())) {
+        if self.is_probe() {
             // Whether the process is well is told when it changes, and not several times a minute.
             tracing::debug!(
                 http.method = self.method.as_str(),

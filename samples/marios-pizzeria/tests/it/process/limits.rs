@@ -166,5 +166,9 @@ fn quotas() {
         (answer.status == 429).then_some(answer)
     });
     assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    // The platform must not take a busy process for a sick one.
+    for probe in ["/health", "/health/live", "/health/ready", "/health/startup"] {
+        assert_eq!(process.get(probe).status, 200, "{probe}");
+    }
     process.close().assert_code(0);
 }
