@@ -12,7 +12,7 @@ use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -93,11 +93,16 @@ impl Error for BodyFault {}
 pub(super) struct BodyMeter {
     limit: AtomicU64,
     fault: AtomicU8,
+    ended: AtomicBool,
 }
 
 impl BodyMeter {
     pub(super) fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit: AtomicU64::new(limit), fault: AtomicU8::new(0) })
+        Arc::new(Self {
+            limit: AtomicU64::new(limit),
+            fault: AtomicU8::new(0),
+            ended: AtomicBool::new(false),
+        })
     }
 
     pub(super) fn handle(self: &Arc<Self>) -> BodyLimit {
@@ -110,6 +115,11 @@ impl BodyMeter {
             1 => Some(BodyFault::TooLarge),
             _ => Some(BodyFault::TooSlow),
         }
+    }
+
+    /// Whether the body was read to its end.
+    pub(super) fn ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     fn fail(&self, fault: BodyFault) {
@@ -167,7 +177,10 @@ impl HttpBody for RequestBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
-            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(None) => {
+                self.meter.ended.store(true, Ordering::Relaxed);
+                Poll::Ready(None)
+            }
             Poll::Pending => {
                 let read = self.read;
                 match self.pace.poll_too_slow(cx, read) {
