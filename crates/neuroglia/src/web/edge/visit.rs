@@ -21,7 +21,7 @@ use crate::health::is_probe;
 use crate::metrics::{ActiveRequest, Metrics};
 use crate::web::problem::{PROBLEM_JSON, Problem};
 use crate::web::reply::NextPage;
-use crate::web::server::BodyLimit;
+use crate::web::server::{BodyFault, BodyLimit};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -112,8 +112,11 @@ impl Visit {
     /// Gives the answer its form, and records the end of the request.
     pub(super) fn finish(self, mut response: Response) -> Response {
         let _entered = self.span.enter();
-        if response.status().as_u16() >= 400 {
-            self.explain(&mut response);
+        // A handler may have made anything of a body that it could not read, even a success. The server does not let
+        // that pass, so it must not be what is logged.
+        let fault = self.body_limit.as_ref().and_then(BodyLimit::fault);
+        if response.status().as_u16() >= 400 || fault.is_some() {
+            self.explain(&mut response, fault);
         }
         conditional::spare(&mut response, &self.method, self.asks.if_none_match.as_ref());
         if !response.extensions().is_empty() {
@@ -170,15 +173,15 @@ impl Visit {
         );
     }
 
-    /// Makes a problem document of an answer of 400 and above.
+    /// Makes a problem document of an answer of 400 and above, or to a body that was refused.
     #[cold]
-    fn explain(&self, response: &mut Response) {
+    fn explain(&self, response: &mut Response, fault: Option<BodyFault>) {
         let anywhere = self.target.as_ref().is_some_and(|target| target == "*");
-        if self.method == Method::OPTIONS && (anywhere || response.status() == StatusCode::METHOD_NOT_ALLOWED)
-        {
+        let asks_methods = anywhere || response.status() == StatusCode::METHOD_NOT_ALLOWED;
+        if self.method == Method::OPTIONS && asks_methods && fault.is_none() {
             return self.tell_methods(response);
         }
-        let Some(problem) = self.problem(response) else { return };
+        let Some(problem) = self.problem(response, fault) else { return };
         if let Some(cause) = problem.cause() {
             let error = cause as &(dyn StdError + 'static);
             if problem.status() == StatusCode::SERVICE_UNAVAILABLE {
@@ -209,15 +212,15 @@ impl Visit {
 
     /// What the answer says, or what its status and the request's body say for it. None when it is a document that
     /// the application wrote without our type.
-    fn problem(&self, response: &mut Response) -> Option<Problem> {
-        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-            return Some(problem);
+    fn problem(&self, response: &mut Response, fault: Option<BodyFault>) -> Option<Problem> {
+        let told = response.extensions_mut().remove::<Problem>();
+        if let Some(refusal) = fault.map(BodyFault::refusal) {
+            *response.status_mut() = refusal.status;
+            let told = told.filter(|problem| problem.status() == refusal.status);
+            return Some(told.unwrap_or_else(|| refusal.into()));
         }
-        // A handler may have made anything of a body that it could not read.
-        if let Some(fault) = self.body_limit.as_ref().and_then(BodyLimit::fault) {
-            let problem = Problem::from(fault.refusal());
-            *response.status_mut() = problem.status();
-            return Some(problem);
+        if told.is_some() {
+            return told;
         }
         if is_foreign_document(response) && response.status().is_client_error() {
             return None;

@@ -174,6 +174,9 @@ impl HttpBody for RequestBody {
                         return self.fail(BodyFault::TooLarge);
                     }
                 }
+                if self.inner.is_end_stream() {
+                    self.meter.ended.store(true, Ordering::Relaxed);
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
