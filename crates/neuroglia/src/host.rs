@@ -27,16 +27,13 @@ use crate::describe::Description;
 use crate::process::admin::{Admin, AdminContext};
 use crate::process::hosted::chain;
 use crate::process::web::{self, Ended, Site};
-use crate::shutdown::{EXIT_ABANDONED, EXIT_FAULTS, EXIT_USAGE, Signals};
+use crate::shutdown::{EXIT_ABANDONED, EXIT_FAULTS, EXIT_USAGE, LAST_TASKS, Signals};
 use crate::telemetry::{LogFormat, Telemetry, TelemetryGuard, TelemetryOptions};
 use crate::web::Web;
 use crate::web::openapi;
 use crate::web::server::Drained;
 
 pub use crate::host_settings::HostSettings;
-
-/// What tasks that block their thread get when everything else has ended.
-const LAST_TASKS: Duration = Duration::from_millis(100);
 
 /// Does what the command line says.
 pub(crate) fn run<S: Settings>(app: App<S>) -> ExitCode {

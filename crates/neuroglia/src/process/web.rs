@@ -20,13 +20,10 @@ use super::hosted::{Hosted, Supervisor};
 use crate::health::{Health, Indicator};
 use crate::host::{HostSettings, end_services};
 use crate::metrics::Metrics;
-use crate::shutdown::Deadline;
+use crate::shutdown::{Deadline, LAST_MOMENTS};
 use crate::web::edge::{Edge, noting_route};
 use crate::web::server::{Drain, Drained, Server};
 use crate::web::{Context, Web, docs};
-
-/// What the end may take beyond the deadline: to dispose of services when the requests have used it all up.
-const LAST_MOMENTS: Duration = Duration::from_millis(500);
 
 /// The application, as its processes call it.
 #[derive(Clone, Copy)]
@@ -155,8 +152,9 @@ impl Site {
     pub(crate) async fn serve(&self) -> Drained {
         let bound = self.bound.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let Some(Bound { server, edge, admin }) = bound else { return Drained::default() };
-        // The admin surface answers to the very end: that is when operators look.
-        let admin_drain = Drain::new();
+        // The admin surface answers to the very end: that is when operators look. At the deadline it is cut together
+        // with the requests, and not after them.
+        let admin_drain = Drain { abort: self.drain.abort.child_token(), ..Drain::new() };
         let admin = admin.map(|(server, router)| {
             let drain = admin_drain.clone();
             tokio::spawn(async move { server.serve(router, drain).await })
