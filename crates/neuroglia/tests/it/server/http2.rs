@@ -1,12 +1,17 @@
 //! Limits and end once more, for a client that speaks HTTP/2 without asking.
 
 use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::routing::get;
 use http::Method;
+use neuroglia::App;
+use neuroglia::settings::Environment;
 use neuroglia::web::server::{Abandoned, Limits};
+use neuroglia::web::{Injected, Policy, Web};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -17,6 +22,7 @@ use super::{Gate, app, kept, small};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 
@@ -25,8 +31,8 @@ struct Frames(TcpStream);
 
 impl Frames {
     /// Says hello, and grants what HTTP/2 grants when nothing is said.
-    async fn open(server: &Running) -> Self {
-        let mut frames = Self(TcpStream::connect(server.address).await.expect("connects"));
+    async fn open(address: SocketAddr) -> Self {
+        let mut frames = Self(TcpStream::connect(address).await.expect("connects"));
         frames.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
         frames.send(&[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]).await;
         frames
@@ -220,7 +226,7 @@ async fn http_2_that_opens_while_the_server_drains_is_told() {
 async fn http_2_that_is_idle_may_still_ask_what_was_on_its_way() {
     let limits = Limits { idle_timeout: Duration::from_millis(100), ..Limits::default() };
     let server = Running::start(app(), Limits { drain_linger: Duration::from_secs(60), ..limits });
-    let mut idle = Frames::open(&server).await;
+    let mut idle = Frames::open(server.address).await;
     idle.get(1, "/").await;
     assert!(idle.next(DATA).await.is_some());
     assert!(idle.next(GOAWAY).await.is_some(), "nothing was asked for a while");
@@ -233,7 +239,7 @@ async fn http_2_that_is_idle_and_does_not_leave_is_cut() {
     let short = Duration::from_millis(100);
     let limits = Limits { idle_timeout: short, drain_linger: short, ..Limits::default() };
     let server = Running::start(app(), limits);
-    let mut idle = Frames::open(&server).await;
+    let mut idle = Frames::open(server.address).await;
     idle.get(1, "/").await;
     assert!(idle.next(GOAWAY).await.is_some());
     assert_eq!(idle.next(DATA).await, None, "it says no goodbye, and is cut");
@@ -248,7 +254,7 @@ async fn http_2_answers_that_are_not_taken_at_the_deadline_are_counted() {
     });
     let server = Running::start(app().route("/piece", piece), Limits::default());
     // The window of the connection has room for one byte less than one answer.
-    let mut stalled = Frames::open(&server).await;
+    let mut stalled = Frames::open(server.address).await;
     stalled.get(1, "/piece").await;
     stalled.get(3, "/piece").await;
     for _ in 0..2 {
@@ -260,11 +266,63 @@ async fn http_2_answers_that_are_not_taken_at_the_deadline_are_counted() {
         taken += stalled.next(DATA).await.expect("what there is room for").1.len();
     }
     // This one has all of its answer.
-    let mut whole = Frames::open(&server).await;
+    let mut whole = Frames::open(server.address).await;
     whole.get(1, "/").await;
     assert!(whole.next(DATA).await.is_some());
     server.drain.abort.cancel();
     let drained = server.ended().await;
     assert_eq!((drained.unsent, drained.abandoned.len()), (2, 0), "{drained:?}");
     assert!(!drained.is_clean());
+}
+
+/// Says that a request has begun.
+struct Entered(mpsc::UnboundedSender<()>);
+
+async fn wait(Injected(entered): Injected<Arc<Entered>>) -> &'static str {
+    entered.0.send(()).expect("the test waits");
+    pending().await
+}
+
+fn waiting(web: Web) -> Web {
+    web.plain("/", Policy::Public, axum::Router::new().route("/wait", get(wait)))
+}
+
+/// An application with one more setting, whose only route says when it begins and never ends.
+async fn waiting_with(setting: (&str, &str)) -> (neuroglia::Running, mpsc::UnboundedReceiver<()>) {
+    let (entered, inside) = mpsc::unbounded_channel();
+    let app = App::<()>::new("waiting").web(waiting).services(move |services, ()| {
+        services.add_instance(Entered(entered.clone()));
+    });
+    let settings = [("PORT", "0"), ("SERVER_HOST", "127.0.0.1"), setting];
+    (app.start(&Environment::from_pairs(settings)).await.expect("it starts"), inside)
+}
+
+#[tokio::test]
+async fn http_2_has_as_many_requests_open_as_the_setting_says() {
+    let (running, mut inside) = waiting_with(("HTTP_H2_STREAMS_MAX", "2")).await;
+    let mut client = Frames::open(running.address()).await;
+    let (_, settings) = client.next(SETTINGS).await.expect("the server's settings");
+    assert!(settings.chunks(6).any(|setting| setting == [0, 3, 0, 0, 0, 2]), "{settings:?}");
+    for stream in [1, 3] {
+        client.get(stream, "/wait").await;
+        soon("the handler", inside.recv()).await.expect("entered");
+    }
+    client.get(5, "/wait").await;
+    let refused = client.next(RST_STREAM).await.expect("a refusal");
+    assert_eq!(refused, (5, vec![0, 0, 0, 7]), "REFUSED_STREAM: it may be tried again");
+    client.send(&[0, 0, 4, RST_STREAM, 0, 0, 0, 0, 1, 0, 0, 0, 8]).await;
+    client.get(7, "/wait").await;
+    soon("the handler", inside.recv()).await.expect("there is room again");
+}
+
+#[tokio::test]
+async fn http_2_may_cancel_as_many_requests_as_the_setting_says() {
+    let (running, mut inside) = waiting_with(("HTTP_H2_RESETS_MAX", "5")).await;
+    let mut client = Frames::open(running.address()).await;
+    for stream in [1, 3, 5, 7, 9, 11] {
+        client.get(stream, "/wait").await;
+        soon("the handler", inside.recv()).await.expect("entered");
+        client.send(&[0, 0, 4, RST_STREAM, 0, 0, 0, 0, stream, 0, 0, 0, 8]).await;
+    }
+    assert_eq!(client.next(HEADERS).await, None, "it is cut, and nobody has to wait");
 }

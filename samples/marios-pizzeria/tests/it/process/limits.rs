@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::json;
 
 use super::client::head;
@@ -63,14 +65,24 @@ fn sizes() {
     answer.assert_problem(400, &code);
     assert!(code.contains("deep") || code.contains("depth"), "{code}");
 
-    // 4 KiB of spaces in a body of 28 bytes.
-    let gzip: &[u8] = &[
-        0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 0x03, 0xed, 0xc1, 0x31, 0x01, 0, 0, 0, 0xc2, 0xa0, 0xfe, 0xa9, 0x67,
-        0x0d, 0x0f, 0xa0,
-    ];
+    let gzip = |text: &str| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(text.as_bytes()).expect("into memory");
+        encoder.finish().expect("into memory")
+    };
     let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];
-    let answer = process.connect().request("POST", "/api/v1/orders", &headers, gzip).expect("an answer");
-    assert!((400..500).contains(&answer.status), "{}", answer.text());
+    let post =
+        |body: &[u8]| process.connect().request("POST", "/api/v1/orders", &headers, body).expect("an answer");
+    let spacious = |length: usize| {
+        let order = order.to_string();
+        gzip(&format!("{order}{}", " ".repeat(length - order.len())))
+    };
+    assert_eq!(post(&spacious(2048)).status, 201, "as large as it may be");
+    assert!(spacious(2049).len() < 1024, "what is sent is small");
+    post(&spacious(2049)).assert_problem(413, "request.body_too_large");
+    post(&spacious(1 << 20)).assert_problem(413, "request.body_too_large");
+    let whole = spacious(2048);
+    post(&whole[..whole.len() / 2]).assert_problem(400, "encoding.malformed");
     assert_well(process);
 }
 
@@ -103,10 +115,11 @@ fn times() {
 
 #[test]
 fn a_body_that_trickles_is_refused() {
-    let process = Premises::furnished().set("HTTP_BODY_RATE_MIN", "100000").open();
+    let process =
+        Premises::furnished().set("HTTP_BODY_RATE_MIN", "100000").set("HTTP_BODY_RATE_GRACE", "300ms").open();
     let mut client = process.connect();
     let rest = client.post_half("/api/v1/orders", &guest_order("+1 555 0100", "")).expect("half is sent");
-    // Nothing more comes; the first five seconds are forgiven.
+    // Nothing more comes; the first moment is forgiven.
     client.answer().expect("an answer").assert_problem(408, "request.body_too_slow");
     drop(rest);
     assert_well(process);
