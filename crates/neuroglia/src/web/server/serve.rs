@@ -87,8 +87,12 @@ impl Server {
             }
         }
 
-        accept::empty_backlog(self.listener, &host);
+        // Idle connections leave from now on, so that there is room for those who still wait for theirs.
         shared.advance(Phase::Closed);
+        tokio::select! {
+            () = accept::empty_backlog(self.listener, &host) => (),
+            () = drain.abort.cancelled() => (),
+        }
         shared.tasks.close();
         tokio::select! {
             () = shared.tasks.wait() => (),

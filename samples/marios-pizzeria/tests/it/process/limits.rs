@@ -162,6 +162,46 @@ fn connections_beyond_the_cap_wait_for_their_turn() {
     assert_well(process);
 }
 
+/// A process with so few files that a crowd of connections takes them all, and that crowd.
+fn crowded(premises: &Premises) -> (Process, Vec<Client>) {
+    let mut process = Process::spawn(&mut premises.command_with_files(64, &["web"]));
+    process.wait_until_ready();
+    let crowd = (0..80).map(|_| process.connect()).collect();
+    process.wait_for_line("no more files", |line| {
+        line["level"] == "ERROR" && line["message"].to_string().contains("cannot be accepted")
+    });
+    (process, crowd)
+}
+
+#[test]
+fn a_process_without_a_file_to_spare_serves_again_when_there_is_one() {
+    let premises = Premises::furnished().set("HTTP_CONNECTIONS_MAX", "1000");
+    let (process, mut crowd) = crowded(&premises);
+    let mut kept = crowd.remove(0);
+    assert_eq!(kept.request("GET", "/health/live", &[], b"").expect("an answer").status, 200);
+    drop(crowd);
+    assert_eq!(process.get("/health/live").status, 200);
+    let finished = process.close();
+    finished.assert_code(0);
+    let errors = finished.json_lines().iter().filter(|line| line["level"] == "ERROR").count();
+    assert_eq!(errors, 1, "a time of trouble is told once: {}", finished.stdout);
+}
+
+#[test]
+fn those_who_wait_without_a_file_for_them_are_served_before_the_end() {
+    let premises = Premises::furnished().set("HTTP_CONNECTIONS_MAX", "1000");
+    let (process, mut crowd) = crowded(&premises);
+    let mut last = crowd.split_off(70);
+    for client in &mut last {
+        client.send(&head("GET", "/health/live", &[], 0)).expect("the kernel takes it");
+    }
+    let finished = process.close();
+    for mut client in last {
+        assert_eq!(client.answer().expect("no reset").status, 200);
+    }
+    finished.assert_code(0);
+}
+
 #[test]
 fn quotas() {
     let process =
