@@ -123,6 +123,29 @@ async fn http_2_by_prior_knowledge() {
 }
 
 #[tokio::test]
+async fn http_2_headers_are_refused_by_us_long_before_h2_would() {
+    let server = Running::start(app(), small());
+    let (client, _connection) = h2(&server).await;
+    let request = |bytes: usize, fields: usize| {
+        let mut request = h2_get("/");
+        let value: http::HeaderValue = "y".repeat(bytes / fields).parse().expect("a value");
+        for _ in 0..fields {
+            request.headers_mut().append("x", value.clone());
+        }
+        request
+    };
+    // h2 refuses from about 10,000 on, which it has told the client; there it has no words.
+    for (bytes, fields) in [(512, 1), (1000, 20), (5000, 1), (9000, 1), (5000, 100)] {
+        let (head, body) = h2_fetch(&client, request(bytes, fields), Bytes::new()).await;
+        assert_eq!(head.status, 431, "{bytes} in {fields}");
+        assert_eq!(head.headers["content-type"], "application/problem+json", "{bytes} in {fields}");
+        assert!(body.starts_with(b"{"));
+    }
+    let (head, body) = h2_fetch(&client, request(12_000, 1), Bytes::new()).await;
+    assert_eq!((head.status.as_u16(), body.len()), (431, 0));
+}
+
+#[tokio::test]
 async fn http_2_drains() {
     let gate = Gate::default();
     let handler = gate.clone();
