@@ -21,7 +21,7 @@ use crate::health::{Health, Indicator};
 use crate::host::{HostSettings, end_services};
 use crate::metrics::Metrics;
 use crate::shutdown::{Deadline, LAST_MOMENTS};
-use crate::web::edge::{Edge, noting_route};
+use crate::web::edge::{Edge, EdgeSettings, noting_route};
 use crate::web::server::{Drain, Drained, Server};
 use crate::web::{Context, Web, docs};
 
@@ -48,7 +48,7 @@ pub(crate) struct Site {
 struct Bound {
     server: Server,
     edge: Edge,
-    admin: Option<(Server, axum::Router)>,
+    admin: Option<(Server, Edge)>,
 }
 
 /// How a process ended.
@@ -104,7 +104,8 @@ impl Site {
             Some(address) => {
                 let server = bind(address, limits, "ADMIN_PORT")?;
                 let router = crate::admin_surface::router(&health, &metrics, &host.admin);
-                Some((server, router))
+                let settings = EdgeSettings { log_quietly: true, ..EdgeSettings::default() };
+                Some((server, Edge::new(noting_route(router), settings, &ids, &clock)))
             }
         };
         let (address, admin_address) =
@@ -155,9 +156,9 @@ impl Site {
         // The admin surface answers to the very end: that is when operators look. At the deadline it is cut together
         // with the requests, and not after them.
         let admin_drain = Drain { abort: self.drain.abort.child_token(), ..Drain::new() };
-        let admin = admin.map(|(server, router)| {
+        let admin = admin.map(|(server, edge)| {
             let drain = admin_drain.clone();
-            tokio::spawn(async move { server.serve(router, drain).await })
+            tokio::spawn(async move { server.serve(edge, drain).await })
         });
         let drained = server.serve(edge, self.drain.clone()).await;
         admin_drain.abort.cancel();

@@ -29,6 +29,9 @@ pub struct EdgeSettings {
     pub content: ContentLimits,
     /// How often one client address may ask. Default as often as it likes.
     pub rate_limit: Option<Quota>,
+    /// Whether the request log tells of every request as it does of probes: only to those who debug. For what machines
+    /// ask, again and again. Default no.
+    pub log_quietly: bool,
     /// Whether the request log shows query strings, which may hold secrets. Default no.
     pub log_query: bool,
     /// Whether the request log shows user agents, which are personal data. Default no.
@@ -45,6 +48,7 @@ impl Default for EdgeSettings {
             compression_bytes_min: 1024,
             content: ContentLimits::default(),
             rate_limit: None,
+            log_quietly: false,
             log_query: false,
             log_user_agent: false,
         }

@@ -146,7 +146,8 @@ impl Visit {
         if let Some(metrics) = &self.edge.metrics {
             metrics.request(&self.method, self.arrival.route(), status, duration);
         }
-        if self.is_probe() {
+        let settings = &self.edge.settings;
+        if settings.log_quietly || self.is_probe() {
             // Whether the process is well is told when it changes, and not several times a minute.
             tracing::debug!(
                 http.method = self.method.as_str(),
@@ -158,7 +159,6 @@ impl Visit {
             );
             return;
         }
-        let settings = &self.edge.settings;
         let query = || self.target.as_ref().and_then(PathAndQuery::query);
         let user_agent = || self.asks.user_agent.as_ref().and_then(|value| value.to_str().ok());
         tracing::info!(
