@@ -40,9 +40,9 @@ pub trait HostedService: Inject {
     }
 }
 
-/// Tells long-lived answers, such as event streams, that the process is about to end.
+/// Tells long-lived work beside the requests and hosted services that the process is about to end.
 ///
-/// Every application has it as a service (`Arc<Stopping>`).
+/// Every application has it as a service (`Arc<Stopping>`). Event streams need not ask for it: the host ends them.
 #[derive(Debug, Clone, Default)]
 pub struct Stopping(CancellationToken);
 

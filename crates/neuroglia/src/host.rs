@@ -29,15 +29,13 @@ use crate::process::admin::{Admin, AdminContext};
 use crate::process::hosted::chain;
 use crate::process::starting::Starting;
 use crate::process::web::{self, Ended, Site, WebHost};
-use crate::shutdown::{EXIT_ABANDONED, EXIT_FAULTS, EXIT_USAGE, Signals};
+use crate::shutdown::{EXIT_ABANDONED, EXIT_FAULTS, EXIT_USAGE, LAST_TASKS, Signals};
 use crate::telemetry::{LogFormat, Telemetry, TelemetryGuard, TelemetryOptions};
 use crate::web::Web;
 use crate::web::openapi;
+use crate::web::server::Drained;
 
 pub use crate::host_settings::HostSettings;
-
-/// What tasks that block their thread get when everything else has ended.
-const LAST_TASKS: Duration = Duration::from_millis(100);
 
 /// Does what the command line says.
 pub(crate) fn run<S: Settings>(app: App<S>) -> ExitCode {
@@ -436,7 +434,8 @@ fn killed(signal: &'static str, telemetry: &TelemetryGuard) -> ExitCode {
 }
 
 fn exit_code(ended: &Ended) -> ExitCode {
-    for request in &ended.abandoned {
+    let Drained { abandoned, unsent, stuck } = &ended.drained;
+    for request in abandoned {
         tracing::warn!(http.method = %request.method, url.path = %request.path, "abandoned a request at the deadline");
     }
     for service in &ended.late {
@@ -446,7 +445,14 @@ fn exit_code(ended: &Ended) -> ExitCode {
         tracing::info!("shutdown.complete");
         ExitCode::SUCCESS
     } else {
-        tracing::warn!(abandoned = ended.abandoned.len(), "shutdown.incomplete: work was left undone");
+        tracing::warn!(
+            requests.abandoned = abandoned.len(),
+            answers.unsent = unsent,
+            tasks.stuck = stuck,
+            services.late = ended.late.len(),
+            services.disposed = ended.disposed,
+            "shutdown.incomplete: work was left undone"
+        );
         ExitCode::from(EXIT_ABANDONED)
     }
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use neuroglia_core::settings::{ByteSize, Problems, Secret, Settings};
 
+use crate::shutdown::KILL_MARGIN;
 use crate::telemetry::{LogFormat, check_directives};
 use crate::web::Quota;
-use crate::web::edge::{EdgeSettings, Network, Origin};
+use crate::web::edge::{EdgeSettings, ForwardedHeader, Network, Origin};
 use crate::web::extract::ContentLimits;
 use crate::web::server::Limits;
 
@@ -55,16 +56,37 @@ impl ServerSettings {
 
 /// How long starting and stopping may take.
 #[derive(Settings)]
+#[setting(check = the_end_is_long_enough)]
 pub(crate) struct LifecycleSettings {
-    /// The one deadline for everything that is done after the signal to stop.
+    /// The one deadline for everything that is done after the signal to stop; a platform that kills must wait two
+    /// seconds longer.
     #[setting(default = "30s")]
     pub(crate) shutdown_timeout: Duration,
-    /// How long requests are still accepted after the signal, for platforms that remove endpoints in parallel.
+    /// How long requests are still accepted after the signal, for platforms that remove endpoints in parallel; it is a
+    /// part of the deadline.
     #[setting(default = "0s")]
     pub(crate) shutdown_delay: Duration,
+    /// How long the platform waits between the signal to stop and the kill, to have the deadline checked against it.
+    #[setting(example = "35s")]
+    pub(crate) termination_grace: Option<Duration>,
     /// How long attached resources may take to answer at the start.
     #[setting(default = "30s")]
     pub(crate) startup_timeout: Duration,
+}
+
+fn the_end_is_long_enough(settings: &LifecycleSettings, problems: &mut Problems) {
+    let (timeout, delay) = (settings.shutdown_timeout, settings.shutdown_delay);
+    if !delay.is_zero() && delay >= timeout {
+        problems.add(
+            "shutdown_delay",
+            format!("must be shorter than SHUTDOWN_TIMEOUT ({timeout:?}), or no request could finish"),
+        );
+    }
+    let needed = timeout.saturating_add(KILL_MARGIN);
+    if settings.termination_grace.is_some_and(|grace| grace < needed) {
+        let problem = format!("is shorter than SHUTDOWN_TIMEOUT and two seconds, which is {needed:?}");
+        problems.add("termination_grace", problem);
+    }
 }
 
 /// The surface for operators: metrics and the detail of health.
@@ -118,9 +140,12 @@ pub(crate) struct HttpSettings {
     /// The largest body after it was decompressed.
     #[setting(default = "8MiB")]
     pub(crate) body_inflated_max: ByteSize,
-    /// The slowest request body, in bytes a second, after its first five seconds.
+    /// The slowest request body, in bytes a second.
     #[setting(default = "240")]
     pub(crate) body_rate_min: u32,
+    /// How long a request body may be slower than that at its start.
+    #[setting(default = "5s")]
+    pub(crate) body_rate_grace: Duration,
     /// All header fields of a request together.
     #[setting(default = "32KiB")]
     pub(crate) header_max: ByteSize,
@@ -147,15 +172,21 @@ pub(crate) struct HttpSettings {
     /// How many requests one HTTP/2 connection may have open.
     #[setting(default = "100")]
     pub(crate) h2_streams_max: u32,
+    /// How many requests one HTTP/2 connection may cancel, beyond one for each that it let finish.
+    #[setting(default = "100")]
+    pub(crate) h2_resets_max: u32,
     /// How deep a JSON document may be.
     #[setting(default = "64")]
     pub(crate) json_depth_max: usize,
     /// The origins whose pages may call the API from a browser, separated by commas; none when not set.
     #[setting(default = "")]
     pub(crate) cors_origins: Vec<Origin>,
-    /// The networks of proxies whose forwarded headers are believed, such as `10.0.0.0/8`; none when not set.
+    /// The networks of proxies that are believed for whom they ask, such as `10.0.0.0/8`; none when not set.
     #[setting(default = "")]
     pub(crate) trusted_proxies: Vec<Network>,
+    /// The header in which the trusted proxies write it: `x-forwarded-for` or `forwarded`. The other one is ignored.
+    #[setting(default = "x-forwarded-for")]
+    pub(crate) forwarded_header: ForwardedHeader,
     /// How often one client address may ask, such as `100/60s`; as often as it likes when not set.
     #[setting(example = "100/60s")]
     pub(crate) rate_limit: Option<Quota>,
@@ -182,9 +213,11 @@ impl HttpSettings {
             request_timeout: self.request_timeout,
             body_bytes: self.body_max.bytes(),
             body_rate: self.body_rate_min,
+            body_rate_grace: self.body_rate_grace,
             write_timeout: self.write_timeout,
             connections: self.connections_max.unwrap_or(defaults.connections),
             h2_streams: self.h2_streams_max,
+            h2_resets: self.h2_resets_max,
             ..defaults
         }
     }
@@ -192,6 +225,7 @@ impl HttpSettings {
     pub(crate) fn edge(&self) -> EdgeSettings {
         EdgeSettings {
             trusted_proxies: self.trusted_proxies.clone(),
+            forwarded_header: self.forwarded_header,
             allowed_origins: self.cors_origins.clone(),
             content: ContentLimits {
                 body_bytes: self.body_max.as_usize(),

@@ -18,6 +18,32 @@ pub const EXIT_FAULTS: u8 = 78;
 /// The exit code of a command line that cannot be understood (`EX_USAGE`).
 pub const EXIT_USAGE: u8 = 64;
 
+/// What tasks get after the deadline to notice that they were cut. Only a handler that blocks its thread needs longer,
+/// and the process does not wait for that one.
+pub(crate) const ABORT_GRACE: Duration = Duration::from_millis(200);
+
+/// What disposing of the services may take when the requests have used up the time.
+pub(crate) const LAST_MOMENTS: Duration = Duration::from_millis(300);
+
+/// What tasks that block their thread get when everything else has ended.
+pub(crate) const LAST_TASKS: Duration = Duration::from_millis(100);
+
+/// What writing the last lines of the log may take.
+pub(crate) const LAST_FLUSH: Duration = Duration::from_millis(400);
+
+/// How much longer than the deadline a platform must wait before it kills: what is said above takes a second of it.
+pub(crate) const KILL_MARGIN: Duration = Duration::from_secs(2);
+
+const _: () = {
+    let moments = [ABORT_GRACE, LAST_MOMENTS, LAST_TASKS, LAST_FLUSH];
+    let (mut index, mut sum_ms) = (0, 0);
+    while index < moments.len() {
+        sum_ms += moments[index].as_millis();
+        index += 1;
+    }
+    assert!(sum_ms <= 1000, "the end takes a second beyond the deadline at most");
+};
+
 /// Waits for the signals to stop.
 pub(crate) struct Signals {
     terminate: Signal,

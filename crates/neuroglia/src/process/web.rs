@@ -23,13 +23,10 @@ use crate::auth::Authenticator;
 use crate::health::{Health, Indicator};
 use crate::host::{HostSettings, end_services};
 use crate::metrics::Metrics;
-use crate::shutdown::Deadline;
-use crate::web::edge::{Edge, noting_route};
-use crate::web::server::{Abandoned, Drain, Drained, Server};
+use crate::shutdown::{Deadline, LAST_MOMENTS};
+use crate::web::edge::{Edge, EdgeSettings, noting_route};
+use crate::web::server::{Drain, Drained, Server};
 use crate::web::{Context, Web, docs};
-
-/// What the end may take beyond the deadline: to dispose of services when the requests have used it all up.
-const LAST_MOMENTS: Duration = Duration::from_millis(500);
 
 /// The application, as its processes call it.
 #[derive(Clone, Copy)]
@@ -64,19 +61,22 @@ pub(crate) struct Site {
 struct Bound {
     server: Server,
     edge: Edge,
-    admin: Option<(Server, axum::Router)>,
+    admin: Option<(Server, Edge)>,
 }
 
 /// How a process ended.
 pub(crate) struct Ended {
-    pub(crate) abandoned: Vec<Abandoned>,
+    /// What the server left behind.
+    pub(crate) drained: Drained,
+    /// The hosted services that did not stop in time.
     pub(crate) late: Vec<&'static str>,
-    clean: bool,
+    /// Whether the services and the store could be disposed of in time.
+    pub(crate) disposed: bool,
 }
 
 impl Ended {
     pub(crate) fn is_clean(&self) -> bool {
-        self.clean
+        self.drained.is_clean() && self.late.is_empty() && self.disposed
     }
 }
 
@@ -120,7 +120,8 @@ impl Site {
             Some(address) => {
                 let server = bind(address, limits, "ADMIN_PORT")?;
                 let router = crate::admin_surface::router(&health, &metrics, &host.admin);
-                Some((server, router))
+                let settings = EdgeSettings { log_quietly: true, ..EdgeSettings::default() };
+                Some((server, Edge::new(noting_route(router), settings, &ids, &clock)))
             }
         };
         let (address, admin_address) =
@@ -168,11 +169,12 @@ impl Site {
     pub(crate) async fn serve(&self) -> Drained {
         let bound = self.bound.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let Some(Bound { server, edge, admin }) = bound else { return Drained::default() };
-        // The admin surface answers to the very end: that is when operators look.
-        let admin_drain = Drain::new();
-        let admin = admin.map(|(server, router)| {
+        // The admin surface answers to the very end: that is when operators look. At the deadline it is cut together
+        // with the requests, and not after them.
+        let admin_drain = Drain { abort: self.drain.abort.child_token(), ..Drain::new() };
+        let admin = admin.map(|(server, edge)| {
             let drain = admin_drain.clone();
-            tokio::spawn(async move { server.serve(router, drain).await })
+            tokio::spawn(async move { server.serve(edge, drain).await })
         });
         let drained = server.serve(edge, self.drain.clone()).await;
         admin_drain.abort.cancel();
@@ -221,8 +223,7 @@ impl Site {
                 end_services(&self.services).await;
             })
             .await;
-        let clean = drained.is_clean() && late.is_empty() && disposed;
-        Ended { abandoned: drained.abandoned, late, clean }
+        Ended { drained, late, disposed }
     }
 }
 

@@ -13,7 +13,7 @@
 //!     ..TelemetryOptions::default()
 //! })?;
 //! tracing::info!(order.id = "0197", order.total_cents = 2599, "order placed");
-//! drop(guard); // writes what is left, within a second
+//! drop(guard); // writes what is left, if that takes but a moment
 //! # Ok::<(), neuroglia::telemetry::TelemetryError>(())
 //! ```
 //!

@@ -21,9 +21,7 @@ use super::{
     text::Text,
     value::Value,
 };
-
-/// How long the end of the process waits for a reader of its last lines.
-const LAST_FLUSH: Duration = Duration::from_secs(1);
+use crate::shutdown::LAST_FLUSH;
 
 /// How a line is spelled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -189,7 +187,7 @@ fn loss_notice(encode: impl Encode, clock: fn() -> SystemTime) -> LossNotice {
     })
 }
 
-/// Holds the log open; dropping it writes what is left, within a second.
+/// Holds the log open; dropping it writes what is left, if that takes but a moment.
 #[must_use = "dropping the guard is the moment at which the last lines are written"]
 pub struct TelemetryGuard {
     queue: Queue,

@@ -8,9 +8,11 @@ use http::request::Parts;
 use http::{Request, Response};
 use neuroglia_core::di::{Scope, Services};
 use neuroglia_core::error::Result;
+use neuroglia_core::hosting::Stopping;
 use neuroglia_core::identity::{Correlation, Identity};
 
 use super::edge::{Arrival, IDEMPOTENCY_KEY, buffer_and_fingerprint, mark_replayed};
+use super::event_stream::{end_with, is_event_stream};
 use super::policy::Policy;
 use super::problem::Problem;
 use crate::auth::Authenticator;
@@ -23,13 +25,16 @@ pub struct Context(Arc<Inner>);
 struct Inner {
     services: Services,
     authenticator: Option<Arc<dyn Authenticator>>,
+    /// None outside of an application, where nobody says that the end has begun.
+    stopping: Option<Arc<Stopping>>,
 }
 
 impl Context {
     /// A context over started services. The [`Authenticator`] tells who is asking; without one everybody is
     /// anonymous.
     pub(crate) fn new(services: Services, authenticator: Option<Arc<dyn Authenticator>>) -> Self {
-        Self(Arc::new(Inner { services, authenticator }))
+        let stopping = services.get::<Stopping>().ok();
+        Self(Arc::new(Inner { services, authenticator, stopping }))
     }
 
     /// Finds out who is asking, checks the policy, opens a scope, and runs the action in it. The scope is
@@ -70,7 +75,10 @@ impl Context {
         if replayed.is_some_and(|replayed| replayed.get()) {
             mark_replayed(&mut response);
         }
-        response
+        match &self.0.stopping {
+            Some(stopping) if is_event_stream(&response) => end_with(stopping, response),
+            _ => response,
+        }
     }
 
     async fn identify(&self, parts: &Parts) -> Result<Identity> {

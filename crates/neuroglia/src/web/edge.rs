@@ -75,9 +75,11 @@ use super::server::{Application, Refusal};
 use crate::metrics::Metrics;
 
 pub use answer::Answer;
-pub use arrival::{Arrival, noting_route};
+pub use arrival::{Arrival, Subscriber, noting_route};
 pub use idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, buffer_and_fingerprint, mark_replayed};
-pub use settings::{EdgeSettings, InvalidNetwork, InvalidOrigin, Network, Origin};
+pub use settings::{
+    EdgeSettings, ForwardedHeader, InvalidNetwork, InvalidOrigin, Network, Origin, UnknownForwardedHeader,
+};
 
 /// The service around an application's router. A clone is one reference count.
 #[derive(Clone)]

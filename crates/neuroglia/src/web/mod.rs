@@ -39,6 +39,7 @@ mod context;
 mod policy;
 mod routes;
 
+mod event_stream;
 pub mod extract;
 mod problem;
 mod reply;
@@ -49,7 +50,7 @@ pub mod docs;
 pub mod openapi;
 
 pub use context::Context;
-pub use edge::{Arrival, Edge, EdgeSettings};
+pub use edge::{Arrival, Edge, EdgeSettings, Subscriber};
 pub use extract::{IfMatch, Injected, Json, Path, Query};
 pub use neuroglia_macros::controller;
 pub use policy::Policy;

@@ -169,6 +169,7 @@ impl<T: IntoResponse> Reply for Html<T> {
     }
 }
 
+/// An event stream. It ends when the process begins to stop, after a last comment.
 impl<S, E> Reply for Sse<S>
 where
     S: Stream<Item = Result<Event, E>> + Send + 'static,

@@ -10,5 +10,6 @@ mod hostile;
 mod metrics;
 mod openapi;
 mod server;
+mod stopping;
 mod telemetry;
 mod wire;

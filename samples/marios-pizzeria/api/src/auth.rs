@@ -14,7 +14,7 @@ use serde::Deserialize;
 /// How often may be tried to log in: from one address, and to one account.
 #[derive(Debug)]
 pub struct LoginLimits {
-    /// By the client's address.
+    /// By the client's address, of which a subscriber of IPv6 has many.
     pub by_address: RateLimit,
     /// By the name to log in with.
     pub by_account: RateLimit,
@@ -40,7 +40,7 @@ impl AuthController {
     /// Exchange user name and password for an access token.
     #[post("/token", public)]
     async fn token(&self, arrival: Arrival, Json(body): Json<Credentials>) -> Result<Json<AccessTokenDto>> {
-        self.limits.by_address.admit(&arrival, arrival.client_address())?;
+        self.limits.by_address.admit(&arrival, arrival.subscriber())?;
         self.limits.by_account.admit(&arrival, body.username.trim().to_lowercase())?;
         let password = Secret::new(body.password);
         Ok(Json(self.mediator.send(LogIn { username: body.username, password }).await?))

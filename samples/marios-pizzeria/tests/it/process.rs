@@ -121,9 +121,25 @@ impl Premises {
 
     /// Starts `web`, and waits until it is ready.
     pub(crate) fn open(&self) -> Process {
-        let mut process = self.start(&["web"]);
+        self.open_as("web")
+    }
+
+    /// Starts a process that answers, and waits until it is ready.
+    pub(crate) fn open_as(&self, name: &str) -> Process {
+        let mut process = self.start(&[name]);
         process.wait_until_ready();
         process
+    }
+
+    /// A command of the application that may open only so many files.
+    pub(crate) fn command_with_files(&self, files_max: usize, arguments: &[&str]) -> Command {
+        let inner = self.command(arguments);
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(format!("ulimit -n {files_max}; exec \"$0\" \"$@\""));
+        command.arg(inner.get_program()).args(inner.get_args()).env_clear();
+        command.envs(&self.environment).current_dir(self.folder.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
     }
 }
 

@@ -128,6 +128,19 @@ async fn logging_in_is_limited_by_address_and_by_account() {
     log_in(&shop, "nobody", "x").send().await.assert_status(429);
     shop.close().await;
 
+    // An address of IPv6 more costs nothing; a subscriber has a whole /64.
+    let shop = opening(&clock).set("LOGIN_LIMIT_ADDRESS", "2/60s").set("HTTP_TRUSTED_PROXIES", "127.0.0.0/8");
+    let shop = shop.open().await;
+    for (address, status) in [
+        ("2001:db8:0:1::1", 401),
+        ("2001:db8:0:1::2", 401),
+        ("2001:db8:0:1:ffff::3", 429),
+        ("2001:db8:0:2::1", 401),
+    ] {
+        log_in(&shop, address, "x").header("x-forwarded-for", address).send().await.assert_status(status);
+    }
+    shop.close().await;
+
     let shop = opening(&clock).set("LOGIN_LIMIT_ACCOUNT", "2/60s").open().await;
     open_account(&shop, "mario@example.com", PASSWORD).await;
     for spelling in ["mario@example.com", "MARIO@example.com "] {

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
@@ -78,6 +78,12 @@ impl Arrival {
         self.0.client
     }
 
+    /// What a limit by address counts as one client, such as [`RateLimit`](crate::web::RateLimit)'s key. None when nobody
+    /// knows the address.
+    pub fn subscriber(&self) -> Option<Subscriber> {
+        self.0.client.map(Subscriber::of)
+    }
+
     /// Whether the client reached us by https, as far as a trusted proxy tells.
     pub fn is_https(&self) -> bool {
         self.0.is_https
@@ -119,6 +125,21 @@ impl Arrival {
 
     pub(super) fn traceparent_header(&self) -> HeaderValue {
         self.0.trace.to_header()
+    }
+}
+
+/// Who is on the other side of an address: the whole of what a provider gives to one subscriber, which with IPv6 is a
+/// /64. Whoever counted single addresses there would let one client have as many quotas as it likes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Subscriber(IpAddr);
+
+impl Subscriber {
+    /// The subscriber to whom the address was given.
+    pub fn of(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+            address => address,
+        })
     }
 }
 
@@ -176,5 +197,25 @@ where
     fn call(&mut self, request: Request<B>) -> S::Future {
         Arrival::note_route(request.extensions());
         self.0.call(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_one_subscriber() {
+        let subscriber = |address: &str| Subscriber::of(address.parse().expect("an address"));
+        for (one, other, same) in [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("2001:db8:0:1::1", "2001:db8:0:1:ffff::7", true),
+            ("2001:db8:0:1::1", "2001:db8:0:2::1", false),
+            ("0.0.0.0", "::", false),
+        ] {
+            assert_eq!(subscriber(one) == subscriber(other), same, "{one} {other}");
+        }
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! Every proxy appends whom it talked to, so the list is read from its end: as long as an address is one of our own
 //! proxies, the one before it was written by that proxy and is believed. What a stranger wrote in front stays unread.
+//!
+//! There are two spellings of that list, and a proxy that writes one of them passes on the other as it came. So only
+//! the one that our proxies write is read at all.
 
 use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
 
-use super::settings::Network;
+use super::settings::{ForwardedHeader, Network};
 
 /// Who asks, and by which scheme they reached the outermost proxy of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,13 +20,21 @@ pub(super) struct Client {
 }
 
 /// The client of a request from `peer`.
-pub(super) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> Client {
+pub(super) fn client(
+    peer: IpAddr,
+    headers: &HeaderMap,
+    trusted: &[Network],
+    written: ForwardedHeader,
+) -> Client {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut client = Client { address: peer.to_canonical(), is_https: false };
     if !is_trusted(peer) {
         return client;
     }
-    let hops = if headers.contains_key("forwarded") { forwarded(headers) } else { x_forwarded(headers) };
+    let hops = match written {
+        ForwardedHeader::XForwardedFor => x_forwarded(headers),
+        ForwardedHeader::Forwarded => forwarded(headers),
+    };
     for hop in hops.into_iter().rev() {
         if !is_trusted(client.address) {
             break;
@@ -95,13 +106,13 @@ fn address(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn ask(peer: &str, headers: &[(&'static str, &str)]) -> (String, bool) {
+    fn ask(written: ForwardedHeader, peer: &str, headers: &[(&'static str, &str)]) -> (String, bool) {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().expect("a header value"));
         }
         let trusted = ["10.0.0.0/8".parse().expect("a network"), "::1".parse().expect("a network")];
-        let client = client(peer.parse().expect("an address"), &map, &trusted);
+        let client = client(peer.parse().expect("an address"), &map, &trusted, written);
         (client.address.to_string(), client.is_https)
     }
 
@@ -112,7 +123,7 @@ mod tests {
     fn only_what_our_own_proxies_wrote_is_believed() {
         const FOR: &str = "x-forwarded-for";
         const PROTO: &str = "x-forwarded-proto";
-        let table: [Case; 14] = [
+        let x_forwarded_for: [Case; 13] = [
             ("203.0.113.1", &[(FOR, "198.51.100.1"), (PROTO, "https")], ("203.0.113.1", false)),
             ("10.0.0.1", &[], ("10.0.0.1", false)),
             ("10.0.0.1", &[(FOR, "198.51.100.1")], ("198.51.100.1", false)),
@@ -124,6 +135,15 @@ mod tests {
             ("10.0.0.1", &[(FOR, "198.51.100.1:4711, nonsense")], ("10.0.0.1", false)),
             ("10.0.0.1", &[(FOR, "10.0.0.2, 10.0.0.3")], ("10.0.0.2", false)),
             ("::ffff:10.0.0.1", &[(FOR, "[2001:db8::1]:80")], ("2001:db8::1", false)),
+            // A stranger wrote the spelling that our proxy does not look at.
+            ("::1", &[("forwarded", "for=6.6.6.6;proto=https")], ("::1", false)),
+            (
+                "::1",
+                &[("forwarded", "for=6.6.6.6;proto=https"), (FOR, "198.51.100.1")],
+                ("198.51.100.1", false),
+            ),
+        ];
+        let forwarded: [Case; 4] = [
             ("::1", &[("forwarded", "for=\"[2001:db8::1]:80\";proto=https")], ("2001:db8::1", true)),
             (
                 "::1",
@@ -131,9 +151,13 @@ mod tests {
                 ("198.51.100.1", true),
             ),
             ("::1", &[("forwarded", "for=_hidden;proto=https")], ("::1", true)),
+            ("::1", &[(FOR, "6.6.6.6"), (PROTO, "https")], ("::1", false)),
         ];
-        for (peer, headers, (address, is_https)) in table {
-            assert_eq!(ask(peer, headers), (address.to_owned(), is_https), "{peer} {headers:?}");
+        let first = x_forwarded_for.map(|case| (ForwardedHeader::XForwardedFor, case));
+        let second = forwarded.map(|case| (ForwardedHeader::Forwarded, case));
+        for (written, (peer, headers, (address, is_https))) in first.into_iter().chain(second) {
+            let told = ask(written, peer, headers);
+            assert_eq!(told, (address.to_owned(), is_https), "{written} {peer} {headers:?}");
         }
     }
 }

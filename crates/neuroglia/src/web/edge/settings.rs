@@ -14,8 +14,10 @@ use crate::web::rate_limit::Quota;
 /// The edge's settings. The default ones are safe: nothing is trusted, nobody is let in from elsewhere.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EdgeSettings {
-    /// The networks of our own proxies, whose `Forwarded` and `X-Forwarded-…` headers are believed. Default none.
+    /// The networks of our own proxies, who are believed when they tell for whom they ask. Default none.
     pub trusted_proxies: Vec<Network>,
+    /// The header in which our own proxies tell it; the other one is not read. Default `X-Forwarded-For`.
+    pub forwarded_header: ForwardedHeader,
     /// Where pages may come from that call this API (CORS). Default nowhere.
     pub allowed_origins: Vec<Origin>,
     /// How long browsers shall insist on https after they reached us by it, as a trusted proxy tells. Zero sends no
@@ -27,6 +29,9 @@ pub struct EdgeSettings {
     pub content: ContentLimits,
     /// How often one client address may ask. Default as often as it likes.
     pub rate_limit: Option<Quota>,
+    /// Whether the request log tells of every request as it does of probes: only to those who debug. For what machines
+    /// ask, again and again. Default no.
+    pub log_quietly: bool,
     /// Whether the request log shows query strings, which may hold secrets. Default no.
     pub log_query: bool,
     /// Whether the request log shows user agents, which are personal data. Default no.
@@ -37,14 +42,58 @@ impl Default for EdgeSettings {
     fn default() -> Self {
         Self {
             trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
             allowed_origins: Vec::new(),
             hsts_max_age: Duration::from_secs(365 * 24 * 60 * 60),
             compression_bytes_min: 1024,
             content: ContentLimits::default(),
             rate_limit: None,
+            log_quietly: false,
             log_query: false,
             log_user_agent: false,
         }
+    }
+}
+
+/// In which header proxies tell for whom they ask.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`, and `X-Forwarded-Proto` beside it.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded`, by RFC 7239.
+    Forwarded,
+}
+
+impl fmt::Display for ForwardedHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+        })
+    }
+}
+
+/// A text that is not a [`ForwardedHeader`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownForwardedHeader;
+
+impl fmt::Display for UnknownForwardedHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("proxies tell their client by `x-forwarded-for` or `forwarded`")
+    }
+}
+
+impl std::error::Error for UnknownForwardedHeader {}
+
+impl FromStr for ForwardedHeader {
+    type Err = UnknownForwardedHeader;
+
+    fn from_str(text: &str) -> Result<Self, UnknownForwardedHeader> {
+        [Self::XForwardedFor, Self::Forwarded]
+            .into_iter()
+            .find(|header| text.trim().eq_ignore_ascii_case(&header.to_string()))
+            .ok_or(UnknownForwardedHeader)
     }
 }
 
@@ -207,6 +256,14 @@ mod tests {
             assert_eq!(text.parse::<Network>(), Err(InvalidNetwork), "{text}");
         }
         assert_eq!(network(" 192.168.0.0/16 ").to_string(), "192.168.0.0/16");
+    }
+
+    #[test]
+    fn how_proxies_tell_their_client() {
+        for header in [ForwardedHeader::XForwardedFor, ForwardedHeader::Forwarded] {
+            assert_eq!(header.to_string().to_uppercase().parse(), Ok(header));
+        }
+        assert_eq!("x-real-ip".parse::<ForwardedHeader>(), Err(UnknownForwardedHeader));
     }
 
     #[test]

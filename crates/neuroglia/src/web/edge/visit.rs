@@ -1,7 +1,7 @@
 //! One request from its arrival to its answer.
 
 use std::error::Error as StdError;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use crate::health::is_probe;
 use crate::metrics::{ActiveRequest, Metrics};
 use crate::web::problem::{PROBLEM_JSON, Problem};
 use crate::web::reply::NextPage;
-use crate::web::server::BodyLimit;
+use crate::web::server::{BodyFault, BodyLimit};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -96,10 +96,15 @@ impl Visit {
         &self.span
     }
 
+    /// Whether it is a probe: whoever asks for the health has to get an answer, and leaves no trace in the log.
+    fn is_probe(&self) -> bool {
+        self.target.as_ref().is_some_and(|target| is_probe(target.path()))
+    }
+
     /// Whether the client's quota has room for the request.
     pub(super) fn admit(&self) -> Result<()> {
-        match (&self.edge.rate_limit, self.arrival.client_address()) {
-            (Some(limit), Some(address)) => limit.admit(&self.arrival, subscriber(address)),
+        match (&self.edge.rate_limit, self.arrival.subscriber()) {
+            (Some(limit), Some(subscriber)) if !self.is_probe() => limit.admit(&self.arrival, subscriber),
             _ => Ok(()),
         }
     }
@@ -107,8 +112,11 @@ impl Visit {
     /// Gives the answer its form, and records the end of the request.
     pub(super) fn finish(self, mut response: Response) -> Response {
         let _entered = self.span.enter();
-        if response.status().as_u16() >= 400 {
-            self.explain(&mut response);
+        // A handler may have made anything of a body that it could not read, even a success. The server does not let
+        // that pass, so it must not be what is logged.
+        let fault = self.body_limit.as_ref().and_then(BodyLimit::fault);
+        if response.status().as_u16() >= 400 || fault.is_some() {
+            self.explain(&mut response, fault);
         }
         conditional::spare(&mut response, &self.method, self.asks.if_none_match.as_ref());
         if !response.extensions().is_empty() {
@@ -138,7 +146,8 @@ impl Visit {
         if let Some(metrics) = &self.edge.metrics {
             metrics.request(&self.method, self.arrival.route(), status, duration);
         }
-        if self.target.as_ref().is_some_and(|target| is_probe(target.path())) {
+        let settings = &self.edge.settings;
+        if settings.log_quietly || self.is_probe() {
             // Whether the process is well is told when it changes, and not several times a minute.
             tracing::debug!(
                 http.method = self.method.as_str(),
@@ -150,7 +159,6 @@ impl Visit {
             );
             return;
         }
-        let settings = &self.edge.settings;
         let query = || self.target.as_ref().and_then(PathAndQuery::query);
         let user_agent = || self.asks.user_agent.as_ref().and_then(|value| value.to_str().ok());
         tracing::info!(
@@ -165,15 +173,15 @@ impl Visit {
         );
     }
 
-    /// Makes a problem document of an answer of 400 and above.
+    /// Makes a problem document of an answer of 400 and above, or to a body that was refused.
     #[cold]
-    fn explain(&self, response: &mut Response) {
+    fn explain(&self, response: &mut Response, fault: Option<BodyFault>) {
         let anywhere = self.target.as_ref().is_some_and(|target| target == "*");
-        if self.method == Method::OPTIONS && (anywhere || response.status() == StatusCode::METHOD_NOT_ALLOWED)
-        {
+        let asks_methods = anywhere || response.status() == StatusCode::METHOD_NOT_ALLOWED;
+        if self.method == Method::OPTIONS && asks_methods && fault.is_none() {
             return self.tell_methods(response);
         }
-        let Some(problem) = self.problem(response) else { return };
+        let Some(problem) = self.problem(response, fault) else { return };
         if let Some(cause) = problem.cause() {
             let error = cause as &(dyn StdError + 'static);
             if problem.status() == StatusCode::SERVICE_UNAVAILABLE {
@@ -204,15 +212,15 @@ impl Visit {
 
     /// What the answer says, or what its status and the request's body say for it. None when it is a document that
     /// the application wrote without our type.
-    fn problem(&self, response: &mut Response) -> Option<Problem> {
-        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-            return Some(problem);
+    fn problem(&self, response: &mut Response, fault: Option<BodyFault>) -> Option<Problem> {
+        let told = response.extensions_mut().remove::<Problem>();
+        if let Some(refusal) = fault.map(BodyFault::refusal) {
+            *response.status_mut() = refusal.status;
+            let told = told.filter(|problem| problem.status() == refusal.status);
+            return Some(told.unwrap_or_else(|| refusal.into()));
         }
-        // A handler may have made anything of a body that it could not read.
-        if let Some(fault) = self.body_limit.as_ref().and_then(BodyLimit::fault) {
-            let problem = Problem::from(fault.refusal());
-            *response.status_mut() = problem.status();
-            return Some(problem);
+        if told.is_some() {
+            return told;
         }
         if is_foreign_document(response) && response.status().is_client_error() {
             return None;
@@ -289,18 +297,11 @@ impl Visit {
 fn client<B>(edge: &Inner, asks: &Asks, request: &Request<B>) -> Option<Client> {
     let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
     Some(if asks.forwards {
-        forwarded::client(peer.ip(), request.headers(), &edge.settings.trusted_proxies)
+        let settings = &edge.settings;
+        forwarded::client(peer.ip(), request.headers(), &settings.trusted_proxies, settings.forwarded_header)
     } else {
         Client { address: peer.ip().to_canonical(), is_https: false }
     })
-}
-
-/// What a limit by address counts as one: the whole of what a subscriber is given, which with IPv6 is a /64.
-fn subscriber(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => u128::from(address.to_bits()),
-        IpAddr::V6(address) => address.to_bits() >> 64 << 64 | 1 << 63,
-    }
 }
 
 /// Whether the application wrote a problem document by itself, without our type.

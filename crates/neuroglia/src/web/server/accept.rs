@@ -117,10 +117,12 @@ impl Trouble {
 /// Closes the listener, after serving everyone whom the kernel had already let in.
 ///
 /// Their handshake is complete and their request may have arrived: closing the listener over them
-/// would reset them. The cap on connections does not count here, the backlog is bounded itself.
-pub(super) fn empty_backlog<A: Application>(listener: TcpListener, host: &Arc<Host<A>>) {
+/// would reset them. The cap on connections does not count here, the backlog is bounded itself. When
+/// the process has run out of descriptors, they wait until others have left.
+pub(super) async fn empty_backlog<A: Application>(listener: TcpListener, host: &Arc<Host<A>>) {
     // tokio asks the kernel only after it was told that there is something; we have to know now.
     let Ok(listener) = listener.into_std() else { return };
+    let mut trouble = Trouble::default();
     loop {
         match listener.accept() {
             Ok((stream, peer)) => {
@@ -129,7 +131,8 @@ pub(super) fn empty_backlog<A: Application>(listener: TcpListener, host: &Arc<Ho
                 }
             }
             Err(error) if is_of_one_connection(&error) => (),
-            Err(_) => break,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => tokio::time::sleep(trouble.next(&error)).await,
         }
     }
 }

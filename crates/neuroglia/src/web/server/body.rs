@@ -12,7 +12,7 @@ use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use super::flight::InFlight;
+use super::flight::{InFlight, LastPiece};
 use super::limits::Limits;
 use super::refusal::Refusal;
 use super::watch::later;
@@ -93,11 +93,16 @@ impl Error for BodyFault {}
 pub(super) struct BodyMeter {
     limit: AtomicU64,
     fault: AtomicU8,
+    ended: AtomicBool,
 }
 
 impl BodyMeter {
     pub(super) fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit: AtomicU64::new(limit), fault: AtomicU8::new(0) })
+        Arc::new(Self {
+            limit: AtomicU64::new(limit),
+            fault: AtomicU8::new(0),
+            ended: AtomicBool::new(false),
+        })
     }
 
     pub(super) fn handle(self: &Arc<Self>) -> BodyLimit {
@@ -110,6 +115,11 @@ impl BodyMeter {
             1 => Some(BodyFault::TooLarge),
             _ => Some(BodyFault::TooSlow),
         }
+    }
+
+    /// Whether the body was read to its end.
+    pub(super) fn ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     fn fail(&self, fault: BodyFault) {
@@ -164,10 +174,16 @@ impl HttpBody for RequestBody {
                         return self.fail(BodyFault::TooLarge);
                     }
                 }
+                if self.inner.is_end_stream() {
+                    self.meter.ended.store(true, Ordering::Relaxed);
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
-            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(None) => {
+                self.meter.ended.store(true, Ordering::Relaxed);
+                Poll::Ready(None)
+            }
             Poll::Pending => {
                 let read = self.read;
                 match self.pace.poll_too_slow(cx, read) {
@@ -301,7 +317,7 @@ impl HttpBody for ReplyBody {
                 if data.len() > PIECE {
                     self.rest = data.split_off(PIECE);
                 }
-                data
+                if self.is_end_stream() { LastPiece::watched(self.flight.connection(), data) } else { data }
             })))),
             other => other,
         }

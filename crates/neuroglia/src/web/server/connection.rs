@@ -124,19 +124,26 @@ impl<A: Application> Host<A> {
     }
 
     async fn serve_http2(&self, io: Io, front: Front<A>, watch: &mut Watch<'_>) {
-        let mut served = pin!(self.http2.serve_connection(TokioIo::new(io), front));
-        std::future::poll_fn(|cx| {
-            loop {
-                if served.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(());
+        let connection = Arc::clone(&front.connection);
+        {
+            let mut served = pin!(self.http2.serve_connection(TokioIo::new(io), front));
+            std::future::poll_fn(|cx| {
+                loop {
+                    if served.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(());
+                    }
+                    match ready!(watch.poll(cx)) {
+                        Verdict::Announce | Verdict::Close => served.as_mut().graceful_shutdown(),
+                        Verdict::HeadTimeout | Verdict::Cut => return Poll::Ready(()),
+                    }
                 }
-                match ready!(watch.poll(cx)) {
-                    Verdict::Announce | Verdict::Close => served.as_mut().graceful_shutdown(),
-                    Verdict::HeadTimeout | Verdict::Cut => return Poll::Ready(()),
-                }
-            }
-        })
-        .await;
+            })
+            .await;
+        }
+        // What h2 held of answers has counted itself; this is what it had given to the socket.
+        if self.shared.phase() == Phase::Aborted && connection.withholds() {
+            self.shared.leave_unsent();
+        }
     }
 
     /// Answers half a head, and closes.

@@ -6,12 +6,17 @@
 //! all are relaxed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{Method, Request};
+use http_body::Body;
 
 use super::drain::{Phase, Shared};
+
+/// What takes the place of a number of bytes that nobody knows.
+const UNKNOWN: u64 = u64::MAX;
 
 /// The state of one connection, as seen by all its parts.
 pub(super) struct Connection {
@@ -23,8 +28,14 @@ pub(super) struct Connection {
     requests: AtomicU32,
     /// There is, or may be, something of our own in what hyper writes next.
     own_answer: AtomicBool,
-    /// Some bytes of a request head are there.
+    /// Some bytes of a request head are there, or are behind the request in flight.
     partial_head: AtomicBool,
+    /// How many bytes came together with the end of the last head, but after it; or [`UNKNOWN`].
+    after_head: AtomicU64,
+    /// How much of the body of the request in flight has not come yet; [`UNKNOWN`] when it comes in chunks.
+    body_left: AtomicU64,
+    /// Whether the last byte that came may be the end of a message.
+    at_message_end: AtomicBool,
     /// The client takes nothing at the moment.
     write_blocked: AtomicBool,
     /// Moves with everything that the kernel takes for the client.
@@ -35,8 +46,8 @@ pub(super) struct Connection {
     unread: AtomicU32,
     /// HTTP/2 requests that were cancelled before their answer.
     cancelled: AtomicU32,
-    /// A request of it was abandoned.
-    abandoned: AtomicBool,
+    /// What of it was left undone at the deadline is counted already.
+    counted: AtomicBool,
     /// We have said everything and read on only out of courtesy.
     lingering: AtomicBool,
 }
@@ -50,12 +61,15 @@ impl Connection {
             requests: AtomicU32::new(0),
             own_answer: AtomicBool::new(false),
             partial_head: AtomicBool::new(false),
+            after_head: AtomicU64::new(UNKNOWN),
+            body_left: AtomicU64::new(0),
+            at_message_end: AtomicBool::new(false),
             write_blocked: AtomicBool::new(false),
             written: AtomicU32::new(0),
             progress: AtomicU32::new(0),
             unread: AtomicU32::new(0),
             cancelled: AtomicU32::new(0),
-            abandoned: AtomicBool::new(false),
+            counted: AtomicBool::new(false),
             lingering: AtomicBool::new(false),
         })
     }
@@ -96,9 +110,47 @@ impl Connection {
         self.partial_head.load(Relaxed)
     }
 
-    /// Bytes have come that belong to no request in flight.
-    pub(super) fn begin_head(&self) {
+    /// Bytes have come that belong to no request in flight; with how many of them are behind the end of a head.
+    pub(super) fn read_head(&self, after: Option<u64>, at_message_end: bool) {
         self.partial_head.store(true, Relaxed);
+        self.after_head.store(after.unwrap_or(UNKNOWN), Relaxed);
+        self.at_message_end.store(at_message_end, Relaxed);
+    }
+
+    /// Bytes have come while a request is in flight.
+    pub(super) fn read_body(&self, count: u64, at_message_end: bool) {
+        self.at_message_end.store(at_message_end, Relaxed);
+        let left = self.body_left.load(Relaxed);
+        if left == UNKNOWN {
+            self.partial_head.store(!at_message_end, Relaxed);
+        } else {
+            self.body_left.store(left.saturating_sub(count), Relaxed);
+            if count > left {
+                self.partial_head.store(true, Relaxed);
+            }
+        }
+    }
+
+    /// hyper has found a request in what came, with a body of this size, or one in chunks.
+    ///
+    /// hyper reads ahead. What it has left over when this request is answered is the beginning of the next, and must
+    /// not pass for silence.
+    fn begin_request(&self, body: Option<u64>) {
+        // Of what hyper had read for an earlier request nothing is known but how it ended.
+        let after = self.after_head.swap(UNKNOWN, Relaxed);
+        let is_open = !self.at_message_end.load(Relaxed);
+        let (left, is_partial) = match (body, after) {
+            (None, _) => (UNKNOWN, is_open),
+            (Some(size), UNKNOWN) => (size, size == 0 && is_open),
+            (Some(size), after) => (size.saturating_sub(after), after > size),
+        };
+        self.body_left.store(left, Relaxed);
+        self.partial_head.store(is_partial, Relaxed);
+    }
+
+    /// Whether the body of the request in flight has not come as a whole, as far as anybody knows.
+    pub(super) fn awaits_body(&self) -> bool {
+        self.body_left.load(Relaxed) > 0
     }
 
     pub(super) fn write_blocked(&self) -> bool {
@@ -113,7 +165,7 @@ impl Connection {
     /// Whether the client has yet to take an answer that is complete; to be asked when hyper has let go of the
     /// connection, because it may keep a request in flight until the last byte of its answer is written.
     pub(super) fn withholds(&self) -> bool {
-        self.write_blocked() && !self.abandoned.load(Relaxed)
+        self.write_blocked() && !self.counted.load(Relaxed)
     }
 
     /// The kernel took something.
@@ -182,8 +234,10 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    pub(super) fn enter<B>(connection: &Arc<Connection>, request: &Request<B>) -> Self {
-        connection.partial_head.store(false, Relaxed);
+    pub(super) fn enter<B: Body>(connection: &Arc<Connection>, request: &Request<B>) -> Self {
+        if !connection.multiplexed() {
+            connection.begin_request(request.body().size_hint().exact());
+        }
         connection.requests.fetch_add(1, Relaxed);
         connection.in_flight.fetch_add(1, Relaxed);
         Self {
@@ -195,7 +249,7 @@ impl InFlight {
         }
     }
 
-    pub(super) fn connection(&self) -> &Connection {
+    pub(super) fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
 
@@ -219,8 +273,38 @@ impl Drop for InFlight {
             connection.cancelled.fetch_add(1, Relaxed);
         }
         if !self.finished && connection.shared.phase() == Phase::Aborted {
-            connection.abandoned.store(true, Relaxed);
+            connection.counted.store(true, Relaxed);
             connection.shared.abandon(std::mem::take(&mut self.method), self.target.as_ref());
+        }
+    }
+}
+
+/// The end of an HTTP/2 answer, which h2 keeps until the client has made room for it.
+///
+/// If it is dropped after the deadline, the client has not got it. Its request is not in flight any more.
+pub(super) struct LastPiece {
+    connection: Arc<Connection>,
+    data: Bytes,
+}
+
+impl LastPiece {
+    /// The data, which tells its connection when it is left behind.
+    pub(super) fn watched(connection: &Arc<Connection>, data: Bytes) -> Bytes {
+        Bytes::from_owner(Self { connection: Arc::clone(connection), data })
+    }
+}
+
+impl AsRef<[u8]> for LastPiece {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+impl Drop for LastPiece {
+    fn drop(&mut self) {
+        if self.connection.shared.phase() == Phase::Aborted {
+            self.connection.counted.store(true, Relaxed);
+            self.connection.shared.leave_unsent();
         }
     }
 }

@@ -170,6 +170,8 @@ fn finish(
             refusal.overwrite(&mut response, shared.document);
         }
     }
+    // The rest of a body that nobody wants is not waited for, so that no further request can be told from it.
+    close |= meter.is_some_and(|meter| !meter.ended()) && connection.awaits_body();
     if close && !connection.multiplexed() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

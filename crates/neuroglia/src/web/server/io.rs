@@ -38,7 +38,7 @@ pub(super) struct Io {
     stream: TcpStream,
     connection: Arc<Connection>,
     opening: Opening,
-    line: LineMeter,
+    head: HeadMeter,
     substitute: Option<Substitute>,
     /// The client has said that it sends no more.
     ended: bool,
@@ -54,21 +54,53 @@ struct Opening {
     given: usize,
 }
 
-/// Whether the line of the request head that is coming in has ended.
+/// How far the request head that is coming in has come.
 #[derive(Default)]
-struct LineMeter {
+struct HeadMeter {
     /// How many requests there were before it.
     requests: u32,
-    ended: bool,
+    /// Whether there was more than line ends, which may come first.
+    begun: bool,
+    /// Whether its first line has ended.
+    line_ended: bool,
+    /// Whether the last line so far is empty, which is how a head ends.
+    at_blank_line: bool,
+    /// The last three bytes of the connection.
+    tail: u32,
 }
 
-impl LineMeter {
-    fn read(&mut self, requests: u32, bytes: &[u8]) {
-        if requests != self.requests {
-            *self = Self { requests, ended: false };
+impl HeadMeter {
+    fn see_end(&mut self, bytes: &[u8]) {
+        for byte in &bytes[bytes.len().saturating_sub(3)..] {
+            self.tail = (self.tail << 8 | u32::from(*byte)) & 0x00ff_ffff;
         }
-        // Most heads come whole and end with a line end, so that nothing has to be searched.
-        self.ended = self.ended || bytes.last() == Some(&b'\n') || bytes.contains(&b'\n');
+    }
+
+    /// Whether the connection is at the end of a message, if that is one with a head and no body, or with chunks:
+    /// both end with an empty line.
+    fn is_message_end(&self) -> bool {
+        self.tail == 0x0a_0d_0a || self.tail & 0xffff == 0x0a_0a
+    }
+
+    /// How many of the bytes come after the end of the head; none when it has not ended.
+    fn read(&mut self, requests: u32, bytes: &[u8]) -> Option<usize> {
+        if requests != self.requests {
+            *self = Self { requests, tail: self.tail, ..Self::default() };
+        }
+        // Most heads come whole and alone, so that nothing has to be searched.
+        if bytes.ends_with(b"\r\n\r\n") {
+            self.line_ended = true;
+            return Some(0);
+        }
+        for (position, byte) in bytes.iter().enumerate() {
+            match byte {
+                b'\n' if self.at_blank_line => return Some(bytes.len() - position - 1),
+                b'\n' if self.begun => (self.at_blank_line, self.line_ended) = (true, true),
+                b'\n' | b'\r' => (),
+                _ => (self.begun, self.at_blank_line) = (true, false),
+            }
+        }
+        None
     }
 }
 
@@ -86,7 +118,7 @@ impl Io {
             stream,
             connection,
             opening: Opening::default(),
-            line: LineMeter::default(),
+            head: HeadMeter::default(),
             substitute: None,
             ended: false,
             spill,
@@ -106,8 +138,7 @@ impl Io {
                 self.ended = true;
                 return Poll::Ready(Ok((!said.is_empty()).then_some(Protocol::Http1)));
             }
-            self.connection.begin_head();
-            self.line.read(0, said);
+            note_read(&self.connection, &mut self.head, &said[said.len() - read..]);
             if !PREFACE.starts_with(said) {
                 return Poll::Ready(Ok(Some(Protocol::Http1)));
             }
@@ -145,7 +176,7 @@ impl Io {
         };
         let refusal = match status {
             StatusCode::URI_TOO_LONG => Refusal::URI_TOO_LONG,
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE if !self.line.ended => Refusal::URI_TOO_LONG,
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE if !self.head.line_ended => Refusal::URI_TOO_LONG,
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Refusal::HEADERS_TOO_LARGE,
             _ => Refusal { status, ..Refusal::MALFORMED },
         };
@@ -168,6 +199,20 @@ impl Io {
             }
         }
         Poll::Pending
+    }
+}
+
+/// Tells the connection what the bytes belong to.
+fn note_read(connection: &Connection, head: &mut HeadMeter, bytes: &[u8]) {
+    if connection.multiplexed() {
+        return;
+    }
+    head.see_end(bytes);
+    if connection.in_flight() > 0 {
+        connection.read_body(bytes.len() as u64, head.is_message_end());
+    } else {
+        let after = head.read(connection.requests(), bytes);
+        connection.read_head(after.map(|count| count as u64), head.is_message_end());
     }
 }
 
@@ -217,9 +262,8 @@ impl AsyncRead for Io {
         let read = &buf.filled()[before..];
         if read.is_empty() {
             this.ended = true;
-        } else if !this.connection.multiplexed() && this.connection.in_flight() == 0 {
-            this.connection.begin_head();
-            this.line.read(this.connection.requests(), read);
+        } else {
+            note_read(&this.connection, &mut this.head, read);
         }
         Poll::Ready(Ok(()))
     }
@@ -299,13 +343,15 @@ mod tests {
     }
 
     #[test]
-    fn the_line_is_metered_for_each_request() {
-        let mut line = LineMeter::default();
-        line.read(0, b"GET / HT");
-        assert!(!line.ended);
-        line.read(0, b"TP/1.1\r\n");
-        assert!(line.ended);
-        line.read(1, b"GET /");
-        assert!(!line.ended);
+    fn the_head_is_metered_for_each_request() {
+        let mut head = HeadMeter::default();
+        assert_eq!((head.read(0, b"GET / HT"), head.line_ended), (None, false));
+        assert_eq!((head.read(0, b"TP/1.1\r\n"), head.line_ended), (None, true));
+        assert_eq!(head.read(0, b"Host: a\r\n\r"), None);
+        assert_eq!(head.read(0, b"\nGET"), Some(3));
+        assert_eq!((head.read(1, b"GET /"), head.line_ended), (None, false));
+        assert_eq!(head.read(1, b" HTTP/1.1\n\nabc"), Some(3));
+        assert_eq!(head.read(2, b"\r\nGET / HTTP/1.1\r\n\r\nGET"), Some(3), "an empty line may come first");
+        assert_eq!(head.read(3, b"GET / HTTP/1.1\r\n\r\n"), Some(0));
     }
 }

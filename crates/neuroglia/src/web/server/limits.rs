@@ -53,8 +53,9 @@ pub struct Limits {
     pub linger_timeout: Duration,
     /// How much is read and thrown away at most in that time. Default 1 MiB.
     pub linger_bytes: usize,
-    /// How long an idle kept connection still gets an answer once the listener is closed; and the
-    /// most that a finished one is still read then. Default 1 s.
+    /// How long an idle kept connection still gets an answer once the listener is closed, and the
+    /// most that a finished one is still read then; and how long an HTTP/2 client may take to leave
+    /// when its connection is closed for being idle. Default 1 s.
     pub drain_linger: Duration,
 }
 

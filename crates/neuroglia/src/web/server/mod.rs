@@ -35,7 +35,8 @@
 //!   other lies in a few relaxed atomics of the connection.
 //! - **hyper parses.** Its parser is stricter than our limits need; we set its own limits a little
 //!   wider than ours, so that most refusals are made here, and recognise those that it still makes.
-//!   One answer stays bare: h2 refuses a header list of more than twice our limit with a 431 of its own.
+//!   One answer stays bare: h2 refuses a header list of more than twice our limit, which it has announced
+//!   to the client, with a 431 of its own.
 //! - **The client address costs an extension.** It is the one thing that axum's own server would not
 //!   do for each request; it is needed by nearly everything above.
 //! - **Upgrades (WebSocket) are not offered**: a connection that leaves HTTP could not be drained.

@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -14,13 +13,10 @@ use super::connection::Host;
 use super::drain::{Drain, Drained, Phase, Shared};
 use super::limits::Limits;
 use super::refusal::{self, Document};
+use crate::shutdown::ABORT_GRACE;
 
 /// As many waiting connections as the kernel allows; it clamps this to its own bound.
 const BACKLOG: u32 = 4096;
-
-/// What tasks get after the deadline to notice that they were cut. Only a handler that blocks its
-/// thread needs longer, and the process does not wait for that one.
-const ABORT_GRACE: Duration = Duration::from_millis(250);
 
 /// A bound port that is not served yet.
 ///
@@ -91,8 +87,12 @@ impl Server {
             }
         }
 
-        accept::empty_backlog(self.listener, &host);
+        // Idle connections leave from now on, so that there is room for those who still wait for theirs.
         shared.advance(Phase::Closed);
+        tokio::select! {
+            () = accept::empty_backlog(self.listener, &host) => (),
+            () = drain.abort.cancelled() => (),
+        }
         shared.tasks.close();
         tokio::select! {
             () = shared.tasks.wait() => (),

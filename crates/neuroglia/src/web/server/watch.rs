@@ -41,6 +41,8 @@ enum Waiting {
     Working,
     /// For an HTTP/2 client to take leave; with what it has taken so far.
     Parting(u32),
+    /// For an HTTP/2 client to take leave because it was idle.
+    Leaving,
     /// For the rest of a request head.
     Head,
     /// For a request; with how many there were.
@@ -57,6 +59,8 @@ pub(super) struct Watch<'a> {
     /// Whether the timer knows whom to wake.
     armed: bool,
     phases: Pin<Box<Phases<'a>>>,
+    /// Whether the end has begun.
+    ending: bool,
     announced: bool,
     /// Whether it was already told to close.
     closing: bool,
@@ -74,6 +78,7 @@ impl<'a> Watch<'a> {
             timer: Box::pin(tokio::time::sleep_until(later(now, shared.limits.header_timeout))),
             armed: false,
             phases: Box::pin(shared.phases()),
+            ending: false,
             announced: false,
             closing: false,
         }
@@ -81,13 +86,21 @@ impl<'a> Watch<'a> {
 
     /// Ready with what is to be done now; to be polled after the connection itself.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
+        let polled = self.poll_end(cx);
+        if polled.is_pending() && self.ending && !std::mem::replace(&mut self.announced, true) {
+            return Poll::Ready(Verdict::Announce);
+        }
+        polled
+    }
+
+    /// Ready when the connection is to end, whatever was going on. That the end has begun is kept for later, because
+    /// nothing can be announced to a client whose protocol is not known.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
         while let Poll::Ready(phase) = self.phases.as_mut().poll_next(cx) {
             if phase == Phase::Aborted {
                 return Poll::Ready(Verdict::Cut);
             }
-            if !std::mem::replace(&mut self.announced, true) {
-                return Poll::Ready(Verdict::Announce);
-            }
+            self.ending = true;
         }
         if self.connection.floods() && self.connection.multiplexed() {
             tracing::debug!("connection cut: too many cancelled requests");
@@ -132,16 +145,6 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Ready when the connection is to end, whatever was going on.
-    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
-        loop {
-            match self.poll(cx) {
-                Poll::Ready(Verdict::Announce) => (),
-                other => return other,
-            }
-        }
-    }
-
     fn waiting(&self) -> Waiting {
         let connection = self.connection;
         if connection.lingering() {
@@ -154,6 +157,8 @@ impl<'a> Watch<'a> {
             Waiting::Working
         } else if connection.multiplexed() && self.shared.closed_at().is_some() {
             Waiting::Parting(connection.written())
+        } else if connection.multiplexed() && self.closing {
+            Waiting::Leaving
         } else if connection.partial_head() {
             Waiting::Head
         } else {
@@ -173,6 +178,7 @@ impl<'a> Watch<'a> {
             Waiting::Writing(_) | Waiting::Reading(_) | Waiting::Parting(_) => {
                 (limits.write_timeout, Verdict::Cut)
             }
+            Waiting::Leaving => (limits.drain_linger, Verdict::Cut),
             Waiting::Working => return None,
             Waiting::Head => (limits.header_timeout, Verdict::HeadTimeout),
             Waiting::Idle(0) => (limits.header_timeout, Verdict::Close),

@@ -367,6 +367,11 @@ async fn quotas_are_told_and_kept() {
         assert_eq!(ask_from(peer).await.status, 200);
     }
     assert_eq!(ask_from("[2001:db8::4]").await.status, 429);
+    // Whoever asks for the health may ask as often as it likes, and uses up nobody's quota.
+    for path in ["/health", "/health/live", "/health/ready", "/health/startup"] {
+        let probe = ask(&edge, from_peer(request("GET", path, &[], ""), "203.0.113.1")).await;
+        assert_eq!((probe.status.as_u16(), probe.header("ratelimit")), (404, None), "{path}");
+    }
 }
 
 #[tokio::test]

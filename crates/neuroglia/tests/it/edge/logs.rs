@@ -11,11 +11,13 @@ use neuroglia::web::edge::noting_route;
 use neuroglia::web::{EdgeSettings, Reply};
 use serde_json::Value;
 use tower::ServiceExt;
+use tracing::dispatcher::DefaultGuard;
 
 use super::{ask, edge_with, from_peer, request};
 
+/// What was logged.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl LineSink for Lines {
     fn write_line(&self, line: &[u8]) {
@@ -23,12 +25,24 @@ impl LineSink for Lines {
     }
 }
 
+impl Lines {
+    /// Takes what this thread logs at this level, until the guard is dropped.
+    pub(super) fn listen(&self, level: &str) -> DefaultGuard {
+        let options = TelemetryOptions { directives: level.to_owned(), ..TelemetryOptions::default() };
+        let dispatch = Telemetry::subscriber(&options, self.clone()).expect("directives");
+        tracing::dispatcher::set_default(&dispatch)
+    }
+
+    pub(super) fn read(&self) -> Vec<Value> {
+        let text = String::from_utf8(self.0.lock().expect("not poisoned").clone()).expect("UTF-8");
+        text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    }
+}
+
 /// Sends a request to a small application that logs at this level, and gives back the lines.
 async fn logged(level: &str, settings: EdgeSettings, target: &str) -> Vec<Value> {
     let lines = Lines::default();
-    let options = TelemetryOptions { directives: level.to_owned(), ..TelemetryOptions::default() };
-    let dispatch = Telemetry::subscriber(&options, lines.clone()).expect("directives");
-    let guard = tracing::dispatcher::set_default(&dispatch);
+    let guard = lines.listen(level);
     let router = Router::new()
         .route(
             "/orders/{id}",
@@ -57,9 +71,7 @@ async fn logged(level: &str, settings: EdgeSettings, target: &str) -> Vec<Value>
         ask(&edge, request).await;
     }
     drop(guard);
-    let bytes = lines.0.lock().expect("not poisoned").clone();
-    let text = String::from_utf8(bytes).expect("UTF-8");
-    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    lines.read()
 }
 
 fn messages(lines: &[Value]) -> Vec<&str> {

@@ -12,6 +12,7 @@ use neuroglia::web::{Json, Reply as _, Tagged};
 use serde_json::Value;
 
 use super::edge;
+use super::logs::Lines;
 use crate::wire::{Reply, Running};
 
 fn start() -> Running {
@@ -31,7 +32,8 @@ fn start() -> Running {
             post(async |body: Result<Bytes, axum::extract::rejection::BytesRejection>| {
                 body.map_or(StatusCode::IM_A_TEAPOT, |_| StatusCode::OK)
             }),
-        );
+        )
+        .route("/carefree", post(async |_: Result<Bytes, axum::extract::rejection::BytesRejection>| "fine"));
     Running::start(edge(router), limits)
 }
 
@@ -73,7 +75,7 @@ async fn a_head_that_is_refused_has_ids() {
 #[tokio::test]
 async fn a_body_that_is_too_large_is_413_whatever_the_handler_makes_of_it() {
     let server = start();
-    for path in ["/json", "/careless"] {
+    for path in ["/json", "/careless", "/carefree"] {
         let mut client = server.connect().await;
         let head = format!(
             "POST {path} HTTP/1.1\r\n{IDS}Content-Type: application/json\r\nContent-Length: 101\r\n\r\n"
@@ -81,6 +83,19 @@ async fn a_body_that_is_too_large_is_413_whatever_the_handler_makes_of_it() {
         client.send(format!("{head}\"{}\"", "x".repeat(99))).await;
         assert_refused(&client.reply().await, 413, "request.body_too_large", path);
     }
+}
+
+#[tokio::test]
+async fn what_is_logged_is_what_was_answered() {
+    let lines = Lines::default();
+    let _listening = lines.listen("info");
+    let server = start();
+    let mut client = server.connect().await;
+    let head = format!("POST /carefree HTTP/1.1\r\n{IDS}Content-Length: 101\r\n\r\n");
+    client.send(format!("{head}{}", "x".repeat(101))).await;
+    assert_refused(&client.reply().await, 413, "request.body_too_large", "/carefree");
+    let completed = lines.read().into_iter().find(|line| line["message"] == "request completed");
+    assert_eq!(completed.expect("a line")["http.status"], 413);
 }
 
 #[tokio::test]

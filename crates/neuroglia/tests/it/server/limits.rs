@@ -88,6 +88,61 @@ async fn half_a_head_is_408_and_silence_is_closed() {
 }
 
 #[tokio::test]
+async fn half_a_head_behind_a_request_is_408_too() {
+    const HALF: &str = "GET / HTTP/1.1\r\nHost:";
+    let limits = Limits { idle_timeout: Duration::from_secs(86_400), ..small() };
+    let server = Running::start(app(), Limits { body_rate_grace: Duration::from_secs(60), ..limits });
+    let get = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+    let sized = "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 6\r\n\r\na\n\r\nbc";
+    let chunked =
+        "POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    for whole in [get.to_owned(), sized.to_owned(), chunked.to_owned(), get.repeat(3)] {
+        let mut client = server.connect().await;
+        client.send(format!("{whole}{HALF}")).await;
+        for _ in 0..whole.matches("HTTP/1.1").count() {
+            assert_eq!(client.reply().await.status, 200, "{whole}");
+        }
+        let reply = client.reply().await;
+        assert_eq!((reply.status, reply.problem_code().as_str()), (408, "request.head_timeout"), "{whole}");
+        client.ends().await;
+    }
+    // Half a head while the one before it is still being answered, or within the same read as the end of its body.
+    for rest in [&sized[sized.len() - 3..], "c"] {
+        let (head, rest) = sized.split_at(sized.len() - rest.len());
+        let mut client = server.connect().await;
+        client.send(head).await;
+        client.send(format!("{rest}{HALF}")).await;
+        assert_eq!(client.reply().await.status, 200);
+        assert_eq!(client.reply().await.status, 408, "{rest:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_leaves_nothing_over_leaves_an_idle_connection() {
+    let limits = Limits { header_timeout: Duration::from_millis(100), ..Limits::default() };
+    let server = Running::start(app(), Limits { idle_timeout: Duration::from_millis(400), ..limits });
+    for whole in [
+        "GET / HTTP/1.1\r\nHost: test\r\n\r\n",
+        "\r\nGET / HTTP/1.1\r\nHost: test\r\n\r\n",
+        "GET / HTTP/1.1\nHost: test\n\n",
+        "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\nabc",
+        "POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ] {
+        let mut client = server.connect().await;
+        let begun = Instant::now();
+        // Whole, and with a last byte that comes alone.
+        let (most, last) = whole.split_at(whole.len() - 1);
+        client.send(whole).await;
+        client.send(most).await;
+        assert_eq!(client.reply().await.status, 200, "{whole}");
+        client.send(last).await;
+        assert_eq!(client.reply().await.status, 200, "{whole}");
+        client.ends().await;
+        assert!(begun.elapsed() >= Duration::from_millis(400), "{whole}");
+    }
+}
+
+#[tokio::test]
 async fn a_drip_of_bytes_does_not_extend_the_head_timeout() {
     let server = Running::start(app(), small());
     let mut client = server.connect().await;
@@ -200,8 +255,34 @@ async fn an_answer_before_the_body_was_read_is_readable() {
     let mut client = server.connect().await;
     client.send("POST /ignore HTTP/1.1\r\nHost: test\r\nContent-Length: 500000\r\n\r\n").await;
     client.send(vec![b'x'; 400_000]).await;
-    assert_eq!(client.reply().await.text(), "not read");
+    let reply = client.reply().await;
+    assert_eq!((reply.text(), reply.closes()), ("not read", true));
     client.ends().await;
+}
+
+#[tokio::test]
+async fn an_answer_says_whether_the_connection_outlives_the_body() {
+    let server = Running::start(app(), Limits::default());
+    let sized = "POST /ignore HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\n";
+    let chunked = "POST /ignore HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let awaited = "POST /ignore HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+    for (head, body, closes) in [
+        (sized, "abc", false),
+        (sized, "ab", true),
+        (sized, "", true),
+        (chunked, "3\r\nabc\r\n", true),
+        (awaited, "", true),
+    ] {
+        let mut client = server.connect().await;
+        client.send(format!("{head}{body}")).await;
+        let reply = client.reply().await;
+        assert_eq!((reply.status, reply.closes()), (200, closes), "{head}{body}");
+        if closes {
+            client.ends().await;
+        } else {
+            assert_eq!(client.get("/").await.status, 200, "{head}{body}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -126,6 +126,25 @@ fn a_secret_in_a_file_is_read_and_a_file_that_cannot_be_is_a_fault() {
 }
 
 #[test]
+fn an_end_that_is_too_short_is_refused() {
+    for (delay, grace, wrong) in [
+        ("5s", "", Some("SHUTDOWN_DELAY")),
+        ("6s", "", Some("SHUTDOWN_DELAY")),
+        ("4s", "6s", Some("TERMINATION_GRACE")),
+        ("4s", "7s", None),
+        ("4s", "", None),
+    ] {
+        let premises = Premises::new().set("SHUTDOWN_TIMEOUT", "5s").set("SHUTDOWN_DELAY", delay);
+        let premises = if grace.is_empty() { premises } else { premises.set("TERMINATION_GRACE", grace) };
+        let checked = premises.run(&["config", "--check"]);
+        match wrong {
+            Some(setting) => _ = fault_at(&faults(&checked), setting),
+            None => _ = checked.assert_code(0),
+        }
+    }
+}
+
+#[test]
 fn an_admin_surface_for_strangers_needs_a_token() {
     let premises = Premises::new().set("ADMIN_PORT", "0").set("ADMIN_HOST", "0.0.0.0");
     fault_at(&faults(&premises.run(&["web"])), "ADMIN_TOKEN");

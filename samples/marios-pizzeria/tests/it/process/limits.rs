@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::json;
 
 use super::client::head;
@@ -63,14 +65,24 @@ fn sizes() {
     answer.assert_problem(400, &code);
     assert!(code.contains("deep") || code.contains("depth"), "{code}");
 
-    // 4 KiB of spaces in a body of 28 bytes.
-    let gzip: &[u8] = &[
-        0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 0x03, 0xed, 0xc1, 0x31, 0x01, 0, 0, 0, 0xc2, 0xa0, 0xfe, 0xa9, 0x67,
-        0x0d, 0x0f, 0xa0,
-    ];
+    let gzip = |text: &str| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(text.as_bytes()).expect("into memory");
+        encoder.finish().expect("into memory")
+    };
     let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];
-    let answer = process.connect().request("POST", "/api/v1/orders", &headers, gzip).expect("an answer");
-    assert!((400..500).contains(&answer.status), "{}", answer.text());
+    let post =
+        |body: &[u8]| process.connect().request("POST", "/api/v1/orders", &headers, body).expect("an answer");
+    let spacious = |length: usize| {
+        let order = order.to_string();
+        gzip(&format!("{order}{}", " ".repeat(length - order.len())))
+    };
+    assert_eq!(post(&spacious(2048)).status, 201, "as large as it may be");
+    assert!(spacious(2049).len() < 1024, "what is sent is small");
+    post(&spacious(2049)).assert_problem(413, "request.body_too_large");
+    post(&spacious(1 << 20)).assert_problem(413, "request.body_too_large");
+    let whole = spacious(2048);
+    post(&whole[..whole.len() / 2]).assert_problem(400, "encoding.malformed");
     assert_well(process);
 }
 
@@ -103,10 +115,11 @@ fn times() {
 
 #[test]
 fn a_body_that_trickles_is_refused() {
-    let process = Premises::furnished().set("HTTP_BODY_RATE_MIN", "100000").open();
+    let process =
+        Premises::furnished().set("HTTP_BODY_RATE_MIN", "100000").set("HTTP_BODY_RATE_GRACE", "300ms").open();
     let mut client = process.connect();
     let rest = client.post_half("/api/v1/orders", &guest_order("+1 555 0100", "")).expect("half is sent");
-    // Nothing more comes; the first five seconds are forgiven.
+    // Nothing more comes; the first moment is forgiven.
     client.answer().expect("an answer").assert_problem(408, "request.body_too_slow");
     drop(rest);
     assert_well(process);
@@ -149,6 +162,46 @@ fn connections_beyond_the_cap_wait_for_their_turn() {
     assert_well(process);
 }
 
+/// A process with so few files that a crowd of connections takes them all, and that crowd.
+fn crowded(premises: &Premises) -> (Process, Vec<Client>) {
+    let mut process = Process::spawn(&mut premises.command_with_files(64, &["web"]));
+    process.wait_until_ready();
+    let crowd = (0..80).map(|_| process.connect()).collect();
+    process.wait_for_line("no more files", |line| {
+        line["level"] == "ERROR" && line["message"].to_string().contains("cannot be accepted")
+    });
+    (process, crowd)
+}
+
+#[test]
+fn a_process_without_a_file_to_spare_serves_again_when_there_is_one() {
+    let premises = Premises::furnished().set("HTTP_CONNECTIONS_MAX", "1000");
+    let (process, mut crowd) = crowded(&premises);
+    let mut kept = crowd.remove(0);
+    assert_eq!(kept.request("GET", "/health/live", &[], b"").expect("an answer").status, 200);
+    drop(crowd);
+    assert_eq!(process.get("/health/live").status, 200);
+    let finished = process.close();
+    finished.assert_code(0);
+    let errors = finished.json_lines().iter().filter(|line| line["level"] == "ERROR").count();
+    assert_eq!(errors, 1, "a time of trouble is told once: {}", finished.stdout);
+}
+
+#[test]
+fn those_who_wait_without_a_file_for_them_are_served_before_the_end() {
+    let premises = Premises::furnished().set("HTTP_CONNECTIONS_MAX", "1000");
+    let (process, mut crowd) = crowded(&premises);
+    let mut last = crowd.split_off(70);
+    for client in &mut last {
+        client.send(&head("GET", "/health/live", &[], 0)).expect("the kernel takes it");
+    }
+    let finished = process.close();
+    for mut client in last {
+        assert_eq!(client.answer().expect("no reset").status, 200);
+    }
+    finished.assert_code(0);
+}
+
 #[test]
 fn quotas() {
     let process =
@@ -166,5 +219,9 @@ fn quotas() {
         (answer.status == 429).then_some(answer)
     });
     assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    // The platform must not take a busy process for a sick one.
+    for probe in ["/health", "/health/live", "/health/ready", "/health/startup"] {
+        assert_eq!(process.get(probe).status, 200, "{probe}");
+    }
     process.close().assert_code(0);
 }

@@ -1,8 +1,10 @@
 //! The log as an event stream: one object a line, forged by nobody, and never in the way.
 
-use std::io::{BufRead as _, BufReader};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 
 use super::{Client, PATIENCE, Premises, Process, eventually, guest_order};
@@ -140,6 +142,41 @@ fn text_into_a_pipe_has_no_colours() {
     finished.assert_code(0);
     assert!(finished.stdout.contains("request completed"), "{}", finished.stdout);
     assert!(!finished.stdout.contains('\u{1b}'), "{:?}", finished.stdout);
+}
+
+/// Both ends of a terminal.
+fn terminal() -> (File, File) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&master).and_then(|()| unlockpt(&master)).expect("it is ours");
+    let name = ptsname(&master, Vec::new()).expect("it has a name").into_string().expect("ASCII");
+    let slave = File::options().read(true).write(true).open(name).expect("the other end");
+    (File::from(master), slave)
+}
+
+#[test]
+fn a_terminal_gets_text_with_colours_and_a_pipe_gets_json() {
+    let premises = Premises::furnished();
+    let piped = premises.open().close();
+    assert!(!piped.assert_code(0).json_lines().is_empty());
+
+    let (mut screen, slave) = terminal();
+    let process = Process::spawn(premises.command(&["web"]).stdout(slave));
+    let mut seen = Vec::new();
+    let mut buffer = [0; 4096];
+    let has_ended = |seen: &[u8]| String::from_utf8_lossy(seen).contains("shutdown.complete");
+    let mut is_told = false;
+    while !has_ended(&seen) {
+        let count = screen.read(&mut buffer).expect("the terminal is open");
+        seen.extend_from_slice(&buffer[..count]);
+        if !is_told && String::from_utf8_lossy(&seen).contains("ready") {
+            process.signal(rustix::process::Signal::TERM);
+            is_told = true;
+        }
+    }
+    process.end_within(PATIENCE).assert_code(0);
+    let text = String::from_utf8(seen).expect("text");
+    assert!(text.contains("\u{1b}["), "{text:?}");
+    assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_err()), "{text}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The admin surface and the probes of the real process.
 
+use rustix::process::Signal;
+
 use super::{Client, Premises};
 
 #[test]
@@ -47,6 +49,28 @@ fn on_loopback_operators_see_metrics_and_every_check() {
     assert!(text.contains("process_resident_memory_bytes"), "{text}");
     assert!(!text.contains("calzone") && !text.contains("secret"), "what strangers send is no label: {text}");
     process.close().assert_code(0);
+}
+
+#[test]
+fn an_operator_finds_an_answer_again_by_its_trace() {
+    let premises = Premises::furnished().set("ADMIN_PORT", "0").set("SHUTDOWN_DELAY", "5s");
+    let process = premises.set("LOG_LEVEL", "debug").open();
+    let mut client = Client::connect(process.admin_address()).expect("it listens");
+    process.signal(Signal::TERM);
+    process.wait_for_line("shutdown.begin", |line| line["message"] == "shutdown.begin");
+    for (path, status, code) in
+        [("/health/ready", 503, "health.draining"), ("/nothing", 404, "resource.not_found")]
+    {
+        let answer = client.request("GET", path, &[], b"").expect("an answer");
+        answer.assert_problem(status, code);
+        let (trace, problem) = (answer.header("traceparent").expect("a trace"), answer.json());
+        assert_eq!((&problem["trace_id"], &problem["instance"]), (&trace[3..35].into(), &path.into()));
+        process.wait_for_line("completed", |line| {
+            line["message"] == "request completed"
+                && line["trace.id"] == trace[3..35]
+                && line["level"] == "DEBUG"
+        });
+    }
 }
 
 #[test]

@@ -16,13 +16,27 @@ fn unshare() -> Option<Vec<&'static str>> {
     })
 }
 
+/// To the first process of a namespace, the kernel delivers exactly those signals that it has handlers for.
+fn assert_handlers(premises: &Premises) {
+    let process = premises.open();
+    for signal in [Signal::TERM, Signal::INT] {
+        assert!(process.catches(signal), "{signal:?} would be lost");
+    }
+    process.close().assert_code(0);
+}
+
+#[test]
+fn the_handlers_that_the_first_process_needs_are_there() {
+    assert_handlers(&Premises::furnished());
+}
+
 #[test]
 fn it_follows_signals_as_pid_1() {
-    let Some(way) = unshare() else {
-        eprintln!("skipped: this machine does not permit `unshare --pid`");
-        return;
-    };
     let premises = Premises::furnished();
+    let Some(way) = unshare() else {
+        eprintln!("this machine does not permit `unshare --pid`, so the handlers themselves are looked at");
+        return assert_handlers(&premises);
+    };
     for signal in [Signal::TERM, Signal::INT] {
         let inner = premises.command(&["web"]);
         let mut command = Command::new("unshare");

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Answer, Client, PATIENCE};
+use super::{Answer, Client, PATIENCE, eventually};
 
 /// A process that is killed when it is dropped.
 pub(crate) struct Process {
@@ -157,6 +157,20 @@ impl Process {
             let state = self.seen.state();
             panic!("no line `{what}` in:\n{}\n{}", state.stdout.join("\n"), state.stderr.join("\n"))
         })
+    }
+
+    /// Waits until it has a handler for the signal, so that the system's default does not hold any more.
+    pub(crate) fn wait_until_it_catches(&self, signal: Signal) {
+        eventually("it catches the signal", || self.catches(signal).then_some(()));
+    }
+
+    /// Whether it has a handler for the signal.
+    pub(crate) fn catches(&self, signal: Signal) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid.as_raw_nonzero()));
+        let status = status.unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+        mask & (1 << (signal.as_raw() - 1)) != 0
     }
 
     pub(crate) fn is_running(&self) -> bool {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use super::ledger::Ledger;
 use super::running::is_refused;
@@ -14,7 +15,9 @@ use super::{Answer, Client, Finished, PATIENCE, Premises, Process, eventually, g
 /// What an end may take beyond its deadline on a machine with other work.
 const SLACK: Duration = Duration::from_secs(3);
 
-const BOTH: [Signal; 2] = [Signal::TERM, Signal::INT];
+/// Every process that answers, with every signal that ends it.
+const EVERY: [(&str, Signal); 4] =
+    [("web", Signal::TERM), ("web", Signal::INT), ("all", Signal::TERM), ("all", Signal::INT)];
 
 /// A request of which half of the body has arrived.
 struct Held {
@@ -65,8 +68,8 @@ fn assert_within(finished: &Finished, begun: Instant, span: Duration) {
 
 #[test]
 fn an_idle_process_ends_at_once_with_0() {
-    for signal in BOTH {
-        let process = premises().open();
+    for (name, signal) in EVERY {
+        let process = premises().open_as(name);
         let begun = begin_end(&process, signal);
         let finished = process.end_within(PATIENCE);
         finished.assert_code(0);
@@ -81,8 +84,8 @@ fn an_idle_process_ends_at_once_with_0() {
 
 #[test]
 fn a_request_in_flight_finishes_while_nobody_else_gets_in() {
-    for signal in BOTH {
-        let process = premises().open();
+    for (name, signal) in EVERY {
+        let process = premises().open_as(name);
         let mut kept = process.connect();
         assert_eq!(kept.request("GET", "/api/v1/pizzas", &[], b"").expect("an answer").status, 200);
         let held = Held::hold(&process);
@@ -163,12 +166,18 @@ fn a_reader_that_stalls_is_cut_at_the_deadline() {
     let finished = process.end_within(PATIENCE);
     assert_within(&finished, begun, Duration::from_secs(1));
     finished.assert_code(75);
+    assert_eq!(last_line(&finished)["answers.unsent"], 1, "{}", finished.stdout);
+}
+
+/// What is said last, which for a code of 75 is what was left undone.
+fn last_line(finished: &Finished) -> Value {
+    finished.json_lines().pop().expect("it says how it ended")
 }
 
 #[test]
 fn work_that_is_left_at_the_deadline_is_75_and_named() {
-    for signal in BOTH {
-        let process = premises().set("SHUTDOWN_TIMEOUT", "500ms").open();
+    for (name, signal) in EVERY {
+        let process = premises().set("SHUTDOWN_TIMEOUT", "500ms").open_as(name);
         let held = Held::hold(&process);
         let begun = begin_end(&process, signal);
         let finished = process.end_within(PATIENCE);
@@ -178,7 +187,9 @@ fn work_that_is_left_at_the_deadline_is_75_and_named() {
         let named =
             lines.iter().find(|line| line["url.path"] == "/api/v1/orders").expect("the request is named");
         assert_eq!((named["level"].as_str(), named["http.method"].as_str()), (Some("WARN"), Some("POST")));
-        assert!(lines.last().is_some_and(|line| line["message"].to_string().contains("shutdown.incomplete")));
+        let last = last_line(&finished);
+        assert!(last["message"].to_string().contains("shutdown.incomplete"), "{last}");
+        assert_eq!((&last["requests.abandoned"], &last["answers.unsent"]), (&1.into(), &0.into()), "{last}");
         drop(held);
     }
 }
@@ -200,16 +211,12 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn a_signal_while_the_port_is_not_open_yet_ends_it_too() {
-    let process = premises().start(&["web"]);
-    process.signal(Signal::TERM);
-    let finished = process.end_within(PATIENCE);
-    // Before the handlers are there the system's default holds, and that is sudden death.
-    assert!(
-        finished.code() == Some(0) || finished.signal() == Some(15),
-        "{:?}\n{}",
-        finished.code(),
-        finished.stdout
-    );
+    for (name, signal) in EVERY {
+        let process = premises().start(&[name]);
+        process.wait_until_it_catches(signal);
+        process.signal(signal);
+        process.end_within(PATIENCE).assert_code(0);
+    }
 }
 
 /// What a client of the load saw.
@@ -318,16 +325,12 @@ fn an_admin_command_that_is_interrupted_says_so() {
     ];
     let mut process = Process::spawn(premises.command(&arguments).stdin(Stdio::piped()));
     let stdin = process.stdin();
-    // It waits for the password once the store is open.
-    eventually("the database is open", || premises.path("pizzeria.db-wal").exists().then_some(()));
+    // It waits for the password, which does not come.
+    process.wait_until_it_catches(Signal::INT);
     process.signal(Signal::INT);
     let finished = process.end_within(PATIENCE);
-    assert!(
-        finished.code() == Some(75) || finished.signal() == Some(2),
-        "{:?} {}",
-        finished.code(),
-        finished.stderr
-    );
+    finished.assert_code(75);
+    assert!(finished.stderr.contains("create-user: interrupted"), "{}", finished.stderr);
     drop(stdin);
     assert_eq!(finished.stdout, "");
 }
