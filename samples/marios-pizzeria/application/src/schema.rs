@@ -9,7 +9,11 @@ use pizzeria_domain::user::User;
 
 /// The pizzeria's migrations, in order.
 pub fn migrations() -> Vec<Migration> {
-    vec![Migration {
+    vec![opening(), seedings()]
+}
+
+fn opening() -> Migration {
+    Migration {
         version: 1,
         name: "the pizzeria opens",
         steps: vec![
@@ -27,7 +31,16 @@ pub fn migrations() -> Vec<Migration> {
             Step::CreateCollection("users"),
             unique("users", "users_username", vec![User::USERNAME_PATH]),
         ],
-    }]
+    }
+}
+
+/// What was taken off the menu stays off.
+fn seedings() -> Migration {
+    Migration {
+        version: 2,
+        name: "seedings are remembered",
+        steps: vec![Step::CreateCollection("seedings")],
+    }
 }
 
 fn index(collection: &'static str, name: &'static str, paths: Vec<&'static str>) -> Step {

@@ -8,6 +8,7 @@ mod events;
 mod house;
 mod name;
 mod pricing;
+mod seeding;
 
 use neuroglia::domain::{Aggregate, Root};
 use rust_decimal::Decimal;
@@ -17,6 +18,7 @@ pub use events::{PizzaCreated, PizzaPriceChanged, PizzaRemoved, PizzaUpdated};
 pub use house::{HOUSE_TOPPINGS, house_menu};
 pub use name::{NotASlug, NotATopping, PizzaId, Topping};
 pub use pricing::{Size, TOPPING_PRICE, UnknownSize, unit_price};
+pub use seeding::{Seeding, SeedingId};
 
 use crate::money::{Money, MoneyError};
 use crate::refusal::{Findings, Refusal};

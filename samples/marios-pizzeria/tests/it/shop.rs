@@ -40,6 +40,7 @@ impl Engine {
 pub(crate) struct Opening {
     app: App<PizzeriaSettings>,
     engine: Engine,
+    has_menu: bool,
     variables: Vec<(String, String)>,
 }
 
@@ -49,12 +50,18 @@ impl Opening {
         Self {
             app: marios_pizzeria::app(),
             engine: Engine::Memory,
+            has_menu: true,
             variables: vec![("JWT_SECRET_KEY".to_owned(), JWT_KEY.to_owned())],
         }
     }
 
     pub(crate) fn on(self, engine: Engine) -> Self {
         Self { engine, ..self }
+    }
+
+    /// Nobody has written the menu yet.
+    pub(crate) fn without_menu(self) -> Self {
+        Self { has_menu: false, ..self }
     }
 
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
@@ -80,7 +87,9 @@ impl Opening {
         migrate(&url).await;
         self.variables.push(("DATABASE_URL".to_owned(), url));
         let app = TestApp::start(self.app, self.variables.clone()).await;
-        app.send(SeedMenu {}).await.expect("a menu");
+        if self.has_menu {
+            app.send(SeedMenu {}).await.expect("a menu");
+        }
         let people = People::employed(&app).await;
         Shop { app, people, variables: self.variables, folder }
     }
