@@ -36,11 +36,7 @@ fn opening() -> Migration {
 
 /// What was taken off the menu stays off.
 fn seedings() -> Migration {
-    Migration {
-        version: 2,
-        name: "seedings are remembered",
-        steps: vec![Step::CreateCollection("seedings")],
-    }
+    Migration { version: 2, name: "seedings are remembered", steps: vec![Step::CreateCollection("seedings")] }
 }
 
 fn index(collection: &'static str, name: &'static str, paths: Vec<&'static str>) -> Step {
