@@ -81,7 +81,7 @@ async fn a_customer_has_a_profile() {
 }
 
 #[tokio::test]
-async fn a_guest_who_opens_an_account_keeps_the_history_and_others_do_not_get_it() {
+async fn a_guest_who_opens_an_account_is_the_same_customer_and_others_are_not() {
     for engine in Engine::ALL {
         let shop = Opening::new().on(engine).open().await;
         let (customer, other) = (&shop.people.customer, &shop.people.other_customer);

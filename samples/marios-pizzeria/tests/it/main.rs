@@ -10,6 +10,7 @@ mod steps;
 mod kitchen;
 
 mod customers;
+mod ownership;
 
 mod roles;
 mod security;

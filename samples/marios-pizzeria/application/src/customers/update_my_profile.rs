@@ -3,14 +3,13 @@
 use neuroglia::clock::Clock;
 use neuroglia::data::Repository;
 use neuroglia::di::Inject;
-use neuroglia::error::{Error, Result};
-use neuroglia::id::Ids;
+use neuroglia::error::Result;
 use neuroglia::identity::Identity;
 use neuroglia::mediation::{Command, CommandHandler};
 use pizzeria_domain::customer::{ContactDraft, Customer};
 
 use super::{ProfileDto, Register};
-use crate::accounts::{stamp, user_id};
+use crate::accounts::stamp;
 use crate::orders::PlaceContact;
 
 /// Change the caller's profile: everything that it has is replaced.
@@ -32,7 +31,6 @@ pub struct UpdateMyProfileHandler {
     customers: Repository<Customer>,
     caller: Identity,
     clock: Clock,
-    ids: Ids,
 }
 
 impl CommandHandler<UpdateMyProfile> for UpdateMyProfileHandler {
@@ -44,10 +42,7 @@ impl CommandHandler<UpdateMyProfile> for UpdateMyProfileHandler {
                 customer.update_contact(contact, stamp);
                 customer
             }
-            None => {
-                let user = user_id(&self.caller).ok_or_else(Error::unauthenticated)?;
-                Customer::register(self.ids.next(), contact, Some(user), stamp)
-            }
+            None => self.register.enrol(contact, stamp).await?,
         };
         self.customers.save(&mut customer)?;
         Ok(ProfileDto::of(&customer))

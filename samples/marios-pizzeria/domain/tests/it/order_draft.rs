@@ -178,6 +178,7 @@ fn a_document_reads_back_what_it_wrote_and_paths_are_its_own() {
         assert_eq!(kept[Order::STATUS_PATH], status.as_str());
         assert!(kept[Order::PLACED_AT_PATH].is_string());
         assert_eq!(kept[Order::CUSTOMER_ID_PATH], order.customer_id().to_string());
+        assert_eq!(kept[Order::PLACED_BY_PATH], kept["history"][0]["by"]);
     }
     let mut ready = order_in(OrderStatus::Ready);
     ready.claim(crate::fixture::user("driver-1"), crate::fixture::at(9)).expect("no driver yet");
