@@ -8,6 +8,7 @@ mod orders;
 mod steps;
 
 mod kitchen;
+mod statistics;
 
 mod customers;
 mod ownership;

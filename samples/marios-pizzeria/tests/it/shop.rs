@@ -185,6 +185,12 @@ impl Shop {
         Self { app, people, variables, folder }
     }
 
+    /// As [`reopen`](Self::reopen), with one more setting.
+    pub(crate) async fn reopen_with(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self.reopen().await
+    }
+
     /// Ends it as a signal would.
     pub(crate) async fn close(self) {
         self.app.stop().await;
