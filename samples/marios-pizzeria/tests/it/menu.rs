@@ -109,7 +109,10 @@ async fn the_manager_adds_changes_and_removes_a_pizza() {
         assert_eq!(late.status, 412, "{}", late.text());
         assert_eq!(shop.get(path).send().await.json()["base_price"], dollars("16.00"));
 
-        shop.request(http::Method::DELETE, path).bearer(manager).send().await.assert_status(204);
+        let remove = || shop.request(http::Method::DELETE, path).bearer(manager);
+        remove().header("if-match", "\"0\"").send().await.problem(412, "version.mismatch");
+        shop.get(path).send().await.assert_status(200);
+        remove().header("if-match", "\"1\"").send().await.assert_status(204);
         shop.get(path).send().await.problem(404, "pizza.not_found");
         let outbox = shop.outbox_of("diavola-rose").await;
         let names: Vec<_> = outbox.iter().map(|message| &*message.name).collect();

@@ -9,7 +9,7 @@ use neuroglia::mediation::{Command, CommandHandler};
 use pizzeria_domain::customer::{ContactDraft, Customer};
 
 use super::{ProfileDto, Register};
-use crate::accounts::stamp;
+use crate::accounts::{check_version, stamp};
 use crate::orders::PlaceContact;
 
 /// Change the caller's profile: everything that it has is replaced.
@@ -17,6 +17,8 @@ use crate::orders::PlaceContact;
 pub struct UpdateMyProfile {
     /// How the customer is reached from now on.
     pub contact: PlaceContact,
+    /// The version that the caller has seen, when that matters.
+    pub expected_version: Option<u64>,
 }
 
 impl Command for UpdateMyProfile {
@@ -35,9 +37,12 @@ pub struct UpdateMyProfileHandler {
 
 impl CommandHandler<UpdateMyProfile> for UpdateMyProfileHandler {
     async fn handle(&self, command: UpdateMyProfile) -> Result<ProfileDto> {
+        let known = self.register.of_caller().await?;
+        let version = known.as_ref().map_or(0, |customer| ProfileDto::of(customer).version);
+        check_version(version, command.expected_version)?;
         let contact = ContactDraft::from(command.contact).into_contact("")?;
         let stamp = stamp(&self.caller, &self.clock);
-        let mut customer = match self.register.of_caller().await? {
+        let mut customer = match known {
             Some(mut customer) => {
                 customer.update_contact(contact, stamp);
                 customer
