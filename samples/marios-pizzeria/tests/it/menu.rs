@@ -172,6 +172,20 @@ async fn everything_that_is_wrong_with_a_pizza_is_told_at_once() {
         refused.problem(422, "request.invalid");
         assert_eq!(refused.violations(), [violation], "{price}");
     }
+    // A price that is none hides nothing of the rest.
+    for (price, of_price) in [
+        (dollars("1e3"), &["/base_price/amount format"][..]),
+        (json!({"amount": "12.99", "currency": "EUR"}), &["/base_price/currency currency"]),
+        (
+            json!({"amount": "x", "currency": "?"}),
+            &["/base_price/currency format", "/base_price/amount format"],
+        ),
+    ] {
+        let refused = add(json!({ "name": " ", "base_price": price, "toppings": ["\u{7}"] })).send().await;
+        refused.problem(422, "request.invalid");
+        let expected = [&["/name required"], of_price, &["/toppings/0 format"]].concat();
+        assert_eq!(refused.violations(), expected, "{price}");
+    }
     let menu = shop.get("/api/v1/pizzas").send().await.json();
     assert_eq!(ids(&menu).len(), 6, "nothing was stored");
     shop.close().await;

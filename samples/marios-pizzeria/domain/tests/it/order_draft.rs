@@ -132,7 +132,7 @@ fn two_currencies_do_not_make_one_total() {
     let euro = Money::parse("9.00", "EUR".parse().expect("a currency")).expect("an amount");
     let draft = PizzaDraft {
         name: "Europa".to_owned(),
-        base_price: euro,
+        base_price: Ok(euro),
         description: String::new(),
         available: true,
         toppings: Vec::new(),
