@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 
 use crate::workspace::{Result, Workspace, run as execute, show};
-use crate::{codegen, openapi, tidy, tools};
+use crate::{codegen, openapi, pages, tidy, tools};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -30,8 +30,10 @@ enum Step {
     Clippy,
     /// The executables that tests drive
     Build,
-    /// All tests, doc tests and the README's own commands
+    /// All tests, doc tests and the README's tour
     Test,
+    /// What the pages tell a reader to type
+    Pages,
     /// The documentation builds without a warning
     Doc,
     /// The generated files are current
@@ -110,6 +112,7 @@ impl Step {
                         .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"),
                 )
             }
+            Self::Pages => pages::run(workspace),
             Self::Codegen => codegen::run(workspace, &codegen::Arguments { check: true }),
             Self::Openapi => openapi::run(workspace),
         }
