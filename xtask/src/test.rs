@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
+use crate::tools::{BASH, CURL};
 use crate::workspace::{Result, Workspace, run as execute, show};
 use crate::{codegen, openapi, pages, tidy, tools};
 
@@ -87,24 +88,22 @@ impl Step {
             command
         };
         match self {
-            Self::Fmt => watch(&mut cargo(&["fmt", "--all", "--check"])),
+            Self::Fmt => tools::component(workspace, "fmt", "rustfmt")
+                .and_then(|()| watch(&mut cargo(&["fmt", "--all", "--check"]))),
             Self::Tidy => tidy::run(workspace),
             Self::Deny => {
                 let mut deny = Command::new(tools::cargo_deny(workspace)?);
                 deny.current_dir(&workspace.root);
                 watch(deny.args(["--config", "deny.toml", "check", "licenses", "bans", "sources"]))
             }
-            Self::Clippy => watch(&mut cargo(&[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--all-features",
-                "--",
-                "-D",
-                "warnings",
-            ])),
+            Self::Clippy => {
+                tools::component(workspace, "clippy", "clippy")?;
+                let all = ["clippy", "--workspace", "--all-targets", "--all-features"];
+                watch(cargo(&all).args(["--", "-D", "warnings"]))
+            }
             Self::Build => watch(&mut cargo(&["build", "--workspace", "--bins"])),
-            Self::Test => watch(&mut cargo(&["test", "--workspace", "--no-fail-fast"])),
+            Self::Test => tools::provide(&[BASH, CURL])
+                .and_then(|()| watch(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))),
             Self::Doc => {
                 // A module's page may lead its maintainers to rooms that are closed to users.
                 watch(
@@ -112,7 +111,7 @@ impl Step {
                         .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"),
                 )
             }
-            Self::Pages => pages::run(workspace),
+            Self::Pages => tools::provide(&[BASH]).and_then(|()| pages::run(workspace)),
             Self::Codegen => codegen::run(workspace, &codegen::Arguments { check: true }),
             Self::Openapi => openapi::run(workspace),
         }
