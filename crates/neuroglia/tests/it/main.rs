@@ -4,7 +4,6 @@ mod auth;
 mod controller;
 mod edge;
 mod health;
-mod hostile;
 mod metrics;
 mod openapi;
 mod server;

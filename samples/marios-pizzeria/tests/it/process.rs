@@ -9,6 +9,7 @@ mod boot;
 mod client;
 mod commands;
 mod crash;
+mod hostile;
 mod ledger;
 mod limits;
 mod logs;
