@@ -2,6 +2,7 @@
 
 mod conformance;
 mod differential;
+mod paging;
 mod sqlite_files;
 mod sqlite_plans;
 mod sqlite_steps;
