@@ -10,6 +10,7 @@ use neuroglia::clock::Clock;
 use neuroglia::data::{OutboxMessage, Store};
 use neuroglia::di::ServiceCollection;
 use neuroglia::identity::Identity;
+use neuroglia::web::Web;
 use neuroglia_testing::{TestApp, TestRequest, TestResponse};
 use pizzeria_application::accounts::CreateUser;
 use pizzeria_application::menu::SeedMenu;
@@ -75,6 +76,12 @@ impl Opening {
         services: impl Fn(&mut ServiceCollection) + Send + Sync + 'static,
     ) -> Self {
         self.app = self.app.services(move |collection, _| services(collection));
+        self
+    }
+
+    /// With other routes than `main`'s.
+    pub(crate) fn web(mut self, web: fn(Web) -> Web) -> Self {
+        self.app = self.app.web(web);
         self
     }
 
