@@ -17,6 +17,9 @@ pub(super) fn check(pages: &BTreeMap<String, String>, exists: &dyn Fn(&str) -> b
                 report(block.line, fault);
             }
         }
+        for (line, named) in named_paths(text).filter(|(_, named)| !exists(named)) {
+            report(line, format!("there is no `{named}`: name what shows it now"));
+        }
         for (line, target) in links(text) {
             if let Some(fault) = fault_of_link(path, &target, pages, exists) {
                 report(line, fault);
@@ -93,6 +96,17 @@ fn resolve(page: &str, link: &str) -> Option<String> {
         }
     }
     Some(parts.join("/"))
+}
+
+/// The files and folders of the repository that a page speaks of in inline code, each with its line.
+fn named_paths(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    const ROOMS: [&str; 4] = ["crates/", "samples/", "xtask/", "docs/"];
+    let is_one = |span: &&str| {
+        ROOMS.iter().any(|room| span.starts_with(room)) && !span.contains(['*', ' ', '<', '…', '{'])
+    };
+    text.lines().enumerate().flat_map(move |(index, line)| {
+        line.split('`').skip(1).step_by(2).filter(is_one).map(move |span| (index + 1, span))
+    })
 }
 
 /// The lines of a page outside code blocks, with inline code blanked out.
@@ -194,6 +208,12 @@ mod tests {
                 "docs/a.md:7: link to `c.md`: there is no docs/c.md",
             ]
         );
+    }
+
+    #[test]
+    fn files_that_a_page_speaks_of_exist() {
+        let found = remedies(&[("docs/a.md", "`docs/a.md` and `docs/b.md`\n`cargo test` `crates/*`\n")]);
+        assert_eq!(found, ["docs/a.md:1: there is no `docs/b.md`: name what shows it now"]);
     }
 
     #[test]
