@@ -5,6 +5,7 @@
 mod bench;
 mod codegen;
 mod openapi;
+mod pages;
 mod test;
 mod tidy;
 mod tools;

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
+use crate::tools::{BASH, CURL};
 use crate::workspace::{Result, Workspace, run as execute, show};
-use crate::{codegen, openapi, tidy, tools};
+use crate::{codegen, openapi, pages, tidy, tools};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -30,8 +31,10 @@ enum Step {
     Clippy,
     /// The executables that tests drive
     Build,
-    /// All tests, doc tests and the README's own commands
+    /// All tests, doc tests and the README's tour
     Test,
+    /// What the pages tell a reader to type
+    Pages,
     /// The documentation builds without a warning
     Doc,
     /// The generated files are current
@@ -85,24 +88,22 @@ impl Step {
             command
         };
         match self {
-            Self::Fmt => watch(&mut cargo(&["fmt", "--all", "--check"])),
+            Self::Fmt => tools::component(workspace, "fmt", "rustfmt")
+                .and_then(|()| watch(&mut cargo(&["fmt", "--all", "--check"]))),
             Self::Tidy => tidy::run(workspace),
             Self::Deny => {
                 let mut deny = Command::new(tools::cargo_deny(workspace)?);
                 deny.current_dir(&workspace.root);
                 watch(deny.args(["--config", "deny.toml", "check", "licenses", "bans", "sources"]))
             }
-            Self::Clippy => watch(&mut cargo(&[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--all-features",
-                "--",
-                "-D",
-                "warnings",
-            ])),
+            Self::Clippy => {
+                tools::component(workspace, "clippy", "clippy")?;
+                let all = ["clippy", "--workspace", "--all-targets", "--all-features"];
+                watch(cargo(&all).args(["--", "-D", "warnings"]))
+            }
             Self::Build => watch(&mut cargo(&["build", "--workspace", "--bins"])),
-            Self::Test => watch(&mut cargo(&["test", "--workspace", "--no-fail-fast"])),
+            Self::Test => tools::provide(&[BASH, CURL])
+                .and_then(|()| watch(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))),
             Self::Doc => {
                 // A module's page may lead its maintainers to rooms that are closed to users.
                 watch(
@@ -110,6 +111,7 @@ impl Step {
                         .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"),
                 )
             }
+            Self::Pages => tools::provide(&[BASH]).and_then(|()| pages::run(workspace)),
             Self::Codegen => codegen::run(workspace, &codegen::Arguments { check: true }),
             Self::Openapi => openapi::run(workspace),
         }

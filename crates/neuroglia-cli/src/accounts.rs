@@ -15,10 +15,12 @@ pub(crate) struct Account {
 
 impl Account {
     /// What `admin` is told to create the account; the password comes by standard input.
+    ///
+    /// One that is there becomes what is told, so that what is printed for it is always true.
     pub(crate) fn create_user_arguments(&self) -> [&str; 9] {
         [
             "create-user",
-            "--if-absent",
+            "--reset",
             "--username",
             &self.username,
             "--name",

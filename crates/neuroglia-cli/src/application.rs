@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 use crate::Result;
 use crate::environment::Environment;
 use crate::project::Project;
@@ -28,6 +30,16 @@ impl<'a> Application<'a> {
         command.args(arguments).current_dir(self.folder).stdin(Stdio::null());
         self.environment.apply(&mut command);
         command
+    }
+
+    /// The path under which the application's routes are, as it describes itself; empty when it does not.
+    pub(crate) fn api_base(&self) -> String {
+        let described = self.command(&["describe", "--json"]).stderr(Stdio::null()).output();
+        let described =
+            described.ok().and_then(|output| serde_json::from_slice::<Value>(&output.stdout).ok());
+        let routes = described.as_ref().and_then(|described| described["routes"].as_array());
+        let paths = routes.into_iter().flatten().filter_map(|route| route["path"].as_str());
+        common_base(paths).unwrap_or_default()
     }
 
     /// Runs an admin command to its end; its output is shown only when it fails.
@@ -56,5 +68,31 @@ impl<'a> Application<'a> {
         let (stdout, stderr) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         Err(format!("`{shown}` failed ({})\n{}", output.status, format!("{stdout}{stderr}").trim_end()))
+    }
+}
+
+/// The whole segments with which every path begins.
+fn common_base<'a>(mut paths: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut base: Vec<&str> = paths.next()?.split('/').collect();
+    for path in paths {
+        let same = base.iter().zip(path.split('/')).take_while(|(known, segment)| *known == segment).count();
+        base.truncate(same);
+    }
+    Some(base.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_is_what_all_paths_begin_with() {
+        let base = |paths: &[&str]| common_base(paths.iter().copied());
+        assert_eq!(
+            base(&["/api/v1/orders/{id}", "/api/v1/pizzas", "/api/v1/me"]).as_deref(),
+            Some("/api/v1")
+        );
+        assert_eq!(base(&["/orders", "/pizzas"]).as_deref(), Some(""));
+        assert_eq!(base(&[]), None);
     }
 }

@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(ended) = running.wait_until(READY_TIMEOUT, || readiness::is_ready(addresses.web))? {
         return Ok(report_end(&arguments.package, &ended));
     }
-    println!("\n{}", table(&arguments.package, &addresses, &logins));
+    println!("\n{}", table(&arguments.package, &addresses, &application.api_base(), &logins));
     Ok(report_end(&arguments.package, &running.wait()))
 }
 
@@ -122,10 +122,10 @@ impl Addresses {
 }
 
 /// What a newcomer needs to know once the application runs.
-fn table(package: &str, addresses: &Addresses, logins: &[(Account, String)]) -> String {
+fn table(package: &str, addresses: &Addresses, api_base: &str, logins: &[(Account, String)]) -> String {
     let web = format!("http://{}", readiness::reachable(addresses.web));
     let mut rows = vec![
-        ("API".to_owned(), web.clone()),
+        ("API".to_owned(), format!("{web}{api_base}")),
         ("Docs".to_owned(), format!("{web}/docs")),
         ("Health".to_owned(), format!("{web}/health")),
     ];
@@ -214,9 +214,9 @@ mod tests {
             name: "Luigi".to_owned(),
         };
         assert_eq!(
-            table("marios-pizzeria", &addresses, &[(account, "abcd-efgh".to_owned())]),
+            table("marios-pizzeria", &addresses, "/api/v1", &[(account, "abcd-efgh".to_owned())]),
             "marios-pizzeria is ready\n\n\
-             \x20 API               http://127.0.0.1:8000\n\
+             \x20 API               http://127.0.0.1:8000/api/v1\n\
              \x20 Docs              http://127.0.0.1:8000/docs\n\
              \x20 Health            http://127.0.0.1:8000/health\n\
              \x20 Metrics           http://127.0.0.1:8001/metrics\n\

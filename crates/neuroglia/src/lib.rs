@@ -43,3 +43,8 @@ pub mod telemetry;
 pub use app::App;
 pub use host::{Running, StartError};
 pub use shutdown::{EXIT_ABANDONED, EXIT_FAULTS, EXIT_USAGE};
+
+/// The README's example, which is compiled with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::pages::{Block, Promise, blocks, promise};
 use crate::tidy::check::Finding;
 
 /// Checks all pages; `exists` answers for paths relative to the workspace.
@@ -11,8 +12,13 @@ pub(super) fn check(pages: &BTreeMap<String, String>, exists: &dyn Fn(&str) -> b
         let mut report = |line: usize, remedy: String| {
             findings.push(Finding { path: path.clone(), line, remedy });
         };
-        for (line, language) in empty_code_blocks(text) {
-            report(line, format!("empty `{language}` block: fill it or remove it"));
+        for block in blocks(text) {
+            if let Some(fault) = fault_of_block(path, &block) {
+                report(block.line, fault);
+            }
+        }
+        for (line, named) in named_paths(text).filter(|(_, named)| !exists(named)) {
+            report(line, format!("there is no `{named}`: name what shows it now"));
         }
         for (line, target) in links(text) {
             if let Some(fault) = fault_of_link(path, &target, pages, exists) {
@@ -21,6 +27,30 @@ pub(super) fn check(pages: &BTreeMap<String, String>, exists: &dyn Fn(&str) -> b
         }
     }
     findings
+}
+
+/// What is wrong with a block of code: each is compiled, run or checked by something.
+fn fault_of_block(page: &str, block: &Block<'_>) -> Option<String> {
+    let language = block.language();
+    if !block.is_shell() && language != "rust" {
+        return None;
+    }
+    if block.lines.iter().all(|line| line.trim().is_empty()) {
+        return Some(format!("empty `{language}` block: fill it or remove it"));
+    }
+    // The host's doc tests include the README, and the sample's tour reads it.
+    let is_readme = page == "README.md";
+    match (language, promise(block)) {
+        ("rust", _) if is_readme => None,
+        ("rust", _) => Some("nothing compiles this: move it into the documentation of a crate".to_owned()),
+        (_, None) => {
+            Some(format!("say what is promised: `{language} run`, `run exit=78`, `check`, or `unrun: why`"))
+        }
+        (_, Some(Promise::Toured)) if !is_readme => {
+            Some("only the README's tour is walked: mark it `run` or `check`".to_owned())
+        }
+        _ => None,
+    }
 }
 
 /// What is wrong with a link from `page`, if it leads inside the repository.
@@ -66,6 +96,17 @@ fn resolve(page: &str, link: &str) -> Option<String> {
         }
     }
     Some(parts.join("/"))
+}
+
+/// The files and folders of the repository that a page speaks of in inline code, each with its line.
+fn named_paths(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    const ROOMS: [&str; 4] = ["crates/", "samples/", "xtask/", "docs/"];
+    let is_one = |span: &&str| {
+        ROOMS.iter().any(|room| span.starts_with(room)) && !span.contains(['*', ' ', '<', '…', '{'])
+    };
+    text.lines().enumerate().flat_map(move |(index, line)| {
+        line.split('`').skip(1).step_by(2).filter(is_one).map(move |span| (index + 1, span))
+    })
 }
 
 /// The lines of a page outside code blocks, with inline code blanked out.
@@ -125,30 +166,6 @@ fn anchors(text: &str) -> Vec<String> {
     anchors
 }
 
-/// The blocks that promise something to run or to compile and hold nothing.
-fn empty_code_blocks(text: &str) -> Vec<(usize, &str)> {
-    let mut found = Vec::new();
-    let mut open: Option<(usize, &str, bool)> = None;
-    for (index, line) in text.lines().enumerate() {
-        match (&mut open, is_fence(line)) {
-            (None, true) => {
-                let information = line.trim_start().trim_start_matches('`');
-                let language = information.split([',', ' ']).next().unwrap_or_default();
-                open = Some((index + 1, language, false));
-            }
-            (Some((start, language, is_filled)), true) => {
-                if !*is_filled && matches!(*language, "bash" | "sh" | "console" | "rust") {
-                    found.push((*start, *language));
-                }
-                open = None;
-            }
-            (Some((_, _, is_filled)), false) => *is_filled |= !line.trim().is_empty(),
-            (None, false) => {}
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,6 +211,12 @@ mod tests {
     }
 
     #[test]
+    fn files_that_a_page_speaks_of_exist() {
+        let found = remedies(&[("docs/a.md", "`docs/a.md` and `docs/b.md`\n`cargo test` `crates/*`\n")]);
+        assert_eq!(found, ["docs/a.md:1: there is no `docs/b.md`: name what shows it now"]);
+    }
+
+    #[test]
     fn repeated_headings_are_numbered() {
         assert_eq!(
             anchors("# One\n## One\n## Two, three\n### One\n"),
@@ -202,9 +225,19 @@ mod tests {
     }
 
     #[test]
-    fn empty_blocks_are_found() {
-        let found =
-            remedies(&[("a.md", "```bash\n\n```\n```rust,no_run\nfn main() {}\n```\n```text\n```\n")]);
-        assert_eq!(found, ["a.md:1: empty `bash` block: fill it or remove it"]);
+    fn blocks_that_nothing_holds_to_their_word_are_found() {
+        let rust = "```rust,no_run\nfn main() {}\n```\n";
+        let page = format!("```bash run\n\n```\n{rust}```text\n```\n```bash\nls\n```\n```sh tour\nls\n```\n");
+        let found = remedies(&[("README.md", rust), ("a.md", &page)]);
+        let expected = [
+            "a.md:1: empty `bash` block",
+            "a.md:4: nothing compiles this",
+            "a.md:9: say what is promised",
+            "a.md:12: only the README's tour",
+        ];
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (finding, start) in found.iter().zip(expected) {
+            assert!(finding.starts_with(start), "{finding}");
+        }
     }
 }

@@ -27,7 +27,7 @@ fn texts() -> impl Strategy<Value = String> {
     ]
 }
 
-fn ranks() -> impl Strategy<Value = i64> {
+pub(crate) fn ranks() -> impl Strategy<Value = i64> {
     prop_oneof![-3_i64..4, Just(i64::MAX), Just(i64::MIN), any::<i64>()]
 }
 
@@ -39,7 +39,7 @@ fn field(
 }
 
 prop_compose! {
-    fn body()(
+    pub(crate) fn body()(
         text in field(texts().prop_map(|text| json!(text))),
         rank in field(ranks().prop_map(|rank| json!(rank))),
         done in field(any::<bool>().prop_map(|done| json!(done))),
@@ -105,7 +105,7 @@ fn selects() -> impl Strategy<Value = Vec<Select>> {
     prop::collection::vec(select, 1..12)
 }
 
-fn schema() -> Migration {
+pub(crate) fn schema() -> Migration {
     let index = |name, paths: &[&'static str]| {
         Step::CreateIndex(Index { collection: "things", name, paths: paths.to_vec(), unique: false })
     };

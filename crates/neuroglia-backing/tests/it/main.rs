@@ -3,6 +3,7 @@
 mod conformance;
 mod differential;
 mod sqlite_commands;
+mod paging;
 mod sqlite_files;
 mod sqlite_plans;
 mod sqlite_steps;

@@ -37,7 +37,7 @@ fn a_first_start_migrates_seeds_serves_and_tells_where() {
     assert_eq!(
         made[2],
         format!(
-            "call admin create-user --if-absent --username chef@example.com --name Luigi --role chef --password-stdin <{password}>"
+            "call admin create-user --reset --username chef@example.com --name Luigi --role chef --password-stdin <{password}>"
         )
     );
     assert!(calls.contains("call all <>"));

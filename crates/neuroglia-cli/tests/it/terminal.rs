@@ -1,15 +1,19 @@
 //! A workspace with one application, and `neuroglia` running in it.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Long enough to build an application on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A copy of the fixture in a folder of its own.
 pub(crate) struct Workshop {
@@ -22,6 +26,37 @@ impl Workshop {
         let folder = tempfile::tempdir().expect("a temporary folder");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/app"), folder.path());
         Self { folder, environment: Vec::new() }
+    }
+
+    /// The workspace of this repository with its sample, but with its development state in a folder of its own.
+    ///
+    /// Everything is real except that cargo tells another root: the package, its `deployment/dev` and its build are
+    /// those of the repository.
+    pub(crate) fn of_the_sample() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("it is there");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let metadata = Command::new(env!("CARGO"))
+            .args(["metadata", "--no-deps", "--format-version", "1"])
+            .current_dir(&root)
+            .output()
+            .expect("cargo is there");
+        let mut metadata: Value = serde_json::from_slice(&metadata.stdout).expect("it writes JSON");
+        let target = metadata["target_directory"].as_str().expect("a folder").to_owned();
+        metadata["workspace_root"] = Value::from(folder.path().display().to_string());
+        std::fs::write(folder.path().join("metadata.json"), metadata.to_string())
+            .expect("the folder is ours");
+        let script = format!(
+            "#!/bin/sh\nif [ \"$1\" = metadata ]; then exec cat '{}/metadata.json'; fi\ncd '{}' && exec '{}' \"$@\"\n",
+            folder.path().display(),
+            root.display(),
+            env!("CARGO"),
+        );
+        let cargo = folder.path().join("cargo");
+        std::fs::write(&cargo, script).expect("the folder is ours");
+        std::fs::set_permissions(&cargo, Permissions::from_mode(0o700)).expect("the folder is ours");
+        Self { folder, environment: Vec::new() }
+            .export("CARGO", &cargo.display().to_string())
+            .export("CARGO_TARGET_DIR", &target)
     }
 
     /// Exports a variable in the developer's shell.
@@ -111,6 +146,13 @@ impl Session {
                 Err(error) => panic!("no `{words}` ({error}) in:\n{}", self.seen),
             }
         }
+    }
+
+    /// What stands beside this name in the table.
+    pub(crate) fn row(&mut self, name: &str) -> String {
+        self.wait_for(&format!("  {name} "));
+        let rows = self.seen.lines().filter_map(|line| line.trim_start().strip_prefix(name));
+        rows.map(str::trim).next_back().unwrap_or_default().to_owned()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -177,11 +177,6 @@ impl Client {
         assert!(self.read.is_empty(), "unexpected: {:?}", String::from_utf8_lossy(&self.read));
     }
 
-    /// Reads to the end of the connection, however it ends.
-    pub(crate) async fn drained(&mut self) {
-        while self.fill().await > 0 {}
-    }
-
     async fn chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {

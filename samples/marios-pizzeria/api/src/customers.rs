@@ -4,7 +4,7 @@ use neuroglia::data::Page;
 use neuroglia::di::Inject;
 use neuroglia::error::Result;
 use neuroglia::mediation::Mediator;
-use neuroglia::web::{Json, Path, Query, controller};
+use neuroglia::web::{IfMatch, Json, Path, Query, Tagged, controller};
 use pizzeria_application::customers::{
     DismissNotification, GetMyProfile, ListMyNotifications, ListMyOrders, NotificationDto, ProfileDto,
     ReadNotification, UpdateMyProfile,
@@ -23,14 +23,18 @@ pub(crate) struct MeController {
 impl MeController {
     /// Show one's profile.
     #[get("/", roles("customer"))]
-    async fn profile(&self) -> Result<Json<ProfileDto>> {
-        Ok(Json(self.mediator.send(GetMyProfile {}).await?))
+    async fn profile(&self) -> Result<Tagged<Json<ProfileDto>>> {
+        Ok(tagged(self.mediator.send(GetMyProfile {}).await?))
     }
 
     /// Replace one's profile.
     #[put("/", roles("customer"))]
-    async fn update(&self, Json(contact): Json<PlaceContact>) -> Result<Json<ProfileDto>> {
-        Ok(Json(self.mediator.send(UpdateMyProfile { contact }).await?))
+    async fn update(
+        &self,
+        IfMatch(expected_version): IfMatch,
+        Json(contact): Json<PlaceContact>,
+    ) -> Result<Tagged<Json<ProfileDto>>> {
+        Ok(tagged(self.mediator.send(UpdateMyProfile { contact, expected_version }).await?))
     }
 
     /// List one's orders, the newest first.
@@ -56,4 +60,8 @@ impl MeController {
     async fn dismiss(&self, Path(id): Path<NotificationId>) -> Result<Json<NotificationDto>> {
         Ok(Json(self.mediator.send(DismissNotification { id }).await?))
     }
+}
+
+fn tagged(profile: ProfileDto) -> Tagged<Json<ProfileDto>> {
+    Tagged::new(profile.version, Json(profile))
 }

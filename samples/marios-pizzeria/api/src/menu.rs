@@ -51,8 +51,8 @@ impl MenuController {
 
     /// Take a pizza off the menu.
     #[delete("/{id}", roles("manager"))]
-    async fn remove(&self, Path(id): Path<PizzaId>) -> Result<NoContent> {
-        self.mediator.send(RemovePizza { id }).await?;
+    async fn remove(&self, Path(id): Path<PizzaId>, IfMatch(expected_version): IfMatch) -> Result<NoContent> {
+        self.mediator.send(RemovePizza { id, expected_version }).await?;
         Ok(NoContent)
     }
 }

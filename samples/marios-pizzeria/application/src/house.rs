@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use neuroglia::error::{Error, Result, Violation};
+use pizzeria_domain::Refusal;
 use pizzeria_domain::money::{Currency, Money};
 use pizzeria_domain::order::PaymentMethod;
 
@@ -18,18 +18,15 @@ pub struct House {
 }
 
 impl House {
-    /// Whether a price of the menu is in the house's currency.
+    /// The price of the menu at this place of a request, when it is in the house's currency.
     ///
     /// # Errors
     /// When it is in another.
-    pub fn accept_currency(&self, price: Money) -> Result<()> {
+    pub fn accept_currency(&self, price: Money, pointer: &str) -> Result<Money, Refusal> {
         if price.currency() == self.currency {
-            return Ok(());
+            return Ok(price);
         }
-        Err(Error::violations(vec![Violation {
-            pointer: "/base_price/currency".to_owned(),
-            code: "currency".into(),
-            detail: format!("must be {}, the currency of the menu", self.currency).into(),
-        }]))
+        let detail = format!("must be {}, the currency of the menu", self.currency);
+        Err(Refusal::at(format!("{pointer}/currency"), "currency", detail))
     }
 }

@@ -28,7 +28,7 @@ use pizzeria_domain::order::{
     OrderCancelled, OrderCookingStarted, OrderCreated, OrderDelivered, OrderDeliveryStarted, OrderReady,
 };
 
-use accounts::{CreateUser, LogIn};
+use accounts::{CreateUser, LogIn, ResetUser};
 use customers::{
     DismissNotification, GetMyProfile, KeepActiveOrders, ListMyNotifications, ListMyOrders, NotifyCustomer,
     ReadNotification, UpdateMyProfile,
@@ -65,6 +65,7 @@ pub fn messages(messages: Messages) -> Messages {
         .query::<GetOverview>()
         .query::<LogIn>()
         .command::<CreateUser>()
+        .command::<ResetUser>()
         .event::<OrderCreated, KeepActiveOrders>()
         .event::<OrderDelivered, KeepActiveOrders>()
         .event::<OrderCancelled, KeepActiveOrders>()

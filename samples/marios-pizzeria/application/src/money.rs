@@ -1,10 +1,9 @@
 //! Money on the wire: `{"amount": "12.99", "currency": "USD"}`.
 
-use pizzeria_domain::money::Money;
+use pizzeria_domain::Refusal;
+use pizzeria_domain::money::{Currency, Money};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use neuroglia::error::{Error, Violation};
 
 /// An amount of money.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -25,17 +24,22 @@ impl MoneyDto {
     /// The amount at this place of a request.
     ///
     /// # Errors
-    /// When it is not an amount of a known currency, with the place.
-    pub fn parse(&self, pointer: &str) -> Result<Money, Error> {
-        let violation = |part: &str, detail: String| {
-            Error::violations(vec![Violation {
-                pointer: format!("{pointer}/{part}"),
-                code: "format".into(),
-                detail: detail.into(),
-            }])
+    /// When it is not an amount of a currency, with the place of each part that is wrong.
+    pub fn parse(&self, pointer: &str) -> Result<Money, Refusal> {
+        let wrong = |part: &str, detail: String| Refusal::at(format!("{pointer}/{part}"), "format", detail);
+        let amount = |currency| {
+            Money::parse(&self.amount, currency).map_err(|problem| wrong("amount", problem.to_string()))
         };
-        let currency =
-            self.currency.parse().map_err(|problem| violation("currency", format!("{problem}")))?;
-        Money::parse(&self.amount, currency).map_err(|problem| violation("amount", problem.to_string()))
+        match self.currency.parse::<Currency>() {
+            Ok(currency) => amount(currency),
+            Err(problem) => {
+                let refusal = wrong("currency", problem.to_string());
+                // Whether the amount is one does not depend on the currency.
+                Err(match amount(Currency::default()) {
+                    Ok(_) => refusal,
+                    Err(other) => refusal.and(other),
+                })
+            }
+        }
     }
 }

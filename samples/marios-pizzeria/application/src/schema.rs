@@ -9,7 +9,11 @@ use pizzeria_domain::user::User;
 
 /// The pizzeria's migrations, in order.
 pub fn migrations() -> Vec<Migration> {
-    vec![Migration {
+    vec![opening(), seedings(), ownership()]
+}
+
+fn opening() -> Migration {
+    Migration {
         version: 1,
         name: "the pizzeria opens",
         steps: vec![
@@ -27,7 +31,48 @@ pub fn migrations() -> Vec<Migration> {
             Step::CreateCollection("users"),
             unique("users", "users_username", vec![User::USERNAME_PATH]),
         ],
-    }]
+    }
+}
+
+/// What was taken off the menu stays off.
+fn seedings() -> Migration {
+    Migration { version: 2, name: "seedings are remembered", steps: vec![Step::CreateCollection("seedings")] }
+}
+
+/// What an account may see is what it placed, and not what has its telephone number.
+fn ownership() -> Migration {
+    Migration {
+        version: 3,
+        name: "an order belongs to whoever placed it",
+        steps: vec![
+            Step::DropIndex("orders_customer"),
+            on_sqlite(
+                "UPDATE orders SET body = json_set(body, '$.placed_by', json_extract(body, '$.history[0].by'))",
+            ),
+            index("orders", "orders_placed_by", vec![Order::PLACED_BY_PATH]),
+            Step::DropIndex("notifications_customer"),
+            on_sqlite(
+                "UPDATE notifications SET body = json_set(body, '$.user_id', (
+                     SELECT json_extract(orders.body, '$.placed_by') FROM orders
+                     WHERE orders.id = json_extract(notifications.body, '$.order_id')
+                 ))",
+            ),
+            // An account had the orders of guests with its telephone number under way.
+            on_sqlite(
+                "UPDATE customers SET body = json_set(body, '$.active_orders', (
+                     SELECT json_group_array(active.value) FROM json_each(customers.body, '$.active_orders') AS active
+                     JOIN orders ON orders.id = active.value
+                     WHERE json_extract(orders.body, '$.placed_by') IS json_extract(customers.body, '$.user_id')
+                 ))",
+            ),
+            index("notifications", "notifications_user", vec![Notification::USER_ID_PATH]),
+        ],
+    }
+}
+
+/// A store in memory begins with the whole history, and has nothing to rewrite.
+fn on_sqlite(statement: &'static str) -> Step {
+    Step::Sql { engine: "sqlite", statement }
 }
 
 fn index(collection: &'static str, name: &'static str, paths: Vec<&'static str>) -> Step {

@@ -1,7 +1,8 @@
 //! Customers: who orders, with or without an account.
 //!
 //! A known phone or a known user is the same customer; both are unique indexes. The orders that are under way
-//! follow from order events, and are kept here so that a profile needs no search.
+//! follow from order events, and are kept here so that a profile needs no search. Of a customer with an account
+//! they are those that this account placed: a telephone number is no proof of who somebody is.
 
 mod contact;
 
@@ -63,6 +64,8 @@ impl Customer {
 
     /// The customer, a guest so far, has this account; the same again changes nothing.
     ///
+    /// What was ordered before stays with the tokens by which it was ordered.
+    ///
     /// # Errors
     /// When the customer has another account.
     pub fn link_user(&mut self, user_id: UserId, stamp: Stamp) -> Result<(), CustomerError> {
@@ -71,15 +74,17 @@ impl Customer {
             Some(_) => Err(CustomerError::LinkedToAnother),
             None => {
                 self.user_id = Some(user_id);
+                self.active_orders.clear();
                 self.raise(CustomerUpdated { customer_id: self.id, at: stamp.at, by: stamp.by });
                 Ok(())
             }
         }
     }
 
-    /// An order of the customer is under way; tells whether that is new.
-    pub fn add_active_order(&mut self, order: OrderId) -> bool {
-        let new = !self.active_orders.contains(&order);
+    /// An order that was placed by this account, or by a guest, is under way; tells whether that is new and the
+    /// customer's own.
+    pub fn add_active_order(&mut self, order: OrderId, placed_by: Option<&UserId>) -> bool {
+        let new = self.user_id.as_ref() == placed_by && !self.active_orders.contains(&order);
         if new {
             self.active_orders.push(order);
         }
@@ -223,12 +228,25 @@ mod tests {
         let ids = Ids::sequence();
         let (first, second): (OrderId, OrderId) = (ids.next(), ids.next());
         let mut customer = guest();
-        assert!(customer.add_active_order(first));
-        assert!(!customer.add_active_order(first));
-        assert!(customer.add_active_order(second));
+        assert!(customer.add_active_order(first, None));
+        assert!(!customer.add_active_order(first, None));
+        assert!(customer.add_active_order(second, None));
         assert!(customer.remove_active_order(first));
         assert!(!customer.remove_active_order(first));
         assert_eq!(customer.active_orders(), [second]);
+    }
+
+    #[test]
+    fn an_account_has_only_its_own_orders_under_way() {
+        let ids = Ids::sequence();
+        let (before, own, others): (OrderId, OrderId, OrderId) = (ids.next(), ids.next(), ids.next());
+        let ada: UserId = "ada".parse().expect("an id");
+        let mut customer = guest();
+        customer.add_active_order(before, None);
+        customer.link_user(ada.clone(), stamp()).expect("a guest so far");
+        assert!(!customer.add_active_order(others, None));
+        assert!(customer.add_active_order(own, Some(&ada)));
+        assert_eq!(customer.active_orders(), [own]);
     }
 
     #[test]

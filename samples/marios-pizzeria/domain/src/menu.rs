@@ -8,6 +8,7 @@ mod events;
 mod house;
 mod name;
 mod pricing;
+mod seeding;
 
 use neuroglia::domain::{Aggregate, Root};
 use rust_decimal::Decimal;
@@ -17,6 +18,7 @@ pub use events::{PizzaCreated, PizzaPriceChanged, PizzaRemoved, PizzaUpdated};
 pub use house::{HOUSE_TOPPINGS, house_menu};
 pub use name::{NotASlug, NotATopping, PizzaId, Topping};
 pub use pricing::{Size, TOPPING_PRICE, UnknownSize, unit_price};
+pub use seeding::{Seeding, SeedingId};
 
 use crate::money::{Money, MoneyError};
 use crate::refusal::{Findings, Refusal};
@@ -41,8 +43,8 @@ pub struct Pizza {
 pub struct PizzaDraft {
     /// The name, of which at least one Latin letter or digit is needed.
     pub name: String,
-    /// The price when small and plain.
-    pub base_price: Money,
+    /// The price when small and plain, or what is wrong with how it was written.
+    pub base_price: Result<Money, Refusal>,
     /// What is on it; may be empty.
     pub description: String,
     /// Whether it can be ordered.
@@ -240,19 +242,16 @@ impl PizzaDraft {
         if name_key.is_none() && !name.is_empty() {
             findings.refuse("/name", "format", "must have at least one Latin letter or digit");
         }
-        judge_price(self.base_price, &mut findings);
+        let base_price = findings.take(self.base_price);
+        if let Some(price) = base_price {
+            judge_price(price, &mut findings);
+        }
         let description = findings.prose("/description", &self.description, Pizza::DESCRIPTION_CHARS_MAX);
         let toppings = judged_toppings(&self.toppings, &mut findings);
         findings.verdict()?;
         let name_key = name_key.expect("a name without a slug was refused");
-        Ok(Details {
-            name,
-            name_key,
-            description,
-            base_price: self.base_price,
-            available: self.available,
-            toppings,
-        })
+        let base_price = base_price.expect("a price that is none was refused");
+        Ok(Details { name, name_key, description, base_price, available: self.available, toppings })
     }
 }
 

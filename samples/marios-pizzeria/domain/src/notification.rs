@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::customer::CustomerId;
 use crate::order::{OrderId, OrderStatus};
+use crate::user::UserId;
 
 /// The id of a notification.
 pub type NotificationId = Id<Notification>;
@@ -87,6 +88,8 @@ impl NotificationStatus {
 pub struct Notification {
     id: NotificationId,
     customer_id: CustomerId,
+    #[serde(default)]
+    user_id: Option<UserId>,
     order_id: OrderId,
     kind: NotificationKind,
     status: NotificationStatus,
@@ -100,6 +103,8 @@ pub struct Notification {
 impl Notification {
     /// The path of the customer who is told.
     pub const CUSTOMER_ID_PATH: &'static str = "customer_id";
+    /// The path of the account that may read it.
+    pub const USER_ID_PATH: &'static str = "user_id";
     /// The path of the order that it is about.
     pub const ORDER_ID_PATH: &'static str = "order_id";
     /// The path of what it tells.
@@ -109,10 +114,11 @@ impl Notification {
     /// The path of the time of what it tells.
     pub const AT_PATH: &'static str = "at";
 
-    /// Tells a customer that this happened to an order.
+    /// Tells a customer that this happened to an order, which this account placed, or a guest.
     pub fn about(
         id: NotificationId,
         customer_id: CustomerId,
+        user_id: Option<UserId>,
         order_id: OrderId,
         kind: NotificationKind,
         at: Timestamp,
@@ -120,6 +126,7 @@ impl Notification {
         let mut notification = Self {
             id,
             customer_id,
+            user_id,
             order_id,
             kind,
             status: NotificationStatus::Unread,
@@ -163,6 +170,11 @@ impl Notification {
     /// The customer who is told.
     pub const fn customer_id(&self) -> CustomerId {
         self.customer_id
+    }
+
+    /// The account that may read it; `None` when it is about a guest's order.
+    pub const fn user_id(&self) -> Option<&UserId> {
+        self.user_id.as_ref()
     }
 
     /// The order that it is about.
@@ -310,6 +322,7 @@ mod tests {
         let mut told = Notification::about(
             ids.next(),
             ids.next(),
+            None,
             ids.next(),
             NotificationKind::Ready,
             Timestamp::UNIX_EPOCH,

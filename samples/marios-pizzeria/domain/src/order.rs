@@ -8,6 +8,8 @@
 //! - Every step goes through one private function, which checks the table and writes the history.
 //! - The history never goes back in time: a step of a machine whose clock is behind gets the time of the step
 //!   before it.
+//! - An order belongs to whoever placed it: an account, or the guest who has its tracking token. That it counts
+//!   for the customer with its telephone number shows it to nobody.
 //! - The contact is the one at the time of ordering. A customer who moves later does not redirect pizzas.
 //! - Of a guest's tracking token the order keeps a digest that is made elsewhere; neither appears in an event.
 
@@ -49,6 +51,8 @@ pub type OrderId = Id<Order>;
 pub struct Order {
     id: OrderId,
     customer_id: CustomerId,
+    #[serde(default)]
+    placed_by: Option<UserId>,
     contact: Contact,
     lines: Vec<OrderLine>,
     total: Money,
@@ -104,6 +108,8 @@ impl Order {
     pub const STATUS_PATH: &'static str = "status";
     /// The path of the customer's id.
     pub const CUSTOMER_ID_PATH: &'static str = "customer_id";
+    /// The path of the account that placed it.
+    pub const PLACED_BY_PATH: &'static str = "placed_by";
     /// The path of the time at which it was placed.
     pub const PLACED_AT_PATH: &'static str = "placed_at";
     /// The path of the time at which it was confirmed, by which the kitchen's queue is sorted.
@@ -130,6 +136,7 @@ impl Order {
         let mut order = Self {
             id,
             customer_id,
+            placed_by: placed.by.clone(),
             contact,
             lines: draft.lines,
             total: draft.total,
@@ -379,7 +386,12 @@ impl Order {
         self.history.iter().find(|entry| entry.status == status).map(|entry| entry.at)
     }
 
-    /// Whose it is.
+    /// The account that placed it, to which it belongs; `None` when a guest did.
+    pub const fn placed_by(&self) -> Option<&UserId> {
+        self.placed_by.as_ref()
+    }
+
+    /// For which customer it counts.
     pub const fn customer_id(&self) -> CustomerId {
         self.customer_id
     }

@@ -269,6 +269,22 @@ impl User {
         Ok(user)
     }
 
+    /// Replaces the name that people read and the role; the same again changes nothing.
+    ///
+    /// # Errors
+    /// When the name is not right; nothing has changed then.
+    pub fn change(&mut self, name: &str, role: Role, stamp: Stamp) -> Result<(), Refusal> {
+        let mut findings = Findings::default();
+        let name = findings.line("/name", name, Self::NAME_CHARS_MAX);
+        findings.verdict()?;
+        if self.name != name || self.role != role {
+            self.name = name;
+            self.role = role;
+            self.raise(UserUpdated { user_id: self.id.clone(), role, at: stamp.at, by: stamp.by });
+        }
+        Ok(())
+    }
+
     /// Replaces the password's hash.
     pub fn change_password(&mut self, password_hash: PasswordHash, stamp: Stamp) {
         self.password_hash = password_hash;
@@ -329,6 +345,23 @@ pub struct UserCreated {
 
 impl DomainEvent for UserCreated {
     const NAME: &'static str = "user.created";
+}
+
+/// An account has another name or another role from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserUpdated {
+    /// The user.
+    pub user_id: UserId,
+    /// What the user may do.
+    pub role: Role,
+    /// When.
+    pub at: Timestamp,
+    /// Who changed it.
+    pub by: Option<UserId>,
+}
+
+impl DomainEvent for UserUpdated {
+    const NAME: &'static str = "user.updated";
 }
 
 /// An account has another password from now on.
@@ -398,6 +431,18 @@ mod tests {
         for event in events {
             assert!(!event.to_json().expect("json").contains("canary"));
         }
+    }
+
+    #[test]
+    fn the_same_name_and_role_again_tell_nothing() {
+        let mut user = User::create(Ids::sequence().next(), draft(), stamp()).expect("a right draft");
+        user.take_events();
+        user.change("Luigi", Role::Chef, stamp()).expect("a right name");
+        assert!(user.take_events().is_empty());
+        assert!(user.change(" ", Role::Admin, stamp()).is_err());
+        assert_eq!(user.role(), Role::Chef);
+        user.change("Luigi", Role::Driver, stamp()).expect("a right name");
+        assert_eq!((user.role(), user.take_events().len()), (Role::Driver, 1));
     }
 
     #[test]

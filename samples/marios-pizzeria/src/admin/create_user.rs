@@ -30,6 +30,9 @@ pub struct CreateUser {
     /// Do nothing when there is an account with this name.
     #[arg(long)]
     pub if_absent: bool,
+    /// When there is an account with this name, give it this password, name and role.
+    #[arg(long, conflicts_with = "if_absent")]
+    pub reset: bool,
 }
 
 impl AdminCommand for CreateUser {
@@ -42,26 +45,44 @@ impl AdminCommand for CreateUser {
             Some(password) => password.clone(),
             None => Secret::new(context.read_line().await?),
         };
-        let hasher = context.inject::<Arc<dyn PasswordHasher>>()?;
-        let command = accounts::CreateUser {
-            username: self.username.clone(),
-            name: self.name,
-            role: self.role,
-            password_hash: hasher.hash(password).await?,
-        };
-        match context.inject::<Mediator>()?.send(command).await {
-            Ok(created) => {
-                context
-                    .print(&format!("created {} ({}) with id {}", self.username, self.role, created.id))?;
-                match generated {
-                    Some(password) => context.print(&format!("password: {}", password.expose())),
-                    None => Ok(()),
-                }
-            }
+        let said = match self.make(context, password).await {
             Err(error) if self.if_absent && error.code() == "user.exists" => {
-                context.print(&format!("{} is there already", self.username))
+                return context.print(&format!("{} is there already", self.username));
             }
-            Err(error) => Err(error),
+            made => made?,
+        };
+        context.print(&said)?;
+        match generated {
+            Some(password) => context.print(&format!("password: {}", password.expose())),
+            None => Ok(()),
         }
+    }
+}
+
+impl CreateUser {
+    /// Opens the account or resets it, and says which.
+    async fn make(&self, context: &AdminContext, password: Secret<String>) -> Result<String> {
+        let mediator = context.inject::<Mediator>()?;
+        let Self { username, role, .. } = self;
+        if self.reset {
+            let command = accounts::ResetUser {
+                username: username.clone(),
+                name: self.name.clone(),
+                role: *role,
+                password: password.clone(),
+            };
+            match mediator.send(command).await {
+                Err(error) if error.code() == "user.not_found" => {}
+                reset => return reset.map(|()| format!("reset {username} ({role})")),
+            }
+        }
+        let command = accounts::CreateUser {
+            username: username.clone(),
+            name: self.name.clone(),
+            role: *role,
+            password_hash: context.inject::<Arc<dyn PasswordHasher>>()?.hash(password).await?,
+        };
+        let created = mediator.send(command).await?;
+        Ok(format!("created {username} ({role}) with id {}", created.id))
     }
 }

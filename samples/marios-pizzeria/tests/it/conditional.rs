@@ -74,3 +74,29 @@ async fn a_step_that_changes_nothing_gives_no_new_version() {
     assert_eq!(shop.outbox_of(&id).await.len(), 3, "nothing was told again");
     shop.close().await;
 }
+
+#[tokio::test]
+async fn a_profile_that_was_not_seen_is_not_overwritten() {
+    for engine in Engine::ALL {
+        let shop = Opening::new().on(engine).open().await;
+        let customer = &shop.people.customer;
+        let look = || shop.get("/api/v1/me").bearer(&customer.token);
+        let write = |name: &str, seen: &str| {
+            let contact = json!({ "name": name, "phone": customer.phone });
+            shop.put("/api/v1/me").bearer(&customer.token).header("if-match", seen).json(&contact)
+        };
+        let empty = look().send().await.assert_status(200);
+        assert_eq!(empty.header("etag"), Some("\"0\""));
+        write("Daisy", "\"1\"").send().await.problem(412, "version.mismatch");
+        let first = write("Daisy", "\"0\"").send().await.assert_status(200);
+        assert_eq!(first.header("etag"), Some("\"1\""));
+        look().header("if-none-match", "\"1\"").send().await.assert_status(304);
+
+        let second = write("Daisy Mae", "\"1\"").send().await.assert_status(200);
+        assert_eq!(second.header("etag"), Some("\"2\""));
+        write("Eve", "\"1\"").send().await.problem(412, "version.mismatch");
+        let seen = look().send().await;
+        assert_eq!((seen.header("etag"), &seen.json()["name"]), (Some("\"2\""), &json!("Daisy Mae")));
+        shop.close().await;
+    }
+}

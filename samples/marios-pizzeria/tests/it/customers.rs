@@ -44,7 +44,8 @@ async fn a_customer_has_a_profile() {
         let shop = Opening::new().on(engine).open().await;
         let customer = &shop.people.customer;
         let nothing_yet = json!({
-            "id": null, "name": "Daisy", "phone": null, "email": null, "address": null, "active_orders": []
+            "id": null, "name": "Daisy", "phone": null, "email": null, "address": null,
+            "active_orders": [], "version": 0
         });
         assert_eq!(shop.read(customer, "/api/v1/me").await, nothing_yet);
 
@@ -58,7 +59,7 @@ async fn a_customer_has_a_profile() {
         assert!(id.is_string());
         let expected = json!({
             "id": null, "name": "Daisy", "phone": "+15550101", "email": "daisy@example.com",
-            "address": "3 Garden Rd", "active_orders": []
+            "address": "3 Garden Rd", "active_orders": [], "version": 1
         });
         assert_eq!(profile, expected);
 
@@ -81,7 +82,7 @@ async fn a_customer_has_a_profile() {
 }
 
 #[tokio::test]
-async fn a_guest_who_opens_an_account_keeps_the_history_and_others_do_not_get_it() {
+async fn a_guest_who_opens_an_account_is_the_same_customer_and_others_are_not() {
     for engine in Engine::ALL {
         let shop = Opening::new().on(engine).open().await;
         let (customer, other) = (&shop.people.customer, &shop.people.other_customer);

@@ -4,6 +4,10 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 use http::Method;
+use neuroglia::identity::Identity;
+use neuroglia::web::axum::http::{HeaderValue, Response};
+use neuroglia::web::axum::{Router, middleware, routing};
+use neuroglia::web::{Injected, Policy, Web};
 use neuroglia_testing::TestRequest;
 use serde_json::{Value, json};
 
@@ -251,5 +255,53 @@ async fn a_client_may_be_held_to_a_quota() {
     let refused = shop.get("/api/v1/pizzas").send().await;
     assert_eq!(refused.status, 429, "{}", refused.text());
     assert!(refused.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()));
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn the_documentation_can_be_switched_off() {
+    let shop = Opening::new().set("HTTP_DOCS", "off").open().await;
+    for path in ["/docs", "/docs/", "/openapi.json"] {
+        shop.get(path).send().await.problem(404, "route.not_found");
+    }
+    shop.get("/api/v1/pizzas").send().await.assert_status(200);
+    shop.close().await;
+}
+
+async fn whoami(Injected(caller): Injected<Identity>) -> String {
+    caller.name().unwrap_or("a guest").to_owned()
+}
+
+/// The pizzeria's controllers, and beside them handlers that know no controller, behind a layer of their own.
+fn with_plain_handlers(web: Web) -> Web {
+    let stamped = middleware::map_response(async |mut response: Response<_>| -> Response<_> {
+        response.headers_mut().insert("x-layer", HeaderValue::from_static("plain"));
+        response
+    });
+    let plain = Router::new().route("/whoami", routing::get(whoami)).layer(stamped);
+    let staff = Router::new().route("/whoami", routing::get(whoami));
+    pizzeria_api::controllers(web).plain("/plain", Policy::Public, plain).plain(
+        "/staff",
+        Policy::roles(["manager"]),
+        staff,
+    )
+}
+
+#[tokio::test]
+async fn plain_handlers_and_layers_stand_beside_controllers() {
+    let shop = Opening::new().web(with_plain_handlers).open().await;
+    let guest = shop.get("/plain/whoami").send().await.assert_status(200);
+    assert_eq!((guest.text().as_str(), guest.header("x-layer")), ("a guest", Some("plain")));
+    assert!(guest.header("x-request-id").is_some(), "the edge is around them too");
+    let known = shop.get("/plain/whoami").bearer(&shop.people.customer.token).send().await;
+    assert_eq!(known.text(), "Daisy");
+
+    shop.get("/staff/whoami").send().await.problem(401, "auth.required");
+    shop.get("/staff/whoami").bearer(&shop.people.chef.token).send().await.problem(403, "auth.forbidden");
+    let manager = shop.get("/staff/whoami").bearer(&shop.people.manager.token).send().await;
+    assert_eq!((manager.text().as_str(), manager.header("x-layer")), ("Peach", None));
+
+    let pizza = shop.get("/api/v1/pizzas/margherita").send().await.assert_status(200);
+    assert_eq!(pizza.header("x-layer"), None, "a layer stays with its router");
     shop.close().await;
 }

@@ -8,8 +8,10 @@ mod orders;
 mod steps;
 
 mod kitchen;
+mod statistics;
 
 mod customers;
+mod ownership;
 
 mod roles;
 mod security;

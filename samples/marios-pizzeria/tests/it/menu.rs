@@ -1,5 +1,6 @@
 //! The menu: read by anyone, kept by the manager.
 
+use pizzeria_application::menu::SeedMenu;
 use serde_json::{Value, json};
 
 use crate::shop::{Engine, Opening, Shop, guest_order, ids};
@@ -36,11 +37,46 @@ async fn anybody_reads_the_menu_with_the_price_of_each_size() {
 }
 
 #[tokio::test]
-async fn seeding_again_changes_nothing() {
-    let shop = Shop::open().await;
-    let seeded = shop.send(pizzeria_application::menu::SeedMenu {}).await.expect("a menu");
-    assert_eq!((seeded.added, seeded.present), (0, 6));
-    shop.close().await;
+async fn seeding_again_changes_nothing_of_what_the_manager_did() {
+    for engine in Engine::ALL {
+        let shop = Opening::new().on(engine).open().await;
+        let manager = &shop.people.manager.token;
+        shop.request(http::Method::DELETE, "/api/v1/pizzas/hawaiian")
+            .bearer(manager)
+            .send()
+            .await
+            .assert_status(204);
+        let renamed = json!({ "name": "Regina", "base_price": dollars("10.00") });
+        shop.put("/api/v1/pizzas/margherita").bearer(manager).json(&renamed).send().await.assert_status(200);
+        let menu = shop.get("/api/v1/pizzas").send().await.json();
+        for _ in 0..2 {
+            let seeded = shop.send(SeedMenu {}).await.expect("a menu");
+            assert_eq!((seeded.added, seeded.present), (0, 6));
+        }
+        assert_eq!(shop.get("/api/v1/pizzas").send().await.json(), menu);
+        shop.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_seeding_leaves_out_what_has_a_name_of_the_house() {
+    for engine in Engine::ALL {
+        // The manager is quicker than the first seeding.
+        let shop = Opening::new().on(engine).without_menu().open().await;
+        let manager = &shop.people.manager.token;
+        let named = |name: &str| json!({ "name": name, "base_price": dollars("10.00") });
+        let own = shop.post("/api/v1/pizzas").bearer(manager).json(&named("Classic")).send().await;
+        own.assert_status(201);
+        let path = "/api/v1/pizzas/classic";
+        shop.put(path).bearer(manager).json(&named("Margherita")).send().await.assert_status(200);
+
+        let seeded = shop.send(SeedMenu {}).await.expect("a menu");
+        assert_eq!((seeded.added, seeded.present), (5, 1), "{engine:?}");
+        let menu = shop.get("/api/v1/pizzas").send().await.json();
+        assert_eq!(ids(&menu).len(), 6);
+        assert!(!ids(&menu).contains(&"margherita"));
+        shop.close().await;
+    }
 }
 
 #[tokio::test]
@@ -73,7 +109,10 @@ async fn the_manager_adds_changes_and_removes_a_pizza() {
         assert_eq!(late.status, 412, "{}", late.text());
         assert_eq!(shop.get(path).send().await.json()["base_price"], dollars("16.00"));
 
-        shop.request(http::Method::DELETE, path).bearer(manager).send().await.assert_status(204);
+        let remove = || shop.request(http::Method::DELETE, path).bearer(manager);
+        remove().header("if-match", "\"0\"").send().await.problem(412, "version.mismatch");
+        shop.get(path).send().await.assert_status(200);
+        remove().header("if-match", "\"1\"").send().await.assert_status(204);
         shop.get(path).send().await.problem(404, "pizza.not_found");
         let outbox = shop.outbox_of("diavola-rose").await;
         let names: Vec<_> = outbox.iter().map(|message| &*message.name).collect();
@@ -132,6 +171,20 @@ async fn everything_that_is_wrong_with_a_pizza_is_told_at_once() {
         let refused = add(json!({ "name": "Diavola", "base_price": price })).send().await;
         refused.problem(422, "request.invalid");
         assert_eq!(refused.violations(), [violation], "{price}");
+    }
+    // A price that is none hides nothing of the rest.
+    for (price, of_price) in [
+        (dollars("1e3"), &["/base_price/amount format"][..]),
+        (json!({"amount": "12.99", "currency": "EUR"}), &["/base_price/currency currency"]),
+        (
+            json!({"amount": "x", "currency": "?"}),
+            &["/base_price/currency format", "/base_price/amount format"],
+        ),
+    ] {
+        let refused = add(json!({ "name": " ", "base_price": price, "toppings": ["\u{7}"] })).send().await;
+        refused.problem(422, "request.invalid");
+        let expected = [&["/name required"], of_price, &["/toppings/0 format"]].concat();
+        assert_eq!(refused.violations(), expected, "{price}");
     }
     let menu = shop.get("/api/v1/pizzas").send().await.json();
     assert_eq!(ids(&menu).len(), 6, "nothing was stored");

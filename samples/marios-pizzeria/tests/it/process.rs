@@ -4,10 +4,12 @@
 //! the doors: a [`Process`] that answers on a free port. Everything a process writes is read as it comes, and
 //! every wait is for a condition, with a deadline.
 
+mod accounts;
 mod boot;
 mod client;
 mod commands;
 mod crash;
+mod hostile;
 mod ledger;
 mod limits;
 mod logs;

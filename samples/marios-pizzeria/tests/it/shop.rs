@@ -10,6 +10,7 @@ use neuroglia::clock::Clock;
 use neuroglia::data::{OutboxMessage, Store};
 use neuroglia::di::ServiceCollection;
 use neuroglia::identity::Identity;
+use neuroglia::web::Web;
 use neuroglia_testing::{TestApp, TestRequest, TestResponse};
 use pizzeria_application::accounts::CreateUser;
 use pizzeria_application::menu::SeedMenu;
@@ -40,6 +41,7 @@ impl Engine {
 pub(crate) struct Opening {
     app: App<PizzeriaSettings>,
     engine: Engine,
+    has_menu: bool,
     variables: Vec<(String, String)>,
 }
 
@@ -49,12 +51,18 @@ impl Opening {
         Self {
             app: marios_pizzeria::app(),
             engine: Engine::Memory,
+            has_menu: true,
             variables: vec![("JWT_SECRET_KEY".to_owned(), JWT_KEY.to_owned())],
         }
     }
 
     pub(crate) fn on(self, engine: Engine) -> Self {
         Self { engine, ..self }
+    }
+
+    /// Nobody has written the menu yet.
+    pub(crate) fn without_menu(self) -> Self {
+        Self { has_menu: false, ..self }
     }
 
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
@@ -71,6 +79,12 @@ impl Opening {
         self
     }
 
+    /// With other routes than `main`'s.
+    pub(crate) fn web(mut self, web: fn(Web) -> Web) -> Self {
+        self.app = self.app.web(web);
+        self
+    }
+
     pub(crate) async fn open(mut self) -> Shop {
         let folder = tempfile::tempdir().expect("a folder");
         let url = match self.engine {
@@ -80,7 +94,9 @@ impl Opening {
         migrate(&url).await;
         self.variables.push(("DATABASE_URL".to_owned(), url));
         let app = TestApp::start(self.app, self.variables.clone()).await;
-        app.send(SeedMenu {}).await.expect("a menu");
+        if self.has_menu {
+            app.send(SeedMenu {}).await.expect("a menu");
+        }
         let people = People::employed(&app).await;
         Shop { app, people, variables: self.variables, folder }
     }
@@ -174,6 +190,12 @@ impl Shop {
         app.stop().await;
         let app = TestApp::start(marios_pizzeria::app(), variables.clone()).await;
         Self { app, people, variables, folder }
+    }
+
+    /// As [`reopen`](Self::reopen), with one more setting.
+    pub(crate) async fn reopen_with(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self.reopen().await
     }
 
     /// Ends it as a signal would.

@@ -11,7 +11,8 @@ use pizzeria_domain::stamp::Stamp;
 use pizzeria_domain::user::{PasswordHash, Role, User, UserDraft};
 use serde::{Deserialize, Serialize};
 
-const USERNAME: Field<User, String> = Field::new(User::USERNAME_PATH);
+/// The name to log in with, for queries.
+pub(super) const USERNAME: Field<User, String> = Field::new(User::USERNAME_PATH);
 
 /// Open an account; the password was hashed by whoever asks.
 #[derive(Clone)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use neuroglia::data::{Field, Query as Find, Repository};
+use neuroglia::data::{Query as Find, Repository};
 use neuroglia::di::Inject;
 use neuroglia::error::{Error, ErrorKind, Result};
 use neuroglia::mediation::{Query, QueryHandler};
@@ -11,9 +11,8 @@ use pizzeria_domain::user::{User, Username};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::create_user::USERNAME;
 use super::ports::{PasswordHasher, TokenIssuer};
-
-const USERNAME: Field<User, String> = Field::new(User::USERNAME_PATH);
 
 /// Exchange user name and password for an access token. It changes nothing, so it is a query.
 pub struct LogIn {

@@ -4,8 +4,10 @@ mod caller;
 mod create_user;
 mod log_in;
 mod ports;
+mod reset_user;
 
 pub use caller::{check_version, role, stamp, user_id};
 pub use create_user::{CreateUser, CreatedUser};
 pub use log_in::{AccessTokenDto, LogIn};
 pub use ports::{PasswordHasher, TokenIssuer};
+pub use reset_user::ResetUser;

@@ -28,6 +28,8 @@ pub struct ProfileDto {
     pub address: Option<String>,
     /// The orders that are under way.
     pub active_orders: Vec<String>,
+    /// How often it was changed; 0 before the first order or change.
+    pub version: u64,
 }
 
 impl ProfileDto {
@@ -42,6 +44,21 @@ impl ProfileDto {
             email: contact.email().map(ToString::to_string),
             address: contact.address().map(ToOwned::to_owned),
             active_orders: customer.active_orders().iter().map(ToString::to_string).collect(),
+            // An account without a customer has the version before the customer's first.
+            version: customer.version() + 1,
+        }
+    }
+
+    /// The profile of an account that has not ordered yet, and is nobody's customer.
+    pub fn empty(caller: &Identity) -> Self {
+        Self {
+            id: None,
+            name: caller.name().unwrap_or_default().to_owned(),
+            phone: None,
+            email: None,
+            address: None,
+            active_orders: Vec::new(),
+            version: 0,
         }
     }
 }
@@ -60,17 +77,7 @@ pub struct GetMyProfileHandler {
 
 impl QueryHandler<GetMyProfile> for GetMyProfileHandler {
     async fn handle(&self, _: GetMyProfile) -> Result<ProfileDto> {
-        Ok(match self.register.of_caller().await? {
-            Some(customer) => ProfileDto::of(&customer),
-            // An account that has not ordered yet is nobody's customer.
-            None => ProfileDto {
-                id: None,
-                name: self.caller.name().unwrap_or_default().to_owned(),
-                phone: None,
-                email: None,
-                address: None,
-                active_orders: Vec::new(),
-            },
-        })
+        let customer = self.register.of_caller().await?;
+        Ok(customer.map_or_else(|| ProfileDto::empty(&self.caller), |customer| ProfileDto::of(&customer)))
     }
 }

@@ -27,7 +27,7 @@ impl KeepActiveOrders {
 impl EventHandler<OrderCreated> for KeepActiveOrders {
     async fn handle(&self, event: &OrderCreated) -> Result<()> {
         if let Some(mut customer) = self.customers.get(&event.customer_id).await?
-            && customer.add_active_order(event.order_id)
+            && customer.add_active_order(event.order_id, event.by.as_ref())
         {
             self.customers.save(&mut customer)?;
         }

@@ -4,16 +4,16 @@ use neuroglia::clock::Timestamp;
 use neuroglia::data::{Cursor, Field, Page, Query as Find, Repository};
 use neuroglia::di::Inject;
 use neuroglia::domain::Aggregate;
-use neuroglia::error::Result;
+use neuroglia::error::{Error, Result};
+use neuroglia::identity::Identity;
 use neuroglia::mediation::{Query, QueryHandler};
-use pizzeria_domain::customer::CustomerId;
 use pizzeria_domain::notification::Notification;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Register;
+use crate::accounts::user_id;
 
-const CUSTOMER_ID: Field<Notification, CustomerId> = Field::new(Notification::CUSTOMER_ID_PATH);
+const USER_ID: Field<Notification, String> = Field::new(Notification::USER_ID_PATH);
 
 /// List what the caller was told, the newest first.
 pub struct ListMyNotifications {
@@ -61,15 +61,13 @@ impl Query for ListMyNotifications {
 #[derive(Inject)]
 pub struct ListMyNotificationsHandler {
     notifications: Repository<Notification>,
-    register: Register,
+    caller: Identity,
 }
 
 impl QueryHandler<ListMyNotifications> for ListMyNotificationsHandler {
     async fn handle(&self, query: ListMyNotifications) -> Result<Page<NotificationDto>> {
-        let Some(customer) = self.register.own().await? else {
-            return Ok(Page { items: Vec::new(), next: None });
-        };
-        let own = Find::filter(CUSTOMER_ID.eq(customer)).newest_first();
+        let reader = user_id(&self.caller).ok_or_else(Error::unauthenticated)?;
+        let own = Find::filter(USER_ID.eq(reader.to_string())).newest_first();
         let page = self.notifications.find(own.after(query.cursor).limit(query.limit)).await?;
         Ok(page.map(|notification| NotificationDto::of(&notification)))
     }

@@ -4,10 +4,12 @@ use neuroglia::clock::Clock;
 use neuroglia::data::Repository;
 use neuroglia::di::Inject;
 use neuroglia::error::{Error, Result};
+use neuroglia::identity::Identity;
 use neuroglia::mediation::{Command, CommandHandler};
 use pizzeria_domain::notification::{Notification, NotificationId};
 
-use super::{NotificationDto, Register};
+use super::NotificationDto;
+use crate::accounts::user_id;
 
 /// Note that the caller has read a notification.
 #[derive(Debug, Clone)]
@@ -37,15 +39,15 @@ impl Command for DismissNotification {
 #[derive(Inject)]
 struct Own {
     notifications: Repository<Notification>,
-    register: Register,
+    caller: Identity,
     clock: Clock,
 }
 
 impl Own {
     async fn get(&self, id: NotificationId) -> Result<Notification> {
-        let customer = self.register.own().await?;
+        let reader = user_id(&self.caller).ok_or_else(Error::unauthenticated)?;
         match self.notifications.get(&id).await? {
-            Some(notification) if Some(notification.customer_id()) == customer => Ok(notification),
+            Some(notification) if notification.user_id() == Some(&reader) => Ok(notification),
             _ => Err(Error::not_found("notification", id)),
         }
     }

@@ -34,14 +34,6 @@ impl Register {
         }
     }
 
-    /// The id of the customer with the caller's account.
-    ///
-    /// # Errors
-    /// When the store cannot be reached.
-    pub async fn own(&self) -> Result<Option<CustomerId>> {
-        Ok(self.of_caller().await?.map(|customer| *customer.id()))
-    }
-
     /// The contact of an order: what the caller says, and for the rest what the caller's profile has.
     ///
     /// # Errors
@@ -54,32 +46,40 @@ impl Register {
         Ok(draft.into_delivery_contact("/customer")?)
     }
 
-    /// The customer with this contact, registered when neither the account nor the phone is known.
-    ///
-    /// The profile of a customer with an account is changed by that account only; a guest's is what the guest
-    /// last said.
+    /// The customer for whom an order with this contact counts, registered when neither the account nor the phone is
+    /// known.
     ///
     /// # Errors
     /// When the phone belongs to another account, or the store cannot be reached.
-    pub async fn customer(&self, contact: &Contact, stamp: Stamp) -> Result<CustomerId> {
-        let user = user_id(&self.caller);
+    pub async fn customer(&self, contact: Contact, stamp: Stamp) -> Result<CustomerId> {
         if let Some(customer) = self.of_caller().await? {
             return Ok(*customer.id());
         }
-        let known = self.customers.first(Find::filter(PHONE.eq(contact.phone().to_string()))).await?;
-        let mut customer = match known {
-            None => Customer::register(self.ids.next(), contact.clone(), user, stamp),
-            Some(mut customer) => {
-                match user {
-                    Some(user) => customer.link_user(user, stamp.clone())?,
-                    None if customer.user_id().is_some() => return Ok(*customer.id()),
-                    None => {}
-                }
-                customer.update_contact(contact.clone(), stamp);
-                customer
-            }
-        };
+        let mut customer = self.enrol(contact, stamp).await?;
         self.customers.save(&mut customer)?;
         Ok(*customer.id())
+    }
+
+    /// The caller, who has no customer yet, as the one with this phone or a new one; not saved.
+    ///
+    /// The profile of a customer with an account is changed by that account only; a guest's is what the guest
+    /// last said. Whoever gets a guest's record by its phone gets nothing that was in it: the contact is replaced,
+    /// and orders belong to those who placed them.
+    ///
+    /// # Errors
+    /// When the phone belongs to another account, or the store cannot be reached.
+    pub async fn enrol(&self, contact: Contact, stamp: Stamp) -> Result<Customer> {
+        let user = user_id(&self.caller);
+        let known = self.customers.first(Find::filter(PHONE.eq(contact.phone().to_string()))).await?;
+        let Some(mut customer) = known else {
+            return Ok(Customer::register(self.ids.next(), contact, user, stamp));
+        };
+        match user {
+            Some(user) => customer.link_user(user, stamp.clone())?,
+            None if customer.user_id().is_some() => return Ok(customer),
+            None => {}
+        }
+        customer.update_contact(contact, stamp);
+        Ok(customer)
     }
 }

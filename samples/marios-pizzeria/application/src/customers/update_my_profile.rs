@@ -3,14 +3,13 @@
 use neuroglia::clock::Clock;
 use neuroglia::data::Repository;
 use neuroglia::di::Inject;
-use neuroglia::error::{Error, Result};
-use neuroglia::id::Ids;
+use neuroglia::error::Result;
 use neuroglia::identity::Identity;
 use neuroglia::mediation::{Command, CommandHandler};
 use pizzeria_domain::customer::{ContactDraft, Customer};
 
 use super::{ProfileDto, Register};
-use crate::accounts::{stamp, user_id};
+use crate::accounts::{check_version, stamp};
 use crate::orders::PlaceContact;
 
 /// Change the caller's profile: everything that it has is replaced.
@@ -18,6 +17,8 @@ use crate::orders::PlaceContact;
 pub struct UpdateMyProfile {
     /// How the customer is reached from now on.
     pub contact: PlaceContact,
+    /// The version that the caller has seen, when that matters.
+    pub expected_version: Option<u64>,
 }
 
 impl Command for UpdateMyProfile {
@@ -32,22 +33,21 @@ pub struct UpdateMyProfileHandler {
     customers: Repository<Customer>,
     caller: Identity,
     clock: Clock,
-    ids: Ids,
 }
 
 impl CommandHandler<UpdateMyProfile> for UpdateMyProfileHandler {
     async fn handle(&self, command: UpdateMyProfile) -> Result<ProfileDto> {
+        let known = self.register.of_caller().await?;
+        let version = known.as_ref().map_or(0, |customer| ProfileDto::of(customer).version);
+        check_version(version, command.expected_version)?;
         let contact = ContactDraft::from(command.contact).into_contact("")?;
         let stamp = stamp(&self.caller, &self.clock);
-        let mut customer = match self.register.of_caller().await? {
+        let mut customer = match known {
             Some(mut customer) => {
                 customer.update_contact(contact, stamp);
                 customer
             }
-            None => {
-                let user = user_id(&self.caller).ok_or_else(Error::unauthenticated)?;
-                Customer::register(self.ids.next(), contact, Some(user), stamp)
-            }
+            None => self.register.enrol(contact, stamp).await?,
         };
         self.customers.save(&mut customer)?;
         Ok(ProfileDto::of(&customer))

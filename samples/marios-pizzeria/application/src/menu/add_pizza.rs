@@ -38,8 +38,7 @@ pub struct AddPizzaHandler {
 
 impl CommandHandler<AddPizza> for AddPizzaHandler {
     async fn handle(&self, command: AddPizza) -> Result<PizzaDto> {
-        let draft = command.pizza.into_draft()?;
-        self.house.accept_currency(draft.base_price)?;
+        let draft = command.pizza.into_draft(&self.house);
         let mut pizza = Pizza::create(draft, stamp(&self.caller, &self.clock))?;
         if self.pizzas.get(pizza.id()).await?.is_some() {
             return Err(Error::conflict("pizza.exists", format!("there is a pizza {} already", pizza.id())));

@@ -45,9 +45,7 @@ impl CommandHandler<ChangePizza> for ChangePizzaHandler {
         let mut pizza =
             self.pizzas.get(&command.id).await?.ok_or_else(|| Error::not_found("pizza", command.id))?;
         check_version(pizza.version(), command.expected_version)?;
-        let draft = command.pizza.into_draft()?;
-        self.house.accept_currency(draft.base_price)?;
-        pizza.update(draft, stamp(&self.caller, &self.clock))?;
+        pizza.update(command.pizza.into_draft(&self.house), stamp(&self.caller, &self.clock))?;
         self.pizzas.save(&mut pizza)?;
         PizzaDto::of(&pizza)
     }

@@ -5,6 +5,7 @@ use pizzeria_domain::menu::{Pizza, PizzaDraft, Size};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::house::House;
 use crate::money::MoneyDto;
 
 /// A pizza as the menu shows it.
@@ -87,17 +88,15 @@ const fn yes() -> bool {
 }
 
 impl WritePizza {
-    /// What the domain judges.
-    ///
-    /// # Errors
-    /// When the price is not an amount of money.
-    pub fn into_draft(self) -> Result<PizzaDraft> {
-        Ok(PizzaDraft {
-            base_price: self.base_price.parse("/base_price")?,
+    /// What the domain judges, priced as the house does.
+    pub fn into_draft(self, house: &House) -> PizzaDraft {
+        let price = self.base_price.parse("/base_price");
+        PizzaDraft {
+            base_price: price.and_then(|price| house.accept_currency(price, "/base_price")),
             name: self.name,
             description: self.description,
             available: self.available,
             toppings: self.toppings,
-        })
+        }
     }
 }

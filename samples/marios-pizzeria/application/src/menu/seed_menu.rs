@@ -3,18 +3,23 @@
 use std::sync::Arc;
 
 use neuroglia::clock::Clock;
-use neuroglia::data::Repository;
+use neuroglia::data::{Field, Query as Find, Repository};
 use neuroglia::di::Inject;
 use neuroglia::domain::Aggregate;
 use neuroglia::error::Result;
 use neuroglia::mediation::{Command, CommandHandler};
-use pizzeria_domain::menu::{Pizza, house_menu};
+use pizzeria_domain::menu::{Pizza, Seeding, house_menu};
 use pizzeria_domain::stamp::Stamp;
 use serde::{Deserialize, Serialize};
 
 use crate::house::House;
 
-/// Put those of the house's pizzas on the menu that are not on it; run twice, it changes nothing.
+const NAME_KEY: Field<Pizza, String> = Field::new(Pizza::NAME_KEY_PATH);
+
+/// Put the house's pizzas on the menu, each once and for all.
+///
+/// What was there once and was taken off stays off, and a pizza whose id or name somebody else's has is left out;
+/// so it may run at every start.
 #[derive(Clone)]
 pub struct SeedMenu {}
 
@@ -23,7 +28,7 @@ pub struct SeedMenu {}
 pub struct Seeded {
     /// How many pizzas it added.
     pub added: usize,
-    /// How many were there.
+    /// How many are there, were there once, or find their name taken.
     pub present: usize,
 }
 
@@ -36,6 +41,7 @@ impl Command for SeedMenu {
 #[derive(Inject)]
 pub struct SeedMenuHandler {
     pizzas: Repository<Pizza>,
+    seedings: Repository<Seeding>,
     house: Arc<House>,
     clock: Clock,
 }
@@ -43,15 +49,25 @@ pub struct SeedMenuHandler {
 impl CommandHandler<SeedMenu> for SeedMenuHandler {
     async fn handle(&self, _: SeedMenu) -> Result<Seeded> {
         let mut seeded = Seeded { added: 0, present: 0 };
+        let mut seeding = self.seedings.get(&Seeding::ID).await?.unwrap_or_default();
         for draft in house_menu(self.house.currency) {
             let mut pizza = Pizza::create(draft, Stamp::anonymous(self.clock.now()))?;
-            if self.pizzas.get(pizza.id()).await?.is_some() {
+            if !seeding.offer(pizza.id()) || self.is_taken(&pizza).await? {
                 seeded.present += 1;
                 continue;
             }
             self.pizzas.save(&mut pizza)?;
             seeded.added += 1;
         }
+        self.seedings.save(&mut seeding)?;
         Ok(seeded)
+    }
+}
+
+impl SeedMenuHandler {
+    /// Whether another pizza has its id, or after a rename its name.
+    async fn is_taken(&self, pizza: &Pizza) -> Result<bool> {
+        let same_name = Find::filter(NAME_KEY.eq(pizza.id().to_string()));
+        Ok(self.pizzas.get(pizza.id()).await?.is_some() || self.pizzas.count(same_name).await? > 0)
     }
 }

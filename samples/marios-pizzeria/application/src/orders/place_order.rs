@@ -114,7 +114,7 @@ impl CommandHandler<PlaceOrder> for PlaceOrderHandler {
         let (priced, contact) = both(priced, contact)?;
 
         let stamp = stamp(&self.caller, &self.clock);
-        let customer_id = self.register.customer(&contact, stamp.clone()).await?;
+        let customer_id = self.register.customer(contact.clone(), stamp.clone()).await?;
         let token = user_id(&self.caller).is_none().then(|| TrackingToken::new(&self.ids));
         let digest = token.as_ref().map(TrackingToken::digest);
         let mut order = Order::place(self.ids.next(), customer_id, contact, priced, digest, stamp);

@@ -1,4 +1,7 @@
-//! The token by which a guest follows an order: given once, kept as a digest only.
+//! The token by which a guest follows an order. The order keeps a digest of it only.
+//!
+//! Where the order was placed with an idempotency key, the kept answer has the token as long as the key is kept: a guest
+//! who lost the answer would otherwise have lost the order.
 
 use neuroglia::id::Ids;
 use sha2::{Digest, Sha256};

@@ -24,7 +24,7 @@ pub struct GetOverview {}
 pub struct OverviewDto {
     /// How many orders there are.
     pub orders: OrderCountsDto,
-    /// What the delivered ones brought in.
+    /// What the delivered ones brought in, in the currency of the menu; what was sold in a former one is not in it.
     pub revenue: MoneyDto,
     /// The time of the figures.
     #[schemars(with = "String")]
@@ -87,7 +87,9 @@ impl GetOverviewHandler {
             let delivered = Find::filter(STATUS.eq(OrderStatus::Delivered.as_str()));
             let page = self.orders.find(delivered.after(cursor).limit(PAGE_LIMIT_MAX)).await?;
             for order in &page.items {
-                revenue = revenue.checked_add(order.total()).map_err(Error::from)?;
+                if order.total().currency() == self.house.currency {
+                    revenue = revenue.checked_add(order.total()).map_err(Error::from)?;
+                }
             }
             match page.next {
                 Some(next) => cursor = Some(next),

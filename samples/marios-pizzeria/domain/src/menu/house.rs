@@ -24,8 +24,8 @@ pub fn house_menu(currency: Currency) -> Vec<PizzaDraft> {
         .into_iter()
         .map(|(name, hundredths, description)| PizzaDraft {
             name: name.to_owned(),
-            base_price: Money::new(Decimal::new(hundredths, Money::PLACES), currency)
-                .expect("the prices of the house have two places"),
+            base_price: Ok(Money::new(Decimal::new(hundredths, Money::PLACES), currency)
+                .expect("the prices of the house have two places")),
             description: description.to_owned(),
             available: true,
             toppings: HOUSE_TOPPINGS.map(str::to_owned).to_vec(),

@@ -132,7 +132,7 @@ fn two_currencies_do_not_make_one_total() {
     let euro = Money::parse("9.00", "EUR".parse().expect("a currency")).expect("an amount");
     let draft = PizzaDraft {
         name: "Europa".to_owned(),
-        base_price: euro,
+        base_price: Ok(euro),
         description: String::new(),
         available: true,
         toppings: Vec::new(),
@@ -178,6 +178,7 @@ fn a_document_reads_back_what_it_wrote_and_paths_are_its_own() {
         assert_eq!(kept[Order::STATUS_PATH], status.as_str());
         assert!(kept[Order::PLACED_AT_PATH].is_string());
         assert_eq!(kept[Order::CUSTOMER_ID_PATH], order.customer_id().to_string());
+        assert_eq!(kept[Order::PLACED_BY_PATH], kept["history"][0]["by"]);
     }
     let mut ready = order_in(OrderStatus::Ready);
     ready.claim(crate::fixture::user("driver-1"), crate::fixture::at(9)).expect("no driver yet");

@@ -56,7 +56,7 @@ proptest! {
             .zip(["One", "Two", "Three"])
             .map(|(base, name)| PizzaDraft {
                 name: name.to_owned(),
-                base_price: cents(*base),
+                base_price: Ok(cents(*base)),
                 description: String::new(),
                 available: true,
                 toppings: HOUSE_TOPPINGS.map(str::to_owned).to_vec(),

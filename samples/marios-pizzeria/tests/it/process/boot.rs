@@ -258,3 +258,11 @@ fn an_admin_command_that_refuses_its_input_is_65() {
     assert_ne!(again.code(), Some(0), "{}", again.stderr);
     assert_eq!(again.stdout, "");
 }
+
+#[test]
+fn everything_in_one_process_gets_ready() {
+    let mut process = Premises::furnished().start(&["all"]);
+    process.wait_until_ready();
+    assert_eq!(process.get("/api/v1/pizzas/margherita").status, 200);
+    process.close().assert_code(0);
+}

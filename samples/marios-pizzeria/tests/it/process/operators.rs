@@ -86,3 +86,24 @@ fn with_a_token_nobody_gets_in_without_it() {
     assert_eq!(ask(&[("authorization", &format!("Bearer {token}"))]), 200);
     process.close().assert_code(0);
 }
+
+/// How many threads of the runtime a process has, which may be a few more than its workers.
+#[cfg(target_os = "linux")]
+fn runtime_threads(workers: &str) -> usize {
+    let process = Premises::furnished().set("SERVER_WORKERS", workers).open();
+    let tasks = format!("/proc/{}/task", process.pid().as_raw_nonzero());
+    let tasks = std::fs::read_dir(tasks).expect("a process has threads").flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    let count = names.filter(|name| name.starts_with("tokio-")).count();
+    process.close().assert_code(0);
+    count
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_workers_are_as_many_as_they_are_set_to() {
+    let (few, many) = (runtime_threads("1"), runtime_threads("24"));
+    assert!(few < 24 && many >= 24, "{few} and {many}");
+    let none = Premises::new().set("SERVER_WORKERS", "0").run(&["config", "--check"]);
+    assert!(none.assert_code(78).stderr.contains("SERVER_WORKERS"), "{}", none.stderr);
+}

@@ -1,0 +1,57 @@
+//! Make an account again what it is said to be.
+
+use std::sync::Arc;
+
+use neuroglia::clock::Clock;
+use neuroglia::data::{Query as Find, Repository};
+use neuroglia::di::Inject;
+use neuroglia::error::{Error, Result};
+use neuroglia::mediation::{Command, CommandHandler};
+use neuroglia::settings::Secret;
+use pizzeria_domain::stamp::Stamp;
+use pizzeria_domain::user::{Role, User, Username};
+
+use super::create_user::USERNAME;
+use super::ports::PasswordHasher;
+
+/// Make an account again what it is said to be; what is right already does not change.
+#[derive(Clone)]
+pub struct ResetUser {
+    /// The name to log in with.
+    pub username: String,
+    /// The name that people read.
+    pub name: String,
+    /// What the user may do.
+    pub role: Role,
+    /// The password from now on.
+    pub password: Secret<String>,
+}
+
+impl Command for ResetUser {
+    type Response = ();
+    type Handler = ResetUserHandler;
+}
+
+/// Handles [`ResetUser`].
+#[derive(Inject)]
+pub struct ResetUserHandler {
+    users: Repository<User>,
+    passwords: Arc<dyn PasswordHasher>,
+    clock: Clock,
+}
+
+impl CommandHandler<ResetUser> for ResetUserHandler {
+    async fn handle(&self, command: ResetUser) -> Result<()> {
+        let ResetUser { username, name, role, password } = command;
+        let unknown = || Error::not_found("user", username.trim());
+        let spelled: Username = username.parse().map_err(|_| unknown())?;
+        let named = Find::filter(USERNAME.eq(spelled.to_string()));
+        let mut user = self.users.first(named).await?.ok_or_else(unknown)?;
+        let stamp = Stamp::anonymous(self.clock.now());
+        user.change(&name, role, stamp.clone())?;
+        if !self.passwords.verify(password.clone(), Some(user.password_hash())).await? {
+            user.change_password(self.passwords.hash(password).await?, stamp);
+        }
+        self.users.save(&mut user)
+    }
+}
