@@ -2,8 +2,8 @@
 
 mod conformance;
 mod differential;
-mod sqlite_commands;
 mod paging;
+mod sqlite_commands;
 mod sqlite_files;
 mod sqlite_plans;
 mod sqlite_steps;

@@ -6,7 +6,6 @@ mod controller;
 mod edge;
 mod health;
 mod hosted;
-mod hostile;
 mod metrics;
 mod openapi;
 mod server;
