@@ -142,6 +142,10 @@ pub struct Subscription {
     pub attempts_max: u32,
 }
 
+/// Who wants which events in this release; a service of the application.
+#[derive(Debug, Default)]
+pub struct Subscriptions(pub Vec<Subscription>);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{CloudEvent, EventBus, Origin, Wake};
+use super::{CloudEvent, EventBus, Origin, Subscriptions, Wake};
 use crate::data::{OutboxMessage, Store};
 use crate::di::Inject;
 use crate::error::{Error, Result};
@@ -57,6 +57,7 @@ pub struct Relay {
     store: Arc<dyn Store>,
     bus: Arc<dyn EventBus>,
     origin: Arc<Origin>,
+    subscriptions: Arc<Subscriptions>,
     wake: Arc<Wake>,
     ids: Ids,
     meter: Arc<RelayMeter>,
@@ -64,6 +65,11 @@ pub struct Relay {
 
 impl HostedService for Relay {
     const NAME: &'static str = "relay";
+
+    async fn start(&self) -> Result<()> {
+        // Before anything is sent, so that nobody misses what was raised for them.
+        self.store.subscribe(&self.subscriptions.0).await
+    }
 
     async fn run(&self, stop: CancellationToken) -> Result<()> {
         let mut pause = PAUSE_MIN;
