@@ -37,8 +37,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use neuroglia::clock::{Clock, Timestamp};
 use neuroglia::data::{
-    AppliedMigration, Batch, Document, History, Migration, MigrationRun, Reservation, Reserve,
-    Select, Store,
+    AppliedMigration, Batch, Document, History, Migration, MigrationRun, Reservation, Reserve, Select, Store,
 };
 use neuroglia::error::{Error, Result};
 use sqlx::sqlite::SqliteRow;
@@ -90,7 +89,12 @@ impl SqliteStore {
                 "who else uses the database cannot be told; keys that a crash left behind end by their time"
             );
         });
-        Ok(Arc::new(Self { connections, catalogue: Catalogue::default(), clock: Clock::system(), _presence: presence.ok() }))
+        Ok(Arc::new(Self {
+            connections,
+            catalogue: Catalogue::default(),
+            clock: Clock::system(),
+            _presence: presence.ok(),
+        }))
     }
 
     /// How the engine would find the documents, a line for each step: whether an index is used.

@@ -27,13 +27,14 @@ pub(super) fn on_crash(name: &str) -> OnCrash {
 async fn beat(connection: &mut SqliteConnection, node: Node, now: Timestamp) -> Result<Beat> {
     let id = node.id.to_string();
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
-    let known = sqlx::query("UPDATE ng_node SET heartbeat_at = ?2, is_draining = ?3, stale_looks = 0 WHERE id = ?1")
-        .bind(&*id)
-        .bind(now.unix_micros())
-        .bind(node.is_draining)
-        .execute(&mut *transaction)
-        .await
-        .map_err(error)?;
+    let known =
+        sqlx::query("UPDATE ng_node SET heartbeat_at = ?2, is_draining = ?3, stale_looks = 0 WHERE id = ?1")
+            .bind(&*id)
+            .bind(now.unix_micros())
+            .bind(node.is_draining)
+            .execute(&mut *transaction)
+            .await
+            .map_err(error)?;
     let is_new = known.rows_affected() == 0;
     if is_new {
         sqlx::query(
@@ -132,7 +133,8 @@ impl ClusterStore for SqliteStore {
     async fn bury(&self, ttl: Duration, limit: u32) -> Result<Vec<Burial>> {
         let now = SqliteStore::now(self);
         let stale_before = now - ttl;
-        let any = sqlx::query("SELECT 1 FROM ng_node WHERE heartbeat_at < ? LIMIT 1").bind(stale_before.unix_micros());
+        let any = sqlx::query("SELECT 1 FROM ng_node WHERE heartbeat_at < ? LIMIT 1")
+            .bind(stale_before.unix_micros());
         if self.read_all(any).await?.is_empty() {
             return Ok(Vec::new());
         }
@@ -214,7 +216,8 @@ impl ClusterStore for SqliteStore {
     }
 
     async fn last_run(&self, schedule: &str) -> Result<Option<Timestamp>> {
-        let last = sqlx::query("SELECT max(run_at) FROM ng_schedule_run WHERE schedule = ?").bind(schedule.to_owned());
+        let last = sqlx::query("SELECT max(run_at) FROM ng_schedule_run WHERE schedule = ?")
+            .bind(schedule.to_owned());
         let rows = self.read_all(last).await?;
         let last: Option<i64> = match rows.first() {
             Some(row) => row.try_get(0).map_err(error)?,

@@ -24,7 +24,8 @@ const COLUMNS: &str = "id, name, version, subject, data, correlation_id, tracepa
 pub(super) async fn send(connection: &mut SqliteConnection, messages: &[OutboxMessage]) -> Result<()> {
     for messages in messages.chunks(MESSAGES_MAX) {
         let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?)"; messages.len()].join(", ");
-        let mut query = sqlx::query(AssertSqlSafe(format!("INSERT INTO ng_outbox ({COLUMNS}) VALUES {rows}")));
+        let mut query =
+            sqlx::query(AssertSqlSafe(format!("INSERT INTO ng_outbox ({COLUMNS}) VALUES {rows}")));
         for message in messages {
             query = query
                 .bind(message.id.to_string())

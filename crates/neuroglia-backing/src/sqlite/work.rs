@@ -74,8 +74,7 @@ const FAN_OUT: &str = "INSERT INTO ng_work (id, class, state, queue, kind, lane,
                            CASE WHEN is_ordered THEN ?2 END, ?3, ?4, 0, ?7, attempts_max, 'retry', ?5, ?6, ?7 \
                        FROM ng_subscription WHERE event = ?1 ORDER BY consumer ON CONFLICT DO NOTHING";
 
-const PROMOTE: &str =
-    "UPDATE ng_work SET state = 'waiting' WHERE state = 'scheduled' AND run_at <= ?1";
+const PROMOTE: &str = "UPDATE ng_work SET state = 'waiting' WHERE state = 'scheduled' AND run_at <= ?1";
 
 const CLAIM: &str = "UPDATE ng_work SET state = 'running', attempt = attempt + 1, owner = ?1, token = ?2 \
                      WHERE seq IN ( \
@@ -254,9 +253,9 @@ async fn revise(
                 .bind(states)
                 .bind(payload)
         }
-        Revision::Delete => sqlx::query(AssertSqlSafe(format!("DELETE FROM ng_work WHERE {allowed}")))
-            .bind(id)
-            .bind(states),
+        Revision::Delete => {
+            sqlx::query(AssertSqlSafe(format!("DELETE FROM ng_work WHERE {allowed}"))).bind(id).bind(states)
+        }
         Revision::Cancel => sqlx::query(AssertSqlSafe(format!(
             "UPDATE ng_work SET called_off = state = 'running', keep_until = ?3, \
                  state = CASE state WHEN 'running' THEN 'running' ELSE 'cancelled' END WHERE {allowed}"
@@ -429,14 +428,16 @@ impl WorkStore for SqliteStore {
     }
 
     async fn depths(&self) -> Result<Vec<Depth>> {
-        let all = "SELECT queue, kind, state, count(*), min(created_at) FROM ng_work GROUP BY queue, kind, state";
+        let all =
+            "SELECT queue, kind, state, count(*), min(created_at) FROM ng_work GROUP BY queue, kind, state";
         let rows = self.read_all(sqlx::query(all)).await?;
         let now = self.now();
         let read = |row: &SqliteRow| {
             Ok(Depth {
                 queue: row.try_get(0)?,
                 kind: row.try_get(1)?,
-                state: WorkState::from_str(row.try_get(2)?).map_err(|cause| sqlx::Error::Decode(cause.into()))?,
+                state: WorkState::from_str(row.try_get(2)?)
+                    .map_err(|cause| sqlx::Error::Decode(cause.into()))?,
                 count: row.try_get::<i64, _>(3)?.unsigned_abs(),
                 oldest: now.since(Timestamp::from_unix_micros(row.try_get(4)?)),
             })

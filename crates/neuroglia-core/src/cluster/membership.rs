@@ -113,7 +113,8 @@ impl HostedService for Heart {
                 () = tokio::time::sleep(HEARTBEAT) => {}
             }
             let asked = Instant::now();
-            let patience = NODE_TTL.saturating_sub(TTL_MARGIN).saturating_sub(last.elapsed()).max(HEARTBEAT / 4);
+            let patience =
+                NODE_TTL.saturating_sub(TTL_MARGIN).saturating_sub(last.elapsed()).max(HEARTBEAT / 4);
             match timeout(patience, self.beat_once()).await {
                 // What counts is when the store was asked: its clock was read after that.
                 Ok(Ok(())) => last = asked,

@@ -9,7 +9,6 @@ mod membership;
 mod node;
 mod store;
 
-
 use crate::di::{Service, ServiceCollection};
 
 pub use membership::{Heart, Membership, NodeName, RECOVERY_MAX};

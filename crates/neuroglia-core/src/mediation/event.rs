@@ -82,11 +82,7 @@ impl EventHandlers {
     }
 
     /// Runs every handler of every event, one after another; a failing one does not keep the others from it.
-    async fn handle_all(
-        &self,
-        scope: &Scope,
-        events: impl Iterator<Item = &AnyEvent> + Send,
-    ) -> Result<()> {
+    async fn handle_all(&self, scope: &Scope, events: impl Iterator<Item = &AnyEvent> + Send) -> Result<()> {
         let mut failed: Option<Error> = None;
         for event in events {
             let own = self.of.get(&event.value_type()).into_iter().flatten();

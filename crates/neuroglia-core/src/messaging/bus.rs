@@ -35,10 +35,9 @@ impl LocalBus {
     }
 
     fn parcel(&self, event: &CloudEvent) -> Result<Parcel> {
-        let (name, _) = self
-            .origin
-            .parse_type(&event.event_type)
-            .ok_or_else(|| Error::internal(format!("`{}` is not a type of this application", event.event_type)))?;
+        let (name, _) = self.origin.parse_type(&event.event_type).ok_or_else(|| {
+            Error::internal(format!("`{}` is not a type of this application", event.event_type))
+        })?;
         Ok(Parcel {
             key: event.id.clone(),
             name: name.to_owned(),

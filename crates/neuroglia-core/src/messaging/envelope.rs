@@ -183,7 +183,9 @@ mod tests {
     fn a_type_tells_name_and_version_of_its_own_origin_only() {
         let origin = Origin::of("shop");
         assert_eq!(origin.parse_type(&origin.event_type("order.created", 3)), Some(("order.created", 3)));
-        for other in ["io.other.order.created.v1", "io.shop.order.created", "io.shopping.x.v1", "io.shop.x.vy"] {
+        for other in
+            ["io.other.order.created.v1", "io.shop.order.created", "io.shopping.x.v1", "io.shop.x.vy"]
+        {
             assert_eq!(origin.parse_type(other), None, "{other}");
         }
     }

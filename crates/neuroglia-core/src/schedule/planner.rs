@@ -66,7 +66,10 @@ impl HostedService for Planner {
                 Err(late) => Err(Error::unavailable(late)),
             };
             let pause = looked.unwrap_or_else(|error| {
-                tracing::warn!(error = chain(&error), "the schedule could not be looked at; it is tried again");
+                tracing::warn!(
+                    error = chain(&error),
+                    "the schedule could not be looked at; it is tried again"
+                );
                 LOOK
             });
             tokio::select! {
@@ -105,7 +108,11 @@ impl Planner {
             let lease = self.store.lease(LEASE, holder, LEASE_TTL).await?;
             let leads = lease.is_some();
             if leads != state.leads {
-                tracing::info!(leads, epoch = lease.map(|lease| lease.epoch), "leadership of the schedule changed");
+                tracing::info!(
+                    leads,
+                    epoch = lease.map(|lease| lease.epoch),
+                    "leadership of the schedule changed"
+                );
                 // Others may have planned meanwhile.
                 state.last.clear();
             }

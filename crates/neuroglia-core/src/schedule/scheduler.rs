@@ -48,7 +48,12 @@ impl Scheduler {
     pub fn task<T: ScheduledTask>(mut self) -> Self {
         self.declared.enter::<T>();
         if !self.names.insert(T::NAME) {
-            self.fault("duplicate", T::NAME, format!("the task `{}` is listed twice", T::NAME), "list each task once");
+            self.fault(
+                "duplicate",
+                T::NAME,
+                format!("the task `{}` is listed twice", T::NAME),
+                "list each task once",
+            );
         }
         if let Err(problem) = T::SCHEDULE.prepare(&Zone::default()) {
             self.fault(
@@ -94,14 +99,17 @@ impl Scheduler {
         }
         services.try_add(Service::instance(Zone::default()));
         let listed = self.tasks;
-        services.add(Service::factory::<ScheduleTable, (Arc<Zone>,), _>(Lifetime::Singleton, move |(home,)| {
-            let prepare = |task: &Listed| {
-                let times = task.schedule.prepare(&home).map_err(Error::internal)?;
-                Ok(Scheduled { name: task.name, kind: task.kind.clone(), times, missed: task.missed })
-            };
-            let tasks = listed.iter().map(prepare).collect::<Result<_>>()?;
-            Ok(Arc::new(ScheduleTable { tasks, begun: OnceLock::new() }))
-        }));
+        services.add(Service::factory::<ScheduleTable, (Arc<Zone>,), _>(
+            Lifetime::Singleton,
+            move |(home,)| {
+                let prepare = |task: &Listed| {
+                    let times = task.schedule.prepare(&home).map_err(Error::internal)?;
+                    Ok(Scheduled { name: task.name, kind: task.kind.clone(), times, missed: task.missed })
+                };
+                let tasks = listed.iter().map(prepare).collect::<Result<_>>()?;
+                Ok(Arc::new(ScheduleTable { tasks, begun: OnceLock::new() }))
+            },
+        ));
         self.doers
     }
 

@@ -116,7 +116,8 @@ impl Schedule {
         match self.when {
             When::Every(interval) => {
                 let micros = i64::try_from(interval.as_micros()).ok().filter(|micros| *micros >= 100_000);
-                let micros = micros.ok_or_else(|| format!("the interval {interval:?} is not at least 100 ms"))?;
+                let micros =
+                    micros.ok_or_else(|| format!("the interval {interval:?} is not at least 100 ms"))?;
                 Ok(Times(Rule::Every { micros }))
             }
             When::Cron(pattern) => {
@@ -153,7 +154,9 @@ impl FromStr for Zone {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        TimeZone::get(name).map(Self).map_err(|_| format!("there is no time zone {name}, such as Europe/Rome"))
+        TimeZone::get(name)
+            .map(Self)
+            .map_err(|_| format!("there is no time zone {name}, such as Europe/Rome"))
     }
 }
 
@@ -166,7 +169,9 @@ impl Zone {
     /// The first moment of the day that a moment is in.
     pub fn start_of_day(&self, moment: Timestamp) -> Timestamp {
         let zoned = moment.to_jiff().to_zoned_datetime(self.0.clone());
-        zoned.start_of_day().map_or(moment, |start| Timestamp::from_unix_micros(start.timestamp().as_microsecond()))
+        zoned
+            .start_of_day()
+            .map_or(moment, |start| Timestamp::from_unix_micros(start.timestamp().as_microsecond()))
     }
 }
 

@@ -188,8 +188,11 @@ struct Floor {
 
 impl Floor {
     fn new(plan: &WorkPlan) -> Self {
-        let of_queue =
-            plan.queues.iter().map(|(queue, limit)| (queue.clone(), Arc::new(Semaphore::new(*limit)))).collect();
+        let of_queue = plan
+            .queues
+            .iter()
+            .map(|(queue, limit)| (queue.clone(), Arc::new(Semaphore::new(*limit))))
+            .collect();
         Self {
             places: Arc::new(Semaphore::new(plan.concurrency)),
             of_queue,
@@ -234,7 +237,12 @@ impl Floor {
 
     fn begin(self: &Arc<Self>, bench: &Arc<Bench>, claimed: Claimed, lost: CancellationToken) {
         self.held.fetch_add(1, Ordering::AcqRel);
-        *self.held_of.lock().unwrap_or_else(PoisonError::into_inner).entry(claimed.queue.clone()).or_default() += 1;
+        *self
+            .held_of
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(claimed.queue.clone())
+            .or_default() += 1;
         let (floor, bench) = (Arc::clone(self), Arc::clone(bench));
         self.tasks.spawn(async move {
             let queue = claimed.queue.clone();
@@ -330,7 +338,13 @@ impl Bench {
         self.conclude(&claimed, ended, began.elapsed()).instrument(span).await;
     }
 
-    async fn attempt(&self, floor: &Floor, doer: &Doer, claimed: &Claimed, lost: &CancellationToken) -> Ended {
+    async fn attempt(
+        &self,
+        floor: &Floor,
+        doer: &Doer,
+        claimed: &Claimed,
+        lost: &CancellationToken,
+    ) -> Ended {
         let (cancelled, called_off) = (lost.child_token(), CancellationToken::new());
         self.membership.hold(claimed.ticket.id, called_off.clone());
         let ended = tokio::select! {

@@ -192,7 +192,8 @@ impl<E: DomainEvent + DeserializeOwned, H: EventHandler<E>> Reception for On<E, 
                 serde_json::from_value(data)
             };
             let event = decoded.map_err(|cause| {
-                unknown(format!("the data of `{}` is not what this release expects", E::NAME)).with_source(cause)
+                unknown(format!("the data of `{}` is not what this release expects", E::NAME))
+                    .with_source(cause)
             })?;
             H::inject(scope)?.handle(&event).await
         }

@@ -38,7 +38,8 @@ impl<J: Job> Doing for OfJob<J> {
     fn run<'a>(&'a self, scope: &'a Scope, payload: &'a str) -> BoxFuture<'a, Result<Option<String>>> {
         async move {
             let job: J = serde_json::from_str(payload).map_err(|cause| {
-                let detail = format!("the arguments of the job `{}` are not what this release expects", J::KIND);
+                let detail =
+                    format!("the arguments of the job `{}` are not what this release expects", J::KIND);
                 Error::new(ErrorKind::Invalid, super::consumer::UNKNOWN, detail).with_source(cause)
             })?;
             let output = J::Handler::inject(scope)?.run(job).await?;

@@ -95,7 +95,11 @@ impl Worker {
 
     fn add(mut self, name: &'static str, doer: Doer) -> Self {
         if !self.doers.insert(name, doer) {
-            self.fault(name, format!("`{name}` is listed twice in the worker"), "give each consumer and job a name");
+            self.fault(
+                name,
+                format!("`{name}` is listed twice in the worker"),
+                "give each consumer and job a name",
+            );
         }
         self
     }

@@ -17,8 +17,8 @@ use neuroglia::mediation::{Command, CommandHandler, EventHandler, Mediator, Mess
 use neuroglia::messaging::{self, Relay};
 use neuroglia::schedule::{Planner, Schedule, ScheduledTask, Scheduler, Tick};
 use neuroglia::work::{
-    self, BrokenOff, Claimer, Consumer, Job, JobHandler, JobOptions, Jobs, Retry, Revision, Run, WorkFilter, WorkPlan,
-    WorkRecord, WorkState, Worker,
+    self, BrokenOff, Claimer, Consumer, Job, JobHandler, JobOptions, Jobs, Retry, Revision, Run, WorkFilter,
+    WorkPlan, WorkRecord, WorkState, Worker,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -277,8 +277,7 @@ impl App {
             enter(&mut services);
         }
         let services = services.build().expect("a sound graph").start().await.expect("it starts");
-        let mut app =
-            Self { services, store, world, stop: CancellationToken::new(), running: Vec::new() };
+        let mut app = Self { services, store, world, stop: CancellationToken::new(), running: Vec::new() };
         app.host::<Heart>().await;
         app.host::<Relay>().await;
         app.host::<Claimer>().await;
@@ -305,9 +304,7 @@ impl App {
 
     async fn tally(&self, name: &str) -> u32 {
         let found = self.store.load("tallies", name).await.expect("it answers");
-        found.map_or(0, |document| {
-            serde_json::from_str::<Tally>(&document.body).expect("a tally").count
-        })
+        found.map_or(0, |document| serde_json::from_str::<Tally>(&document.body).expect("a tally").count)
     }
 
     async fn work(&self, states: &[WorkState]) -> Vec<WorkRecord> {
@@ -348,7 +345,10 @@ async fn an_event_reaches_every_consumer_once_and_a_job_is_done() {
     let done = app.work(&[WorkState::Done]).await;
     assert_eq!(done.len(), 3, "{done:#?}");
     let weighed = done.iter().find(|record| record.kind == "weigh").expect("it is kept");
-    assert_eq!((weighed.result.as_deref(), weighed.progress.as_deref()), (Some("1"), Some("\"on the scales\"")));
+    assert_eq!(
+        (weighed.result.as_deref(), weighed.progress.as_deref()),
+        (Some("1"), Some("\"on the scales\""))
+    );
     assert_eq!(app.store.outbox(10).await.expect("it answers"), []);
     assert_eq!(app.end(Duration::from_secs(5)).await, Vec::<String>::new());
 }

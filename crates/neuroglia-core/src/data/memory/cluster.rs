@@ -109,7 +109,8 @@ impl ClusterStore for MemoryStore {
 
     async fn resign(&self, name: &str, holder: Uuid) -> Result<()> {
         self.with(|state| {
-            if let Some(held) = state.cluster.leases.get_mut(name).filter(|held| held.holder == Some(holder)) {
+            if let Some(held) = state.cluster.leases.get_mut(name).filter(|held| held.holder == Some(holder))
+            {
                 held.holder = None;
             }
             Ok(())

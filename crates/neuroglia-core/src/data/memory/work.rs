@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::messaging::{Parcel, Subscription};
 use crate::work::{
-    Claim, Claimed, DEAD_KEEP, Depth, Due, FAILURES_MAX, Failure, Finish, NewWork, OnCrash, Revision, Settlement,
-    Ticket, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore, lost,
+    Claim, Claimed, DEAD_KEEP, Depth, Due, FAILURES_MAX, Failure, Finish, NewWork, OnCrash, Revision,
+    Settlement, Ticket, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore, lost,
 };
 
 /// All pieces of work, in the order in which they were stored.
@@ -296,9 +296,8 @@ impl WorkShelf {
     fn depths(&self, now: Timestamp) -> Vec<Depth> {
         let mut depths: BTreeMap<(&str, &str, &str), Depth> = BTreeMap::new();
         for record in self.items.values().map(|item| &item.record) {
-            let depth = depths
-                .entry((&record.queue, &record.kind, record.state.name()))
-                .or_insert_with(|| Depth {
+            let depth =
+                depths.entry((&record.queue, &record.kind, record.state.name())).or_insert_with(|| Depth {
                     queue: record.queue.clone(),
                     kind: record.kind.clone(),
                     state: record.state,
@@ -381,7 +380,8 @@ impl WorkStore for MemoryStore {
     async fn settle(&self, settlements: &[(Ticket, Settlement)]) -> Result<Vec<bool>> {
         self.with(|state| {
             let now = state.clock.now();
-            let settle = |(ticket, settlement): &(Ticket, Settlement)| state.work.settle(*ticket, settlement, now);
+            let settle =
+                |(ticket, settlement): &(Ticket, Settlement)| state.work.settle(*ticket, settlement, now);
             Ok(settlements.iter().map(settle).collect())
         })
     }
