@@ -6,7 +6,9 @@ pub mod conformance;
 
 mod test_app;
 
+mod store_layer;
 mod unsteady_store;
 
+pub use store_layer::{Layered, StoreLayer};
 pub use test_app::{TestApp, TestRequest, TestResponse, environment};
-pub use unsteady_store::{StoreControl, UnsteadyStore};
+pub use unsteady_store::{StoreControl, Unsteady, UnsteadyStore};
