@@ -11,7 +11,7 @@ use crate::error::Result;
 
 /// Something that the container can hand over: a handle to a service, or a struct made of such.
 ///
-/// Derive it for structs; see [`derive@Inject`]. The methods are for the container; an application implements
+/// Derive it for structs; see [its derive](derive@crate::di::Inject). The methods are for the container; an application implements
 /// them by hand only for a handle type of its own.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be injected",
