@@ -109,11 +109,18 @@ impl Prepared {
 
     /// Carries it out in a task of its own, to its end, also when the caller goes away.
     pub(super) async fn commit(self, lease: Lease) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
         match tokio::spawn(self.commit_here(lease).in_current_span()).await {
             Ok(outcome) => outcome,
             Err(stopped) if stopped.is_panic() => Err(Error::internal(stopped)),
             Err(stopped) => Err(unknown_outcome(stopped)),
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.outbox.is_empty() && self.completion.is_none() && self.steps.is_empty()
     }
 
     async fn commit_here(mut self, mut lease: Lease) -> Result<()> {

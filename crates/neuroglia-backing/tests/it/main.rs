@@ -1,7 +1,9 @@
-//! The engines by their port, and the SQLite engine by what is its own.
+//! The engines by their port, and each by what is its own.
 
 mod conformance;
 mod differential;
+mod postgres_outages;
+mod postgres_steps;
 mod sqlite_files;
 mod sqlite_plans;
 mod sqlite_steps;
