@@ -5,6 +5,7 @@
 mod bench;
 mod codegen;
 mod openapi;
+mod services;
 mod test;
 mod tidy;
 mod tools;
@@ -31,6 +32,8 @@ enum Chore {
     Tidy,
     /// Write the files that are generated from the sample's executable
     Codegen(codegen::Arguments),
+    /// Servers for the tests that stay between runs
+    Services(services::Arguments),
     /// Measure speed and size beside a raw program, and judge the figures
     Bench(bench::Arguments),
 }
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Chore::Test(arguments) => test::run(&workspace, &arguments),
         Chore::Tidy => tidy::run(&workspace),
         Chore::Codegen(arguments) => codegen::run(&workspace, &arguments),
+        Chore::Services(arguments) => services::run(&workspace, &arguments),
         Chore::Bench(arguments) => bench::run(&workspace, &arguments),
     });
     match outcome {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 
 use crate::workspace::{Result, Workspace, run as execute, show};
-use crate::{codegen, openapi, tidy, tools};
+use crate::{codegen, openapi, services, tidy, tools};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -102,7 +102,14 @@ impl Step {
                 "warnings",
             ])),
             Self::Build => watch(&mut cargo(&["build", "--workspace", "--bins"])),
-            Self::Test => watch(&mut cargo(&["test", "--workspace", "--no-fail-fast"])),
+            Self::Test => {
+                let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
+                let server = services::Postgres::for_run()?;
+                if let Some(server) = &server {
+                    tests.env(services::VARIABLE, &server.url);
+                }
+                watch(&mut tests)
+            }
             Self::Doc => {
                 // A module's page may lead its maintainers to rooms that are closed to users.
                 watch(

@@ -6,7 +6,6 @@
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
@@ -33,16 +32,12 @@ impl Postgres {
     /// # Panics
     /// When PostgreSQL is not installed, or the server does not start.
     pub fn start() -> Self {
-        let bin = binaries().expect(
-            "PostgreSQL is not installed; `cargo xtask services install` does that, or set \
-             NEUROGLIA_TEST_POSTGRES to the URL of a server",
-        );
         let folder =
             tempfile::Builder::new().prefix("neuroglia-postgres-").tempdir().expect("a folder").keep();
         let port = free_port();
-        let mut command = Command::new("sh");
-        command.args(["-c", SCRIPT, "postgres.sh", "watch"]).arg(folder).arg(port.to_string()).arg(bin);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut command = script("watch");
+        command.arg(folder).arg(port.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Ctrl-C is for the tests; the script notices their end by itself.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut watch = command.spawn().expect("a shell");
@@ -145,10 +140,8 @@ impl Database {
     }
 
     fn psql(&self, sql: &str) -> Result<(), String> {
-        let program = binaries().map_or_else(|| "psql".into(), |bin| bin.join("psql"));
-        let mut psql = Command::new(program);
-        psql.args(["-q", "-X", "-v", "ON_ERROR_STOP=1", "-d", &self.server, "-c", sql]);
-        let output = psql.stdin(Stdio::null()).output().map_err(|error| format!("psql: {error}"))?;
+        let output = script("sql").args([&self.server, sql]).stdin(Stdio::null()).output();
+        let output = output.map_err(|error| format!("there is no shell: {error}"))?;
         if output.status.success() {
             return Ok(());
         }
@@ -189,14 +182,8 @@ fn free_port() -> u16 {
     listener.local_addr().expect("it has an address").port()
 }
 
-/// The folder of the newest PostgreSQL on this machine.
-fn binaries() -> Option<PathBuf> {
-    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let version = |folder: &Path| folder.file_name()?.to_str()?.parse::<u32>().ok();
-    let newest = debian.filter_map(|entry| Some((version(&entry.path())?, entry.path().join("bin")))).max();
-    let elsewhere = || {
-        let output = Command::new("pg_config").arg("--bindir").output().ok()?;
-        Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()))
-    };
-    newest.map(|(_, bin)| bin).or_else(elsewhere).filter(|bin| bin.join("initdb").exists())
+fn script(order: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", SCRIPT, "postgres.sh", order]);
+    command
 }
