@@ -28,13 +28,15 @@ pub(crate) fn postgres() -> Result<()> {
             "{missing}\nthis system has no apt-get: install PostgreSQL 13 or newer by its own means"
         ));
     }
-    println!("installing PostgreSQL");
+    // What is printed is for the shell that evaluates it.
+    eprintln!("installing PostgreSQL");
     // Only root can write the file; another user's installation starts the system's own server, which is no harm.
     let asked = Policy::refuse();
     let apt = |arguments: &[&str]| {
         let mut words = by_root.iter().copied().chain(["apt-get", "-q", "-y"]);
         let mut command = Command::new(words.next().unwrap_or("apt-get"));
-        command.args(words).args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+        command.args(words).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        command.stdin(Stdio::null()).stdout(std::io::stderr());
         run(&mut command)
     };
     let install = ["install", "--no-install-recommends", "postgresql"];
@@ -68,7 +70,7 @@ impl Policy {
 impl Drop for Policy {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_file(POLICY) {
-            println!("cannot delete {POLICY}: {error}; delete it, or no package will start its service");
+            eprintln!("cannot delete {POLICY}: {error}; delete it, or no package will start its service");
         }
     }
 }
