@@ -6,6 +6,7 @@ mod bench;
 mod codegen;
 mod openapi;
 mod pages;
+mod services;
 mod test;
 mod tidy;
 mod tools;
@@ -32,6 +33,8 @@ enum Chore {
     Tidy,
     /// Write the files that are generated from the sample's executable
     Codegen(codegen::Arguments),
+    /// Servers for the tests that stay between runs
+    Services(services::Arguments),
     /// Measure speed and size beside a raw program, and judge the figures
     Bench(bench::Arguments),
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Chore::Test(arguments) => test::run(&workspace, &arguments),
         Chore::Tidy => tidy::run(&workspace),
         Chore::Codegen(arguments) => codegen::run(&workspace, &arguments),
+        Chore::Services(arguments) => services::run(&workspace, &arguments),
         Chore::Bench(arguments) => bench::run(&workspace, &arguments),
     });
     match outcome {

@@ -7,6 +7,7 @@
 //! | URL | engine | feature |
 //! |---|---|---|
 //! | `sqlite:///var/lib/shop/shop.db`, `sqlite://shop.db` | a file, absolute or below the working directory | `sqlite` |
+//! | `postgres://user:password@host:5432/shop` | a database that many processes share | `postgres` |
 //! | `memory:` | this process, forgotten at its end | always there |
 
 use std::pin::Pin;
@@ -17,6 +18,8 @@ use neuroglia::data::memory::MemoryStore;
 use neuroglia::error::{Error, Result};
 use url::Url;
 
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -52,7 +55,17 @@ fn engine(url: &Url) -> Result<Open, String> {
         "sqlite" => sqlite::check_url(url).map(|()| -> Open { |url| Box::pin(sqlite::open(url)) }),
         #[cfg(not(feature = "sqlite"))]
         "sqlite" => Err("this executable was built without the feature `sqlite`".to_owned()),
-        scheme => Err(format!("there is no store engine {scheme}: use sqlite:///path/to/file.db or memory:")),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => {
+            postgres::check_url(url).map(|()| -> Open { |url| Box::pin(postgres::open(url)) })
+        }
+        #[cfg(not(feature = "postgres"))]
+        "postgres" | "postgresql" => {
+            Err("this executable was built without the feature `postgres`".to_owned())
+        }
+        scheme => Err(format!(
+            "there is no store engine {scheme}: use postgres://user@host/database, sqlite:///path/to/file.db or memory:"
+        )),
     }
 }
 

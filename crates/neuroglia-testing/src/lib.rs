@@ -1,8 +1,10 @@
 //! Tools for testing applications, and engines, of Neuroglia.
 //!
 //! [`conformance`] says what every engine of a port must do: whoever writes one runs it against theirs.
+//! [`services`] starts the servers that an engine needs.
 
 pub mod conformance;
+pub mod services;
 
 mod test_app;
 

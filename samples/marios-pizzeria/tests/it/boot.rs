@@ -261,15 +261,17 @@ async fn a_test_replaces_a_port() {
 
 #[tokio::test]
 async fn what_was_stored_is_there_after_a_restart() {
-    let shop = Opening::new().on(Engine::Sqlite).open().await;
-    let order = shop.guest_order().await;
-    shop.bring_to(&order.id, "cooking").await;
-    let before = shop.order(&order.id).await.json();
-    let shop = shop.reopen().await;
-    assert_eq!(shop.order(&order.id).await.json(), before);
-    assert_eq!(shop.read(&shop.people.chef, "/api/v1/kitchen").await["cooking"], json!([order.id]));
-    let path = format!("/api/v1/orders/{}", order.id);
-    let followed = shop.get(&path).header("x-tracking-token", &order.token).send().await;
-    assert_eq!(followed.assert_status(200).json(), before);
-    shop.close().await;
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let shop = Opening::new().on(engine).open().await;
+        let order = shop.guest_order().await;
+        shop.bring_to(&order.id, "cooking").await;
+        let before = shop.order(&order.id).await.json();
+        let shop = shop.reopen().await;
+        assert_eq!(shop.order(&order.id).await.json(), before);
+        assert_eq!(shop.read(&shop.people.chef, "/api/v1/kitchen").await["cooking"], json!([order.id]));
+        let path = format!("/api/v1/orders/{}", order.id);
+        let followed = shop.get(&path).header("x-tracking-token", &order.token).send().await;
+        assert_eq!(followed.assert_status(200).json(), before);
+        shop.close().await;
+    }
 }

@@ -11,6 +11,7 @@ use neuroglia::data::{OutboxMessage, Store};
 use neuroglia::di::ServiceCollection;
 use neuroglia::identity::Identity;
 use neuroglia::web::Web;
+use neuroglia_testing::services::Database;
 use neuroglia_testing::{TestApp, TestRequest, TestResponse};
 use pizzeria_application::accounts::CreateUser;
 use pizzeria_application::menu::SeedMenu;
@@ -31,10 +32,11 @@ const NO_PASSWORD: &str =
 pub(crate) enum Engine {
     Memory,
     Sqlite,
+    Postgres,
 }
 
 impl Engine {
-    pub(crate) const ALL: [Self; 2] = [Self::Memory, Self::Sqlite];
+    pub(crate) const ALL: [Self; 3] = [Self::Memory, Self::Sqlite, Self::Postgres];
 }
 
 /// A pizzeria that is about to open.
@@ -87,9 +89,11 @@ impl Opening {
 
     pub(crate) async fn open(mut self) -> Shop {
         let folder = tempfile::tempdir().expect("a folder");
-        let url = match self.engine {
-            Engine::Memory => "memory:".to_owned(),
-            Engine::Sqlite => sqlite_url(&folder),
+        let database = (self.engine == Engine::Postgres).then(Database::create);
+        let url = match (self.engine, &database) {
+            (_, Some(database)) => database.url(),
+            (Engine::Sqlite, None) => sqlite_url(&folder),
+            (_, None) => "memory:".to_owned(),
         };
         migrate(&url).await;
         self.variables.push(("DATABASE_URL".to_owned(), url));
@@ -98,7 +102,7 @@ impl Opening {
             app.send(SeedMenu {}).await.expect("a menu");
         }
         let people = People::employed(&app).await;
-        Shop { app, people, variables: self.variables, folder }
+        Shop { app, people, variables: self.variables, kept: (folder, database) }
     }
 }
 
@@ -167,7 +171,7 @@ pub(crate) struct Shop {
     app: TestApp,
     pub(crate) people: People,
     variables: Vec<(String, String)>,
-    folder: TempDir,
+    kept: (TempDir, Option<Database>),
 }
 
 impl Deref for Shop {
@@ -186,10 +190,10 @@ impl Shop {
 
     /// Closes for the night, and opens again with what the database has kept.
     pub(crate) async fn reopen(self) -> Self {
-        let Self { app, people, variables, folder } = self;
+        let Self { app, people, variables, kept } = self;
         app.stop().await;
         let app = TestApp::start(marios_pizzeria::app(), variables.clone()).await;
-        Self { app, people, variables, folder }
+        Self { app, people, variables, kept }
     }
 
     /// As [`reopen`](Self::reopen), with one more setting.

@@ -90,8 +90,9 @@ impl AdminCommand for DeadLetters {
             DeadLetterAction::Show { id } => show(context, &*store, id).await,
             DeadLetterAction::Edit { id } => {
                 let payload = context.read_line().await?;
-                serde_json::from_str::<serde::de::IgnoredAny>(&payload)
-                    .map_err(|problem| Error::invalid("payload", format!("the payload is not JSON: {problem}")))?;
+                serde_json::from_str::<serde::de::IgnoredAny>(&payload).map_err(|problem| {
+                    Error::invalid("payload", format!("the payload is not JSON: {problem}"))
+                })?;
                 revise(context, &*store, id, &Revision::Edit { payload }, "edited").await
             }
             DeadLetterAction::Replay(chosen) => {
@@ -133,9 +134,7 @@ impl AdminCommand for Work {
                 list(context, &*store, which, states).await
             }
             WorkAction::Show { id } => show(context, &*store, id).await,
-            WorkAction::Cancel { id } => {
-                revise(context, &*store, id, &Revision::Cancel, "called off").await
-            }
+            WorkAction::Cancel { id } => revise(context, &*store, id, &Revision::Cancel, "called off").await,
         }
     }
 }

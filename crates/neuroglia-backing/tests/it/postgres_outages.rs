@@ -1,0 +1,278 @@
+//! Outages: connections that are cut, a server that restarts, hangs or is not there, a password that is wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use neuroglia::clock::Timestamp;
+use neuroglia::data::{NativeStep, Store};
+use neuroglia::error::{Error, ErrorKind};
+use neuroglia_backing::postgres::{self, PostgresOptions, PostgresStore, sqlx};
+use neuroglia_testing::services::{Database, Postgres};
+use sqlx::{Connection, PgConnection, Row};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::support::{batch, connect, history, order, postgres as new_store};
+
+async fn run(url: &str, sql: &'static str) {
+    let mut connection = PgConnection::connect(url).await.expect("the database is there");
+    sqlx::raw_sql(sql).execute(&mut connection).await.expect("the server does it");
+}
+
+/// Cuts every other connection to the database, and waits until they are gone.
+async fn cut(database: &Database) {
+    let others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let mut connection = PgConnection::connect(&database.url()).await.expect("the database is there");
+    let cut = format!("SELECT pg_terminate_backend(pid, 5000) {others}");
+    sqlx::query(sqlx::AssertSqlSafe(cut)).execute(&mut connection).await.expect("they are ended");
+}
+
+async fn opened(url: &str, options: PostgresOptions) -> Result<Arc<PostgresStore>, Error> {
+    PostgresStore::open(&url.parse().expect("a URL"), options).await
+}
+
+async fn refusal(url: &str, options: PostgresOptions) -> Error {
+    opened(url, options).await.expect_err("the database must be refused")
+}
+
+fn impatient() -> PostgresOptions {
+    PostgresOptions {
+        acquire_timeout: Duration::from_millis(300),
+        ping_timeout: Duration::from_millis(300),
+        startup_patience: Duration::from_millis(300),
+        ..PostgresOptions::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_survive_that_their_connections_are_cut() {
+    let (store, database) = new_store().await;
+    store.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
+    store.commit(batch([order("o-1", "new")])).await.expect("a batch that breaks no rule is committed");
+    for _ in 0..3 {
+        let mut readers = JoinSet::new();
+        for _ in 0..4 {
+            let store = Arc::clone(&store);
+            readers.spawn(async move { store.load("orders", "o-1").await });
+        }
+        for found in readers.join_all().await {
+            assert!(found.expect("a read is repeated on a new connection").is_some());
+        }
+        cut(&database).await;
+    }
+    store.load("orders", "o-1").await.expect("a dead connection takes the others with it");
+    store.commit(batch([order("o-2", "new")])).await.expect("the new connection is good");
+}
+
+#[tokio::test]
+async fn a_commit_that_is_cut_says_that_its_outcome_is_unknown() {
+    let (store, database) = new_store().await;
+    store.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
+    store.ping().await.expect("the server answers");
+    cut(&database).await;
+    let outcome = store.commit(batch([order("o-1", "new")])).await;
+    let error = outcome.expect_err("the connection is dead");
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "store.outcome_unknown"));
+    store
+        .commit(batch([order("o-1", "new")]))
+        .await
+        .expect("it was not kept, and the next connection is good");
+}
+
+#[tokio::test]
+async fn a_server_that_restarts_is_found_again() {
+    let mut server = Postgres::start();
+    let database = Database::create_on(&server.url());
+    let store = opened(&database.url(), impatient()).await.expect("the database is there");
+    store.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
+    store.commit(batch([order("o-1", "new")])).await.expect("a batch that breaks no rule is committed");
+
+    server.stop();
+    let away = ErrorKind::Unavailable;
+    assert_eq!(store.ping().await.expect_err("nobody answers").kind(), away);
+    assert_eq!(store.load("orders", "o-1").await.expect_err("not found is something else").kind(), away);
+    let error = store.commit(batch([order("o-2", "new")])).await.expect_err("nobody commits");
+    assert_eq!(error.kind(), away);
+
+    server.start_again();
+    store.ping().await.expect("the server is back");
+    assert!(store.load("orders", "o-1").await.expect("it is read").is_some());
+    store.commit(batch([order("o-2", "new")])).await.expect("the store is as good as before");
+
+    server.crash();
+    server.start_again();
+    assert!(store.load("orders", "o-2").await.expect("a read is repeated").is_some());
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_comes_up_late_is_waited_for() {
+    let mut server = Postgres::start();
+    let url = server.url();
+    server.stop();
+    let opening = tokio::spawn(async move { opened(&url, PostgresOptions::default()).await });
+    let server = tokio::task::spawn_blocking(move || {
+        server.start_again();
+        server
+    });
+    let _server = server.await.expect("the server starts");
+    opening.await.expect("no panic").expect("it was waited for").ping().await.expect("the server answers");
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_is_not_waited_for_for_ever() {
+    let (store, _database) = new_store().await;
+    store.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
+    let patient = postgres::statement(|connection| {
+        Box::pin(async move {
+            let limit = "SET LOCAL statement_timeout = 50";
+            sqlx::raw_sql(limit).execute(&mut *connection).await.map_err(postgres::error)?;
+            sqlx::query("SELECT pg_sleep(60)").execute(connection).await.map_err(postgres::error)?;
+            Ok(())
+        })
+    });
+    let mut slow = batch([order("o-1", "new")]);
+    slow.native.push(NativeStep { engine: postgres::ENGINE, step: Box::new(patient) });
+    assert_eq!(store.commit(slow).await.expect_err("it is cut").kind(), ErrorKind::Unavailable);
+    assert!(store.load("orders", "o-1").await.expect("it is read").is_none());
+
+    // A port that takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = silent.local_addr().expect("it has an address").port();
+    let url = format!("postgres://mario@127.0.0.1:{port}/shop");
+    let error =
+        timeout(Duration::from_secs(5), refusal(&url, impatient())).await.expect("the attempt has its limit");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn who_waits_too_long_for_a_connection_is_told_so() {
+    let (_, database) = new_store().await;
+    let store = opened(&format!("{}?pool=1", database.url()), impatient()).await.expect("it is there");
+    store.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
+    let (go_on, may_go_on) = tokio::sync::oneshot::channel::<()>();
+    let (running, is_running) = tokio::sync::oneshot::channel::<()>();
+    let parts = std::sync::Mutex::new(Some((running, may_go_on)));
+    let held = postgres::statement(move |_| {
+        Box::pin(async move {
+            let parts = parts.into_inner().ok().flatten();
+            let (running, may_go_on) = parts.ok_or_else(|| Error::internal("a step runs once"))?;
+            running.send(()).map_err(|()| Error::internal("nobody listens"))?;
+            may_go_on.await.map_err(Error::internal)
+        })
+    });
+    let mut long = batch([order("o-1", "new")]);
+    long.native.push(NativeStep { engine: postgres::ENGINE, step: Box::new(held) });
+    let commit = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.commit(long).await }
+    });
+    is_running.await.expect("the step runs");
+    assert_eq!(store.load("orders", "o-1").await.expect_err("none is free").kind(), ErrorKind::Unavailable);
+
+    // Its caller goes away; the batch is carried out all the same, and its connection comes back.
+    commit.abort();
+    assert!(commit.await.expect_err("the caller is gone").is_cancelled());
+    go_on.send(()).expect("the step waits");
+    assert!(store.load("orders", "o-1").await.expect("one is free").is_some());
+}
+
+#[tokio::test]
+async fn a_password_is_in_no_error_and_no_debug_form() {
+    const CANARY: &str = "Gorgonzola7";
+    let server = Postgres::start();
+    let place = server.url().replace("postgres://postgres@", "");
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        listener.local_addr().expect("it has an address").port()
+    };
+    for url in [
+        format!("postgres://postgres:{CANARY}@127.0.0.1:{closed}/shop"),
+        format!("postgres://nobody:{CANARY}@{place}"),
+        format!("postgres://postgres:{CANARY}@{place}-not"),
+        format!("postgres://postgres:{CANARY}@{place}?sslmode=require"),
+        format!("postgres://postgres:{CANARY}@{place}?sslmode={CANARY}"),
+        format!("postgres://postgres:{CANARY}@nowhere.invalid/shop"),
+    ] {
+        let error = refusal(&url, impatient()).await;
+        let shown = format!("{error} {error:?} {error:#?}");
+        assert!(!shown.contains(CANARY), "{shown}");
+        assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Invalid), "{shown}");
+    }
+    let store = opened(&format!("postgres://postgres:{CANARY}@{place}"), impatient()).await;
+    let store = store.expect("the server trusts everybody");
+    assert!(!format!("{store:?}").contains(CANARY));
+    assert!(format!("{store:?}").contains("postgres at 127.0.0.1"), "{store:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_at_once() {
+    let (_, database) = new_store().await;
+    run(&database.url(), "DROP ROLE IF EXISTS luigi; CREATE ROLE luigi LOGIN CONNECTION LIMIT 0").await;
+    let url = database.url().replace("postgres@", "luigi@");
+    let error = refusal(&url, impatient()).await;
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let missing = refusal(&format!("{}_not", database.url()), PostgresOptions::default()).await;
+    assert!(missing.detail().starts_with("there is no database"), "{missing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_that_migrate_a_new_database_at_once_apply_each_migration_once() {
+    let database = Database::create();
+    let mut runs = JoinSet::new();
+    for _ in 0..6 {
+        let url = database.url();
+        runs.spawn(async move {
+            let store = connect(&url).await;
+            let run = store.migrate(&history(), Timestamp::UNIX_EPOCH).await;
+            (run.expect("sound migrations are applied").applied, store)
+        });
+    }
+    let applied: Vec<_> = runs.join_all().await.iter().flat_map(|(applied, _)| applied.clone()).collect();
+    assert_eq!(applied, [1]);
+}
+
+#[tokio::test]
+async fn indexes_are_used_and_the_databases_collation_is_not() {
+    use neuroglia::data::{Condition, Direction, Op, Path, Select, Sort, Value};
+    let (store, database) = new_store().await;
+    store.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
+    let many = (0..2_000).map(|place| order(&format!("o-{place}"), ["new", "New", "ä", "z"][place % 4]));
+    store.commit(batch(many)).await.expect("a batch that breaks no rule is committed");
+    run(&database.url(), "ANALYZE").await;
+    let mut connection = PgConnection::connect(&database.url()).await.expect("the database is there");
+    let row = sqlx::query("SELECT 'a' < 'B', 'a' < 'B' COLLATE \"C\"").fetch_one(&mut connection).await;
+    let row = row.expect("the server compares");
+    let (by_people, by_bytes): (bool, bool) = (row.get(0), row.get(1));
+    assert!(by_people && !by_bytes, "the test's database has a collation for people");
+
+    let select = Select {
+        collection: "orders",
+        condition: Condition::Compare {
+            path: Path::Body("status"),
+            op: Op::Equal,
+            value: Value::Text("ö".to_owned()),
+        },
+        sort: vec![Sort { path: Path::Id, direction: Direction::Ascending }],
+        limit: 10,
+    };
+    let plan = store.explain(&select).await.expect("a sound query is explained").join("\n");
+    assert!(plan.contains("orders_status"), "{plan}");
+    let above = Select {
+        condition: Condition::Compare {
+            path: Path::Body("status"),
+            op: Op::Greater,
+            value: Value::Text("z".to_owned()),
+        },
+        sort: vec![
+            Sort { path: Path::Body("status"), direction: Direction::Descending },
+            Sort { path: Path::Body("placed_at"), direction: Direction::Descending },
+            Sort { path: Path::Id, direction: Direction::Descending },
+        ],
+        ..select
+    };
+    assert_eq!(store.count(&above).await.expect("a count is answered"), 500, "ä comes after z by its bytes");
+    let plan = store.explain(&above).await.expect("a sound query is explained").join("\n");
+    assert!(plan.contains("Backward using orders_status") && !plan.contains("Sort"), "{plan}");
+}
