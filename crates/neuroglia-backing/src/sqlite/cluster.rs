@@ -85,10 +85,10 @@ async fn bury(
         let id: String = row.try_get(0).map_err(error)?;
         let released = work::release_of_dead(&mut transaction, &id, left, now).await?;
         left = left.saturating_sub(u32::try_from(released).unwrap_or(u32::MAX));
-        if left > 0 {
-            let gone = sqlx::query("DELETE FROM ng_node WHERE id = ?").bind(&*id);
-            gone.execute(&mut *transaction).await.map_err(error)?;
-        }
+        let gone = sqlx::query(
+            "DELETE FROM ng_node WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM ng_work WHERE owner = ?1)",
+        );
+        gone.bind(&*id).execute(&mut *transaction).await.map_err(error)?;
         let silent = now.since(Timestamp::from_unix_micros(row.try_get(2).map_err(error)?));
         burials.push(Burial { node: uuid(row, 0).map_err(error)?, released, silent });
     }
@@ -142,11 +142,11 @@ impl ClusterStore for SqliteStore {
     }
 
     async fn leave(&self, node: Uuid) -> Result<()> {
-        let id = node.to_string();
+        let (id, now) = (node.to_string(), SqliteStore::now(self));
         self.write(move |connection| {
             Box::pin(async move {
                 let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
-                work::release_of_leaver(&mut transaction, &id).await?;
+                work::release_of_leaver(&mut transaction, &id, now).await?;
                 let gone = sqlx::query("DELETE FROM ng_node WHERE id = ?").bind(id);
                 gone.execute(&mut *transaction).await.map_err(error)?;
                 transaction.commit().await.map_err(error)

@@ -107,11 +107,12 @@ impl Prepared {
             write(connection, &statements, change, self.at).await?;
         }
         outbox::send(connection, &self.outbox).await?;
-        for work in &self.work {
-            work::add(connection, work, self.now).await?;
-        }
+        // What ends gives its key back, so that it may ask for its own successor.
         if let Some(finish) = self.finish {
             work::finish(connection, finish, self.now).await?;
+        }
+        for work in &self.work {
+            work::add(connection, work, self.now).await?;
         }
         if let Some(completion) = self.completion {
             complete(connection, completion).await?;

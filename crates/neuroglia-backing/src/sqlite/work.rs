@@ -26,7 +26,7 @@ const ADD: &str = "INSERT INTO ng_work (id, class, state, queue, kind, lane, key
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
                    ON CONFLICT DO NOTHING";
 
-/// Stores a piece of work, unless its key is taken.
+/// Stores a piece of work, unless it is there or its key is taken.
 pub(super) async fn add(connection: &mut SqliteConnection, work: &NewWork, now: Timestamp) -> Result<()> {
     let run_at = work.due.moment(now);
     let state = if run_at > now { WorkState::Scheduled } else { WorkState::Waiting };
@@ -68,9 +68,12 @@ pub(super) async fn finish(connection: &mut SqliteConnection, finish: Finish, no
     if done.rows_affected() == 1 { Ok(()) } else { Err(lost(finish.ticket)) }
 }
 
+/// An id for a delivery has the form in which every id is bound: a UUIDv8, whose content is the maker's own.
 const FAN_OUT: &str = "INSERT INTO ng_work (id, class, state, queue, kind, lane, key, payload, priority, run_at, \
                            attempts_max, on_crash, correlation_id, traceparent, created_at) \
-                       SELECT lower(hex(randomblob(16))), 'delivery', 'waiting', queue, consumer, \
+                       SELECT lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-8' || \
+                               substr(hex(randomblob(2)), 2) || '-8' || substr(hex(randomblob(2)), 2) || '-' || \
+                               hex(randomblob(6))), 'delivery', 'waiting', queue, consumer, \
                            CASE WHEN is_ordered THEN ?2 END, ?3, ?4, 0, ?7, attempts_max, 'retry', ?5, ?6, ?7 \
                        FROM ng_subscription WHERE event = ?1 ORDER BY consumer ON CONFLICT DO NOTHING";
 
@@ -164,7 +167,8 @@ pub(super) async fn note_failure(
     Ok(())
 }
 
-/// Ends one attempt that did not succeed; gives whether its ticket still held.
+/// Ends one attempt that did not succeed; gives whether its ticket still held. What was called off is not tried
+/// again.
 async fn settle(
     connection: &mut SqliteConnection,
     ticket: Ticket,
@@ -178,8 +182,8 @@ async fn settle(
     };
     let id = ticket.id.to_string();
     let settled = sqlx::query(
-        "UPDATE ng_work SET state = ?3, owner = NULL, token = NULL, called_off = 0, keep_until = ?4, \
-             run_at = coalesce(?5, run_at), attempt = attempt - ?6 \
+        "UPDATE ng_work SET state = iif(called_off AND ?7, 'cancelled', ?3), owner = NULL, token = NULL, \
+             called_off = 0, keep_until = ?4, run_at = coalesce(?5, run_at), attempt = attempt - ?6 \
          WHERE id = ?1 AND token = ?2 AND state = 'running'",
     )
     .bind(&*id)
@@ -188,6 +192,7 @@ async fn settle(
     .bind((now + DEAD_KEEP).unix_micros())
     .bind(run_at)
     .bind(counted)
+    .bind(settlement.state().is_live())
     .execute(&mut *connection)
     .await
     .map_err(error)?;
@@ -468,13 +473,14 @@ pub(super) async fn release_of_dead(
         let (attempt, most) = (row.try_get(3).map_err(error)?, row.try_get(4).map_err(error)?);
         let (state, reason) = on_crash.verdict(crashes, attempt, most);
         sqlx::query(
-            "UPDATE ng_work SET state = ?2, crashes = ?3, owner = NULL, token = NULL, called_off = 0, \
-                 keep_until = ?4 WHERE id = ?1",
+            "UPDATE ng_work SET state = iif(called_off AND ?5, 'cancelled', ?2), crashes = ?3, owner = NULL, \
+                 token = NULL, called_off = 0, keep_until = ?4 WHERE id = ?1",
         )
         .bind(&*id)
         .bind(state.name())
         .bind(crashes)
         .bind((now + DEAD_KEEP).unix_micros())
+        .bind(state.is_live())
         .execute(&mut *connection)
         .await
         .map_err(error)?;
@@ -486,11 +492,16 @@ pub(super) async fn release_of_dead(
 }
 
 /// Gives back what a node had that ends in order.
-pub(super) async fn release_of_leaver(connection: &mut SqliteConnection, owner: &str) -> Result<()> {
+pub(super) async fn release_of_leaver(
+    connection: &mut SqliteConnection,
+    owner: &str,
+    now: Timestamp,
+) -> Result<()> {
     let release = sqlx::query(
-        "UPDATE ng_work SET state = 'waiting', attempt = attempt - 1, owner = NULL, token = NULL, called_off = 0 \
-         WHERE owner = ?",
+        "UPDATE ng_work SET state = iif(called_off, 'cancelled', 'waiting'), attempt = attempt - 1, owner = NULL, \
+             token = NULL, called_off = 0, keep_until = ?2 WHERE owner = ?1",
     );
-    release.bind(owner).execute(connection).await.map_err(error)?;
+    let release = release.bind(owner).bind((now + DEAD_KEEP).unix_micros());
+    release.execute(connection).await.map_err(error)?;
     Ok(())
 }

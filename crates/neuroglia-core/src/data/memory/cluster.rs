@@ -54,31 +54,27 @@ impl ClusterStore for MemoryStore {
             let now = state.clock.now();
             let mut left = limit as usize;
             let mut burials = Vec::new();
-            for (id, known) in &mut state.cluster.nodes {
+            state.cluster.nodes.retain(|id, known| {
                 let silent = now.since(known.record.heartbeat_at);
                 if silent <= ttl {
-                    continue;
+                    return true;
                 }
                 known.stale_looks += 1;
                 if known.stale_looks < STALE_LOOKS {
-                    continue;
+                    return true;
                 }
                 let released = state.work.release_of_dead(*id, left, now);
                 left -= released;
-                burials.push((Burial { node: *id, released: released as u64, silent }, left > 0));
-            }
-            for (burial, is_last) in &burials {
-                if *is_last {
-                    state.cluster.nodes.remove(&burial.node);
-                }
-            }
-            Ok(burials.into_iter().map(|(burial, _)| burial).collect())
+                burials.push(Burial { node: *id, released: released as u64, silent });
+                state.work.is_owner(*id)
+            });
+            Ok(burials)
         })
     }
 
     async fn leave(&self, node: Uuid) -> Result<()> {
         self.with(|state| {
-            state.work.release_of_leaver(node);
+            state.work.release_of_leaver(node, state.clock.now());
             state.cluster.nodes.remove(&node);
             Ok(())
         })

@@ -87,9 +87,8 @@ impl OutboxStore for MemoryStore {
     async fn outbox_depth(&self) -> Result<OutboxDepth> {
         self.with(|state| {
             let now = state.clock.now();
-            let oldest =
-                state.outbox.0.first().map_or(Duration::ZERO, |waiting| now.since(waiting.message.at));
-            Ok(OutboxDepth { count: state.outbox.0.len() as u64, oldest })
+            let oldest = state.outbox.0.iter().map(|waiting| now.since(waiting.message.at)).max();
+            Ok(OutboxDepth { count: state.outbox.0.len() as u64, oldest: oldest.unwrap_or_default() })
         })
     }
 }

@@ -39,9 +39,10 @@ struct Item {
 }
 
 impl Item {
-    /// Ends it; from now on nobody's ticket holds.
+    /// Ends the attempt; from now on nobody's ticket holds. What was called off is not tried again.
     fn end(&mut self, state: WorkState, keep_until: Timestamp) {
-        self.record.state = state;
+        let is_over = self.is_called_off && state.is_live();
+        self.record.state = if is_over { WorkState::Cancelled } else { state };
         self.record.owner = None;
         self.token = None;
         self.is_called_off = false;
@@ -74,8 +75,11 @@ impl Item {
 }
 
 impl WorkShelf {
-    /// Stores a piece of work, unless its key is taken; gives whether it did.
+    /// Stores a piece of work, unless it is there or its key is taken; gives whether it did.
     pub(super) fn add(&mut self, work: NewWork, now: Timestamp) -> bool {
+        if self.by_id.contains_key(&work.id) {
+            return false;
+        }
         if let Some(key) = &work.key
             && !self.keys.insert((work.kind.clone(), key.clone()))
         {
@@ -135,6 +139,7 @@ impl WorkShelf {
     /// A job that has ended does not keep another out.
     fn free_key(&mut self, seq: i64) {
         if let Some(item) = self.items.get(&seq)
+            && !item.record.state.is_live()
             && item.record.class == WorkClass::Job
             && let Some(key) = &item.record.key
         {
@@ -158,10 +163,8 @@ impl WorkShelf {
             Settlement::Release => item.record.attempt -= 1,
             _ => {}
         }
-        let (seq, is_live) = (item.record.seq, settlement.state().is_live());
-        if !is_live {
-            self.free_key(seq);
-        }
+        let seq = item.record.seq;
+        self.free_key(seq);
         true
     }
 
@@ -215,21 +218,25 @@ impl WorkShelf {
                 item.fail(reason.to_owned(), now);
             }
             item.end(state, now + DEAD_KEEP);
-            if !state.is_live() {
-                self.free_key(*seq);
-            }
+            self.free_key(*seq);
         }
         held.len()
     }
 
+    /// Whether a node has anything in its hands.
+    pub(super) fn is_owner(&self, node: Uuid) -> bool {
+        self.owned_by(node).next().is_some()
+    }
+
     /// Gives back what a node had that ends in order.
-    pub(super) fn release_of_leaver(&mut self, owner: Uuid) {
+    pub(super) fn release_of_leaver(&mut self, owner: Uuid, now: Timestamp) {
         let held: Vec<_> = self.owned_by(owner).collect();
         for seq in held {
             if let Some(item) = self.items.get_mut(&seq) {
                 item.record.attempt -= 1;
-                item.end(WorkState::Waiting, Timestamp::UNIX_EPOCH);
+                item.end(WorkState::Waiting, now + DEAD_KEEP);
             }
+            self.free_key(seq);
         }
     }
 
