@@ -25,6 +25,8 @@ mod location;
 mod migrate;
 mod options;
 mod outbox;
+#[cfg(test)]
+mod plans;
 mod presence;
 mod schema;
 mod select;

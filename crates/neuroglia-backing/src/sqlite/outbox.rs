@@ -46,12 +46,16 @@ pub(super) async fn send(connection: &mut SqliteConnection, messages: &[OutboxMe
 const OLDEST: &str = "SELECT id, name, version, subject, data, correlation_id, traceparent, at \
                       FROM ng_outbox ORDER BY seq LIMIT ?";
 
+/// Whether a claim would find anything.
+pub(super) const ANY: &str = "SELECT 1 FROM ng_outbox WHERE is_head AND free_at <= ? LIMIT 1";
+
 /// Of each subject only the first message can be taken, so that order is kept whoever takes it.
-const CLAIM: &str = "UPDATE ng_outbox SET claimed_by = ?1, free_at = ?2 WHERE seq IN ( \
-                         SELECT o.seq FROM ng_outbox o WHERE o.free_at <= ?3 AND NOT EXISTS ( \
-                             SELECT 1 FROM ng_outbox e WHERE e.subject = o.subject AND e.seq < o.seq) \
-                         ORDER BY o.seq LIMIT ?4) \
-                     RETURNING id, name, version, subject, data, correlation_id, traceparent, at, seq";
+pub(super) const CLAIM: &str = "UPDATE ng_outbox SET claimed_by = ?1, free_at = ?2 WHERE seq IN ( \
+                                    SELECT seq FROM ng_outbox WHERE is_head AND free_at <= ?3 ORDER BY seq LIMIT ?4) \
+                                RETURNING id, name, version, subject, data, correlation_id, traceparent, at, seq";
+
+pub(super) const CONFIRM: &str =
+    "DELETE FROM ng_outbox WHERE claimed_by = ?1 AND id IN (SELECT value FROM json_each(?2))";
 
 #[async_trait]
 impl OutboxStore for SqliteStore {
@@ -63,7 +67,7 @@ impl OutboxStore for SqliteStore {
     async fn claim_outbox(&self, token: Uuid, limit: u32, lease: Duration) -> Result<Vec<OutboxMessage>> {
         let now = self.now();
         // Looking costs nobody anything; claiming takes the place of one who writes.
-        let any = sqlx::query("SELECT 1 FROM ng_outbox WHERE free_at <= ? LIMIT 1").bind(now.unix_micros());
+        let any = sqlx::query(ANY).bind(now.unix_micros());
         if self.read_all(any).await?.is_empty() {
             return Ok(Vec::new());
         }
@@ -91,9 +95,7 @@ impl OutboxStore for SqliteStore {
         let ids = texts(ids);
         self.write(move |connection| {
             Box::pin(async move {
-                let confirm = sqlx::query(
-                    "DELETE FROM ng_outbox WHERE claimed_by = ?1 AND id IN (SELECT value FROM json_each(?2))",
-                );
+                let confirm = sqlx::query(CONFIRM);
                 confirm.bind(token.to_string()).bind(ids).execute(connection).await.map_err(error)?;
                 Ok(())
             })

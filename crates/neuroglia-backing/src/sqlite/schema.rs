@@ -39,7 +39,9 @@ const FIRST: &[&str] = &[
     "CREATE INDEX ng_idempotency_expires_at ON ng_idempotency (expires_at)",
 ];
 
-/// Each state that is looked for has an index over just the rows in it.
+/// Each state that is looked for has an index over just the rows in it. Which message is the first of its subject, and
+/// which piece of work of its lane, is kept in the rows, by triggers: a claim reads what it takes, however much waits
+/// behind.
 const WORK: &[&str] = &[
     // Rows that leave must not give their place in the order to later ones.
     "CREATE TABLE ng_outbox_2 (
@@ -53,13 +55,26 @@ const WORK: &[&str] = &[
          traceparent TEXT,
          at INTEGER NOT NULL,
          claimed_by TEXT,
-         free_at INTEGER NOT NULL DEFAULT 0
+         free_at INTEGER NOT NULL DEFAULT 0,
+         is_head INTEGER NOT NULL DEFAULT 0
      ) STRICT",
     "INSERT INTO ng_outbox_2 (seq, id, name, version, subject, data, correlation_id, traceparent, at)
          SELECT seq, id, name, version, subject, data, correlation_id, traceparent, at FROM ng_outbox",
     "DROP TABLE ng_outbox",
     "ALTER TABLE ng_outbox_2 RENAME TO ng_outbox",
     "CREATE INDEX ng_outbox_subject ON ng_outbox (subject, seq)",
+    "CREATE INDEX ng_outbox_head ON ng_outbox (seq) WHERE is_head",
+    "UPDATE ng_outbox SET is_head = 1 WHERE seq IN (SELECT min(seq) FROM ng_outbox GROUP BY subject)",
+    "CREATE TRIGGER ng_outbox_comes AFTER INSERT ON ng_outbox
+         WHEN NOT EXISTS (SELECT 1 FROM ng_outbox WHERE subject = new.subject AND seq < new.seq)
+     BEGIN
+         UPDATE ng_outbox SET is_head = 1 WHERE seq = new.seq;
+     END",
+    "CREATE TRIGGER ng_outbox_goes AFTER DELETE ON ng_outbox WHEN old.is_head
+     BEGIN
+         UPDATE ng_outbox SET is_head = 1
+             WHERE seq = (SELECT min(seq) FROM ng_outbox WHERE subject = old.subject);
+     END",
     "CREATE INDEX ng_outbox_claimed_by ON ng_outbox (claimed_by) WHERE claimed_by IS NOT NULL",
     "CREATE TABLE ng_work (
          seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -69,6 +84,7 @@ const WORK: &[&str] = &[
          queue TEXT NOT NULL,
          kind TEXT NOT NULL,
          lane TEXT,
+         is_head INTEGER NOT NULL DEFAULT 1,
          key TEXT,
          payload TEXT NOT NULL,
          priority INTEGER NOT NULL,
@@ -88,10 +104,36 @@ const WORK: &[&str] = &[
          created_at INTEGER NOT NULL,
          keep_until INTEGER NOT NULL DEFAULT 0
      ) STRICT",
-    "CREATE INDEX ng_work_waiting ON ng_work (queue, priority DESC, seq) WHERE state = 'waiting'",
+    "CREATE INDEX ng_work_waiting ON ng_work (queue, priority DESC, seq)
+         WHERE state = 'waiting' AND is_head",
     "CREATE INDEX ng_work_scheduled ON ng_work (run_at) WHERE state = 'scheduled'",
     "CREATE INDEX ng_work_lane ON ng_work (kind, lane, seq)
          WHERE lane IS NOT NULL AND state IN ('waiting', 'scheduled', 'running')",
+    "CREATE TRIGGER ng_work_comes AFTER INSERT ON ng_work
+         WHEN new.lane IS NOT NULL AND EXISTS (
+             SELECT 1 FROM ng_work WHERE kind = new.kind AND lane = new.lane AND seq < new.seq
+                 AND lane IS NOT NULL AND state IN ('waiting', 'scheduled', 'running'))
+     BEGIN
+         UPDATE ng_work SET is_head = 0 WHERE seq = new.seq;
+     END",
+    "CREATE TRIGGER ng_work_ends AFTER UPDATE OF state ON ng_work
+         WHEN new.lane IS NOT NULL AND old.state IN ('waiting', 'scheduled', 'running')
+             AND new.state NOT IN ('waiting', 'scheduled', 'running')
+     BEGIN
+         UPDATE ng_work SET is_head = 1 WHERE seq = (
+             SELECT min(seq) FROM ng_work WHERE kind = new.kind AND lane = new.lane
+                 AND lane IS NOT NULL AND state IN ('waiting', 'scheduled', 'running'));
+     END",
+    "CREATE TRIGGER ng_work_comes_back AFTER UPDATE OF state ON ng_work
+         WHEN new.lane IS NOT NULL AND old.state NOT IN ('waiting', 'scheduled', 'running')
+             AND new.state IN ('waiting', 'scheduled', 'running')
+     BEGIN
+         UPDATE ng_work SET is_head = 0 WHERE kind = new.kind AND lane = new.lane AND is_head
+             AND lane IS NOT NULL AND state IN ('waiting', 'scheduled', 'running');
+         UPDATE ng_work SET is_head = 1 WHERE seq = (
+             SELECT min(seq) FROM ng_work WHERE kind = new.kind AND lane = new.lane
+                 AND lane IS NOT NULL AND state IN ('waiting', 'scheduled', 'running'));
+     END",
     "CREATE UNIQUE INDEX ng_work_key ON ng_work (kind, key)
          WHERE key IS NOT NULL AND (class = 'delivery' OR state IN ('waiting', 'scheduled', 'running'))",
     "CREATE INDEX ng_work_owner ON ng_work (owner) WHERE owner IS NOT NULL",

@@ -77,18 +77,19 @@ const FAN_OUT: &str = "INSERT INTO ng_work (id, class, state, queue, kind, lane,
                            CASE WHEN is_ordered THEN ?2 END, ?3, ?4, 0, ?7, attempts_max, 'retry', ?5, ?6, ?7 \
                        FROM ng_subscription WHERE event = ?1 ORDER BY consumer ON CONFLICT DO NOTHING";
 
-const PROMOTE: &str = "UPDATE ng_work SET state = 'waiting' WHERE state = 'scheduled' AND run_at <= ?1";
+pub(super) const PROMOTE: &str =
+    "UPDATE ng_work SET state = 'waiting' WHERE state = 'scheduled' AND run_at <= ?1";
 
-const CLAIM: &str = "UPDATE ng_work SET state = 'running', attempt = attempt + 1, owner = ?1, token = ?2 \
-                     WHERE seq IN ( \
-                         SELECT w.seq FROM ng_work w WHERE w.state = 'waiting' AND w.queue = ?3 \
-                             AND w.kind IN (SELECT value FROM json_each(?4)) \
-                             AND (w.lane IS NULL OR NOT EXISTS ( \
-                                 SELECT 1 FROM ng_work e WHERE e.kind = w.kind AND e.lane = w.lane AND e.seq < w.seq \
-                                     AND e.lane IS NOT NULL AND e.state IN ('waiting', 'scheduled', 'running'))) \
-                         ORDER BY w.priority DESC, w.seq LIMIT ?5) \
-                     RETURNING id, class, queue, kind, key, payload, attempt, attempts_max, correlation_id, \
-                         traceparent, created_at, priority, seq";
+/// Whether a claim might find anything.
+pub(super) const ANY: &str = "SELECT 1 WHERE EXISTS (SELECT 1 FROM ng_work WHERE state = 'waiting' AND is_head) \
+                              OR EXISTS (SELECT 1 FROM ng_work WHERE state = 'scheduled' AND run_at <= ?)";
+
+pub(super) const CLAIM: &str = "UPDATE ng_work SET state = 'running', attempt = attempt + 1, owner = ?1, token = ?2 WHERE seq IN ( \
+         SELECT seq FROM ng_work WHERE state = 'waiting' AND is_head AND queue = ?3 \
+             AND kind IN (SELECT value FROM json_each(?4)) \
+         ORDER BY priority DESC, seq LIMIT ?5) \
+     RETURNING id, class, queue, kind, key, payload, attempt, attempts_max, correlation_id, traceparent, created_at, \
+         priority, seq";
 
 /// Takes work out of the queues, one after another.
 async fn claim(connection: &mut SqliteConnection, claim: Claim, now: Timestamp) -> Result<Vec<Claimed>> {
@@ -272,6 +273,9 @@ async fn revise(
     Ok(query.execute(connection).await.map_err(error)?.rows_affected() == 1)
 }
 
+pub(super) const PURGE: &str = "DELETE FROM ng_work WHERE seq IN (SELECT seq FROM ng_work \
+     WHERE state IN ('done', 'dead', 'cancelled', 'parked') AND keep_until <= ?1 LIMIT ?2)";
+
 #[async_trait]
 impl WorkStore for SqliteStore {
     async fn subscribe(&self, subscriptions: &[Subscription]) -> Result<()> {
@@ -357,11 +361,7 @@ impl WorkStore for SqliteStore {
     async fn claim(&self, asked: &Claim) -> Result<Vec<Claimed>> {
         let now = self.now();
         // Looking costs nobody anything; claiming takes the place of one who writes.
-        let any = sqlx::query(
-            "SELECT 1 WHERE EXISTS (SELECT 1 FROM ng_work WHERE state = 'waiting') \
-             OR EXISTS (SELECT 1 FROM ng_work WHERE state = 'scheduled' AND run_at <= ?)",
-        );
-        if self.read_all(any.bind(now.unix_micros())).await?.is_empty() {
+        if self.read_all(sqlx::query(ANY).bind(now.unix_micros())).await?.is_empty() {
             return Ok(Vec::new());
         }
         let asked = asked.clone();
@@ -421,11 +421,7 @@ impl WorkStore for SqliteStore {
         let now = self.now();
         self.write(move |connection| {
             Box::pin(async move {
-                let purge = sqlx::query(
-                    "DELETE FROM ng_work WHERE seq IN (SELECT seq FROM ng_work \
-                     WHERE state IN ('done', 'dead', 'cancelled', 'parked') AND keep_until <= ?1 LIMIT ?2)",
-                );
-                let purge = purge.bind(now.unix_micros()).bind(limit);
+                let purge = sqlx::query(PURGE).bind(now.unix_micros()).bind(limit);
                 Ok(purge.execute(connection).await.map_err(error)?.rows_affected())
             })
         })
@@ -451,6 +447,9 @@ impl WorkStore for SqliteStore {
     }
 }
 
+pub(super) const OWNED: &str =
+    "SELECT id, on_crash, crashes, attempt, attempts_max FROM ng_work WHERE owner = ?1 ORDER BY seq LIMIT ?2";
+
 /// Gives back what a dead node had, at most so many pieces; gives how many there were.
 pub(super) async fn release_of_dead(
     connection: &mut SqliteConnection,
@@ -458,14 +457,7 @@ pub(super) async fn release_of_dead(
     limit: u32,
     now: Timestamp,
 ) -> Result<u64> {
-    let rows = sqlx::query(
-        "SELECT id, on_crash, crashes, attempt, attempts_max FROM ng_work WHERE owner = ?1 ORDER BY seq LIMIT ?2",
-    )
-    .bind(owner)
-    .bind(limit)
-    .fetch_all(&mut *connection)
-    .await
-    .map_err(error)?;
+    let rows = sqlx::query(OWNED).bind(owner).bind(limit).fetch_all(&mut *connection).await.map_err(error)?;
     for row in &rows {
         let id: String = row.try_get(0).map_err(error)?;
         let on_crash = super::cluster::on_crash(row.try_get(1).map_err(error)?);

@@ -214,6 +214,7 @@ rules! { ($)
         of_a_lane_only_the_head_is_claimed,
         a_failed_head_holds_up_its_lane_until_its_time,
         a_head_that_has_failed_for_good_lets_the_next_go,
+        a_lane_follows_what_operators_do,
         lanes_and_kinds_do_not_hold_each_other_up,
         concurrent_claimers_never_get_the_same_work,
     }

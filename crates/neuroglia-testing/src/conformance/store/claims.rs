@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use neuroglia::data::Store;
-use neuroglia::work::{Claim, NewWork, OnCrash, QueueRoom, Settlement, WorkClass, WorkState};
+use neuroglia::work::{Claim, NewWork, OnCrash, QueueRoom, Revision, Settlement, WorkClass, WorkState};
 use tokio::task::JoinSet;
 
 use super::workbench::{
@@ -117,6 +117,24 @@ pub(super) async fn a_head_that_has_failed_for_good_lets_the_next_go(store: Arc<
         assert!(settle(&*store, head.ticket, end).await);
     }
     assert_eq!(names(&claim(&*store, &["kind"], 10).await), "fourth");
+}
+
+pub(super) async fn a_lane_follows_what_operators_do(store: Arc<dyn Store>) {
+    let work = ["first", "second", "third"].map(|name| in_lane("kind", "lane", name));
+    let ids = work.each_ref().map(|work| work.id);
+    enqueue(&*store, work).await;
+    let revise = async |id, revision| assert!(store.revise(id, &revision).await.expect("work is revised"));
+    revise(ids[0], Revision::Cancel).await;
+    let second = claim_one(&*store, "kind").await;
+    assert_eq!(names(std::slice::from_ref(&second)), "second", "what was called off holds up nobody");
+    assert!(settle(&*store, second.ticket, dead("no use")).await);
+    revise(ids[0], Revision::Replay).await;
+    revise(ids[1], Revision::Replay).await;
+    for name in ["first", "second", "third"] {
+        let head = claim_one(&*store, "kind").await;
+        assert_eq!(names(std::slice::from_ref(&head)), name, "what is replayed has its old place");
+        finish(&*store, head.ticket).await;
+    }
 }
 
 pub(super) async fn lanes_and_kinds_do_not_hold_each_other_up(store: Arc<dyn Store>) {
