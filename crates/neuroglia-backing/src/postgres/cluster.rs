@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
 use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord, STALE_LOOKS};
 use neuroglia::error::Result;
-use neuroglia::work::{NewWork, OnCrash};
+use neuroglia::work::{DEAD_KEEP, NewWork, OnCrash};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use uuid::Uuid;
@@ -51,9 +51,8 @@ async fn bury(connection: &mut PgConnection, ttl: Duration, limit: u32) -> sqlx:
         let node: Uuid = row.try_get(0)?;
         let released = work::release_of_dead(&mut transaction, node, left).await?;
         left = left.saturating_sub(u32::try_from(released).unwrap_or(u32::MAX));
-        if left > 0 {
-            sqlx::query("DELETE FROM ng_node WHERE id = $1").bind(node).execute(&mut *transaction).await?;
-        }
+        let gone = "DELETE FROM ng_node WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM ng_work WHERE owner = $1)";
+        sqlx::query(gone).bind(node).execute(&mut *transaction).await?;
         let silent = Duration::from_micros(row.try_get::<i64, _>(2)?.unsigned_abs());
         burials.push(Burial { node, released, silent });
     }
@@ -103,10 +102,11 @@ impl ClusterStore for PostgresStore {
 
     async fn leave(&self, node: Uuid) -> Result<()> {
         let leave = sqlx::query(
-            "WITH r AS (UPDATE ng_work SET state = 'waiting', attempt = attempt - 1, owner = NULL, token = NULL, \
-                 called_off = false WHERE owner = $1) DELETE FROM ng_node WHERE id = $1",
+            "WITH r AS (UPDATE ng_work SET state = CASE WHEN called_off THEN 'cancelled' ELSE 'waiting' END, \
+                 attempt = attempt - 1, keep_until = ng_now() + $2, owner = NULL, token = NULL, called_off = false \
+                 WHERE owner = $1) DELETE FROM ng_node WHERE id = $1",
         );
-        self.change(leave.bind(node)).await.map(drop)
+        self.change(leave.bind(node).bind(micros(DEAD_KEEP))).await.map(drop)
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRecord>> {

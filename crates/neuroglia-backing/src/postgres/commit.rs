@@ -201,15 +201,15 @@ impl Prepared {
             let query = bind_messages(sqlx::query(AssertSqlSafe(sql)), &self.outbox);
             query.execute(&mut *connection).await?;
         }
-        if !self.work.is_empty() {
-            let query = work::bind_new(sqlx::query(AssertSqlSafe(work::new(1, "true"))), &self.work);
-            query.execute(&mut *connection).await?;
-        }
         if let Some(end) = &self.finish {
             let query = work::bind_finish(sqlx::query(AssertSqlSafe(work::finish(1))), end);
             if query.execute(&mut *connection).await?.rows_affected() != 1 {
                 return Err(lost(end.ticket).into());
             }
+        }
+        if !self.work.is_empty() {
+            let query = work::bind_new(sqlx::query(AssertSqlSafe(work::new(1, "true"))), &self.work);
+            query.execute(&mut *connection).await?;
         }
         if let Some(kept) = &self.completion {
             let query = bind_completion(sqlx::query(AssertSqlSafe(completion(1))), kept);

@@ -56,7 +56,8 @@ pub(super) fn refusal(place: &impl std::fmt::Display, cause: sqlx::Error) -> Err
 /// Whether another try to connect may succeed without anything being changed.
 pub(super) fn may_come_up(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) => true,
+        // A certificate that is refused comes as invalid data, and stays refused.
+        sqlx::Error::Io(cause) => cause.kind() != std::io::ErrorKind::InvalidData,
         sqlx::Error::Database(_) => code(error).is_some_and(|code| is_transient(&code)),
         _ => false,
     }

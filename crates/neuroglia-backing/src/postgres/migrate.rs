@@ -7,12 +7,12 @@
 
 use neuroglia::clock::Timestamp;
 use neuroglia::data::{AppliedMigration, Index, Migration, MigrationRun, Migrations, Step};
-use neuroglia::error::Result;
+use neuroglia::error::{Error, ErrorKind, Result};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 use super::ENGINE;
-use super::error::{error, is_of_connection};
+use super::error::{code, error, is_of_connection};
 use super::schema::own;
 use super::select::Field;
 
@@ -43,6 +43,17 @@ const HISTORY: &str = "CREATE TABLE IF NOT EXISTS ng_migration (
 
 /// The lock under which migrations are applied: «neurogli» in ASCII.
 const LOCK: i64 = 0x6e65_7572_6f67_6c69;
+
+/// No limit to this transaction's statements, nor to the wait for its turn, and no notice of what is there already.
+const PATIENT: &str = "SELECT set_config('statement_timeout', '0', true), \
+                       set_config('ng.lock_timeout', current_setting('lock_timeout'), true), \
+                       set_config('lock_timeout', '0', true), \
+                       set_config('ng.messages', current_setting('client_min_messages'), true), \
+                       set_config('client_min_messages', 'warning', true)";
+
+/// The usual limit to the wait for what others use.
+const IMPATIENT: &str = "SELECT set_config('lock_timeout', current_setting('ng.lock_timeout'), true), \
+                         set_config('client_min_messages', current_setting('ng.messages'), true)";
 
 /// What was applied, oldest first; nothing when the database is new.
 pub(super) async fn applied(connection: &mut PgConnection, owner: Owner) -> Result<Vec<AppliedMigration>> {
@@ -108,20 +119,13 @@ async fn apply(
     now: Timestamp,
 ) -> Result<bool> {
     let mut transaction = connection.begin().await.map_err(error)?;
-    let patient = "SELECT set_config('statement_timeout', '0', true), \
-                   set_config('ng.lock_timeout', current_setting('lock_timeout'), true), \
-                   set_config('lock_timeout', '0', true)";
-    sqlx::query(patient).execute(&mut *transaction).await.map_err(error)?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(LOCK)
-        .execute(&mut *transaction)
-        .await
-        .map_err(error)?;
-    sqlx::query("SELECT set_config('lock_timeout', current_setting('ng.lock_timeout'), true)")
-        .execute(&mut *transaction)
-        .await
-        .map_err(error)?;
-    sqlx::query(HISTORY).execute(&mut *transaction).await.map_err(error)?;
+    sqlx::query(PATIENT).execute(&mut *transaction).await.map_err(error)?;
+    let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK);
+    lock.execute(&mut *transaction).await.map_err(error)?;
+    // Whether the table is there is for this statement to say: a mere look at the catalogue, in a transaction that
+    // has waited for another, may give what was there before.
+    sqlx::query(HISTORY).execute(&mut *transaction).await.map_err(denied)?;
+    sqlx::query(IMPATIENT).execute(&mut *transaction).await.map_err(error)?;
     if migration.is_applied(&applied(&mut transaction, owner).await?)? {
         transaction.rollback().await.map_err(error)?;
         return Ok(false);
@@ -147,6 +151,16 @@ async fn apply(
     .map_err(failed)?;
     transaction.commit().await.map_err(failed)?;
     Ok(true)
+}
+
+/// The error of a user who may use the database and not change its schema, as new users of PostgreSQL 15 may not.
+fn denied(cause: sqlx::Error) -> Error {
+    if code(&cause).as_deref() != Some("42501") {
+        return error(cause);
+    }
+    let detail = "the database's user may not create tables; make it the database's owner, or GRANT CREATE ON SCHEMA \
+                  public to it";
+    Error::new(ErrorKind::Internal, "migration.denied", detail).with_source(cause)
 }
 
 /// PostgreSQL cuts longer names off, and two could become one.

@@ -4,8 +4,6 @@
 //! it from the second time on; what is written goes over as arrays. Each part counts what it did, and the last
 //! one raises when that is not what was asked.
 
-use std::collections::HashSet;
-
 use neuroglia::clock::Timestamp;
 use neuroglia::data::{Change, Completion, OutboxMessage, Write};
 use neuroglia::work::{Finish, NewWork};
@@ -49,18 +47,26 @@ impl<'a> Whole<'a> {
     /// Gives nothing when the order of the writes matters, which one statement does not keep.
     pub(super) fn of(prepared: &'a Prepared) -> Option<Self> {
         let Prepared { writes, outbox, work, finish, completion, .. } = prepared;
+        // What ends gives its key back, so that it may ask for its own successor; one statement does not see that.
+        if finish.is_some() && work.iter().any(|work| work.key.is_some()) {
+            return None;
+        }
+        // In one order for all batches, so that they do not lock each other out, and so that those of one shape
+        // have one text.
+        let mut sorted: Vec<_> = writes.iter().collect();
+        sorted.sort_by_key(|write| (write.collection, write.id.as_str()));
+        if sorted.windows(2).any(|pair| pair[0].collection == pair[1].collection && pair[0].id == pair[1].id)
+        {
+            return None;
+        }
         let mut parts: Vec<Part<'a>> = Vec::new();
-        let mut written = HashSet::with_capacity(writes.len());
-        for Write { collection, id, change } in writes {
+        for Write { collection, id, change } in sorted {
             let kind = match change {
                 Change::Insert { .. } => Kind::Insert,
                 Change::Update { .. } => Kind::Update,
                 Change::Delete { .. } => Kind::Delete,
             };
-            if !written.insert((*collection, id.as_str())) {
-                return None;
-            }
-            let part = match parts.iter_mut().find(|part| part.collection == *collection) {
+            let part = match parts.last_mut().filter(|part| part.collection == *collection) {
                 Some(part) if part.kind == kind => part,
                 Some(_) => return None,
                 None => parts.push_mut(Part {

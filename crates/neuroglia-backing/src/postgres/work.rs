@@ -170,6 +170,8 @@ fn without_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
+/// Ends one attempt that did not succeed; gives whether its ticket still held. What was called off is not tried
+/// again.
 async fn settle(
     connection: &mut PgConnection,
     ticket: Ticket,
@@ -181,7 +183,8 @@ async fn settle(
     };
     let given_back = i64::from(matches!(settlement, Settlement::Release));
     let sql = format!(
-        "UPDATE ng_work SET state = $3, owner = NULL, token = NULL, called_off = false, keep_until = ng_now() + $4, \
+        "UPDATE ng_work SET state = CASE WHEN called_off AND $8 THEN 'cancelled' ELSE $3 END, owner = NULL, \
+             token = NULL, called_off = false, keep_until = ng_now() + $4, \
              run_at = coalesce(ng_now() + $5, run_at), attempt = attempt - $6, \
              failures = CASE WHEN $7::text IS NULL THEN failures ELSE {} END \
          WHERE id = $1 AND token = $2 AND state = 'running'",
@@ -195,6 +198,7 @@ async fn settle(
         .bind(after)
         .bind(given_back)
         .bind(settlement.failure().map(without_nul))
+        .bind(settlement.state().is_live())
         .execute(connection)
         .await?;
     Ok(settled.rows_affected() == 1)
@@ -414,7 +418,8 @@ pub(super) async fn release_of_dead(
     .fetch_all(&mut *connection)
     .await?;
     let sql = format!(
-        "UPDATE ng_work SET state = $2, crashes = $3, owner = NULL, token = NULL, called_off = false, \
+        "UPDATE ng_work SET state = CASE WHEN called_off AND $6 THEN 'cancelled' ELSE $2 END, crashes = $3, \
+             owner = NULL, token = NULL, called_off = false, \
              keep_until = ng_now() + $4, failures = CASE WHEN $5::text IS NULL THEN failures ELSE {} END \
          WHERE id = $1",
         with_failure("$5")
@@ -429,6 +434,7 @@ pub(super) async fn release_of_dead(
             .bind(i64::from(crashes))
             .bind(micros(DEAD_KEEP))
             .bind(reason)
+            .bind(state.is_live())
             .execute(&mut *connection)
             .await?;
     }

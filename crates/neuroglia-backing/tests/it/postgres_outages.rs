@@ -207,14 +207,23 @@ async fn a_password_is_in_no_error_and_no_debug_form() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_at_once() {
-    let (_, database) = new_store().await;
-    run(&database.url(), "DROP ROLE IF EXISTS luigi; CREATE ROLE luigi LOGIN CONNECTION LIMIT 0").await;
-    let url = database.url().replace("postgres@", "luigi@");
-    let error = refusal(&url, impatient()).await;
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
+async fn what_will_not_change_is_told_at_once() {
+    let database = Database::create();
     let missing = refusal(&format!("{}_not", database.url()), PostgresOptions::default()).await;
     assert!(missing.detail().starts_with("there is no database"), "{missing:?}");
+    let stranger = database.url().replace("postgres@", "nobody@");
+    let refused = refusal(&stranger, PostgresOptions::default()).await;
+    assert!(refused.detail().contains("refuses the user or the password"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_create_tables_is_told_what_to_grant() {
+    let server = Postgres::start();
+    run(&server.url(), "CREATE ROLE luigi LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC").await;
+    let store = connect(&server.url().replace("postgres@", "luigi@")).await;
+    let refused = store.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect_err("it may not");
+    assert_eq!(refused.code(), "migration.denied");
+    assert!(refused.detail().contains("GRANT CREATE"), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
