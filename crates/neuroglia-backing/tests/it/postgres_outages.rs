@@ -1,6 +1,7 @@
 //! Outages: connections that are cut, a server that restarts, hangs or is not there, a password that is wrong.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
@@ -8,8 +9,9 @@ use neuroglia::data::{NativeStep, Store};
 use neuroglia::error::{Error, ErrorKind};
 use neuroglia_backing::postgres::{self, PostgresOptions, PostgresStore, sqlx};
 use neuroglia_testing::services::{Database, Postgres};
-use sqlx::{Connection, PgConnection, Row};
-use tokio::net::TcpListener;
+use sqlx::{Connection, PgConnection};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -146,6 +148,57 @@ async fn an_answer_that_does_not_come_is_not_waited_for_for_ever() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
 
+/// Passes bytes on to a server, or swallows them while it is told to.
+async fn mutable(server: String) -> (u16, Arc<AtomicBool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("it has an address").port();
+    let is_mute = Arc::new(AtomicBool::new(false));
+    let mute = Arc::clone(&is_mute);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(&server).await.expect("the server is there");
+            let ((from_client, to_client), (from_server, to_server)) =
+                (client.into_split(), server.into_split());
+            for (mut from, mut to) in [(from_client, to_server), (from_server, to_client)] {
+                let mute = Arc::clone(&mute);
+                tokio::spawn(async move {
+                    let mut bytes = [0; 8192];
+                    while let Ok(many @ 1..) = from.read(&mut bytes).await {
+                        if !mute.load(Ordering::Relaxed) && to.write_all(&bytes[..many]).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        }
+    });
+    (port, is_mute)
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_costs_bounded_errors_and_is_found_again() {
+    let (direct, database) = new_store().await;
+    direct.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
+    let port = database.url().parse::<url::Url>().ok().and_then(|url| url.port()).expect("a port is named");
+    let (between, is_mute) = mutable(format!("127.0.0.1:{port}")).await;
+    let url = database.url().replace(&port.to_string(), &between.to_string());
+    let options = PostgresOptions { statement_timeout: Duration::from_millis(100), ..impatient() };
+    let store = opened(&format!("{url}?sslmode=disable"), options).await.expect("it is there");
+    store.commit(batch([order("o-1", "new")])).await.expect("a batch that breaks no rule is committed");
+
+    is_mute.store(true, Ordering::Relaxed);
+    let error = store.commit(batch([order("o-2", "new")])).await.expect_err("nobody answers");
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "store.outcome_unknown"));
+    for _ in 0..2 {
+        let error = store.load("orders", "o-1").await.expect_err("nobody answers");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(store.ping().await.expect_err("nobody answers").kind(), ErrorKind::Unavailable);
+    }
+    is_mute.store(false, Ordering::Relaxed);
+    assert!(store.load("orders", "o-1").await.expect("it is read").is_some());
+    store.commit(batch([order("o-3", "new")])).await.expect("the store is as good as before");
+}
+
 #[tokio::test]
 async fn who_waits_too_long_for_a_connection_is_told_so() {
     let (_, database) = new_store().await;
@@ -240,48 +293,4 @@ async fn several_that_migrate_a_new_database_at_once_apply_each_migration_once()
     }
     let applied: Vec<_> = runs.join_all().await.iter().flat_map(|(applied, _)| applied.clone()).collect();
     assert_eq!(applied, [1]);
-}
-
-#[tokio::test]
-async fn indexes_are_used_and_the_databases_collation_is_not() {
-    use neuroglia::data::{Condition, Direction, Op, Path, Select, Sort, Value};
-    let (store, database) = new_store().await;
-    store.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
-    let many = (0..2_000).map(|place| order(&format!("o-{place}"), ["new", "New", "ä", "z"][place % 4]));
-    store.commit(batch(many)).await.expect("a batch that breaks no rule is committed");
-    run(&database.url(), "ANALYZE").await;
-    let mut connection = PgConnection::connect(&database.url()).await.expect("the database is there");
-    let row = sqlx::query("SELECT 'a' < 'B', 'a' < 'B' COLLATE \"C\"").fetch_one(&mut connection).await;
-    let row = row.expect("the server compares");
-    let (by_people, by_bytes): (bool, bool) = (row.get(0), row.get(1));
-    assert!(by_people && !by_bytes, "the test's database has a collation for people");
-
-    let select = Select {
-        collection: "orders",
-        condition: Condition::Compare {
-            path: Path::Body("status"),
-            op: Op::Equal,
-            value: Value::Text("ö".to_owned()),
-        },
-        sort: vec![Sort { path: Path::Id, direction: Direction::Ascending }],
-        limit: 10,
-    };
-    let plan = store.explain(&select).await.expect("a sound query is explained").join("\n");
-    assert!(plan.contains("orders_status"), "{plan}");
-    let above = Select {
-        condition: Condition::Compare {
-            path: Path::Body("status"),
-            op: Op::Greater,
-            value: Value::Text("z".to_owned()),
-        },
-        sort: vec![
-            Sort { path: Path::Body("status"), direction: Direction::Descending },
-            Sort { path: Path::Body("placed_at"), direction: Direction::Descending },
-            Sort { path: Path::Id, direction: Direction::Descending },
-        ],
-        ..select
-    };
-    assert_eq!(store.count(&above).await.expect("a count is answered"), 500, "ä comes after z by its bytes");
-    let plan = store.explain(&above).await.expect("a sound query is explained").join("\n");
-    assert!(plan.contains("Backward using orders_status") && !plan.contains("Sort"), "{plan}");
 }
