@@ -51,7 +51,8 @@ async fn bury(connection: &mut PgConnection, ttl: Duration, limit: u32) -> sqlx:
         let node: Uuid = row.try_get(0)?;
         let released = work::release_of_dead(&mut transaction, node, left).await?;
         left = left.saturating_sub(u32::try_from(released).unwrap_or(u32::MAX));
-        let gone = "DELETE FROM ng_node WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM ng_work WHERE owner = $1)";
+        let gone =
+            "DELETE FROM ng_node WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM ng_work WHERE owner = $1)";
         sqlx::query(gone).bind(node).execute(&mut *transaction).await?;
         let silent = Duration::from_micros(row.try_get::<i64, _>(2)?.unsigned_abs());
         burials.push(Burial { node, released, silent });

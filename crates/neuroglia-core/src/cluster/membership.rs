@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::node::{HEARTBEAT, NODE_TTL, Node, TTL_MARGIN};
 use crate::data::Store;
-use crate::di::Inject;
+use crate::di::{Inject, Service, ServiceCollection};
 use crate::error::Result;
 use crate::hosting::{HostedService, Stopping};
 use crate::id::Ids;
@@ -189,3 +189,9 @@ impl Heart {
 /// live, and as many looks as it takes.
 pub const RECOVERY_MAX: Duration =
     Duration::from_secs(NODE_TTL.as_secs() + HEARTBEAT.as_secs() * super::node::STALE_LOOKS as u64);
+
+/// Gives an application its place among the nodes.
+pub fn register(services: &mut ServiceCollection, name: NodeName) {
+    services.try_add(Service::instance(name));
+    services.try_add(Service::instance(Membership::default()));
+}

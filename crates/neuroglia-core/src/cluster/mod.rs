@@ -9,14 +9,6 @@ mod membership;
 mod node;
 mod store;
 
-use crate::di::{Service, ServiceCollection};
-
-pub use membership::{Heart, Membership, NodeName, RECOVERY_MAX};
+pub use membership::{Heart, Membership, NodeName, RECOVERY_MAX, register};
 pub use node::{Beat, Burial, HEARTBEAT, Lease, NODE_TTL, Node, NodeRecord, STALE_LOOKS, TTL_MARGIN};
 pub use store::ClusterStore;
-
-/// Gives an application its place among the nodes.
-pub fn register(services: &mut ServiceCollection, name: NodeName) {
-    services.try_add(Service::instance(name));
-    services.try_add(Service::instance(Membership::default()));
-}

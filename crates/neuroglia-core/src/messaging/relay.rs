@@ -15,9 +15,9 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{CloudEvent, EventBus, Origin, Subscriptions, Wake};
+use super::{CloudEvent, EventBus, LocalBus, Origin, Subscription, Subscriptions, Wake};
 use crate::data::{OutboxMessage, Store};
-use crate::di::Inject;
+use crate::di::{Inject, Lifetime, Service, ServiceCollection};
 use crate::error::{Error, Result};
 use crate::hosting::HostedService;
 use crate::id::Ids;
@@ -176,4 +176,19 @@ impl Relay {
 
 fn late_text(late: &tokio::time::error::Elapsed) -> String {
     format!("the bus did not confirm in time: {late}")
+}
+
+/// Gives an application with a [`Store`] what it needs to send its events. The store itself is the bus, unless a
+/// bus is registered.
+pub fn register(services: &mut ServiceCollection, application: &str, subscriptions: Vec<Subscription>) {
+    services.try_add(Service::instance(Wake::default()));
+    services.try_add(Service::instance(Origin::of(application)));
+    services.try_add(Service::instance(RelayMeter::default()));
+    services.try_add(Service::instance(Subscriptions(subscriptions)));
+    if services.has::<dyn Store>() {
+        services.try_add(Service::factory::<dyn EventBus, (Arc<dyn Store>, Arc<Origin>), _>(
+            Lifetime::Singleton,
+            |(store, origin)| Ok(Arc::new(LocalBus::new(store, (*origin).clone())) as Arc<dyn EventBus>),
+        ));
+    }
 }

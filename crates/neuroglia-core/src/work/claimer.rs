@@ -28,7 +28,7 @@ use super::retry::{after_failure, chain};
 use super::run::{LOST, Run};
 use crate::cluster::Membership;
 use crate::data::Store;
-use crate::di::{Inject, ScopeFactory};
+use crate::di::{Inject, ScopeFactory, Service, ServiceCollection};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hosting::{HostedService, Stopping};
 use crate::id::Ids;
@@ -519,4 +519,11 @@ impl std::fmt::Debug for Claimer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Claimer").field("plan", &self.bench.plan).finish_non_exhaustive()
     }
+}
+
+/// Gives an application what those who do its work are told and count.
+pub fn register(services: &mut ServiceCollection) {
+    services.try_add(Service::instance(WorkMeter::default()));
+    services.try_add(Service::instance(BrokenOff::default()));
+    services.try_add(Service::per_scope::<Run>());
 }

@@ -18,9 +18,7 @@ mod run;
 mod store;
 mod worker;
 
-use crate::di::{Service, ServiceCollection};
-
-pub use claimer::{BrokenOff, Claimer, WorkMeter, WorkPlan};
+pub use claimer::{BrokenOff, Claimer, WorkMeter, WorkPlan, register};
 pub use consumer::Consumer;
 pub use doer::Doers;
 pub(crate) use doer::{Doer, Doing};
@@ -33,10 +31,3 @@ pub use retry::{ATTEMPTS_DEFAULT, Retry, after_failure, chain};
 pub use run::{LOST, Run, lost};
 pub use store::WorkStore;
 pub use worker::{WorkDescription, Worker};
-
-/// Gives an application what those who do its work are told and count.
-pub fn register(services: &mut ServiceCollection) {
-    services.try_add(Service::instance(WorkMeter::default()));
-    services.try_add(Service::instance(BrokenOff::default()));
-    services.try_add(Service::per_scope::<Run>());
-}
