@@ -61,6 +61,20 @@ async fn bury(connection: &mut PgConnection, ttl: Duration, limit: u32) -> sqlx:
     Ok(burials)
 }
 
+async fn leave(connection: &mut PgConnection, node: Uuid) -> sqlx::Result<()> {
+    let mut transaction = connection.begin().await?;
+    // A claim that has begun ends first, so that what it took is seen; one that begins later finds no node.
+    let lock = sqlx::query("SELECT 1 FROM ng_node WHERE id = $1 FOR UPDATE").bind(node);
+    lock.execute(&mut *transaction).await?;
+    let leave = sqlx::query(
+        "WITH r AS (UPDATE ng_work SET state = CASE WHEN called_off THEN 'cancelled' ELSE 'waiting' END, \
+             attempt = attempt - 1, keep_until = ng_now() + $2, owner = NULL, token = NULL, called_off = false \
+             WHERE owner = $1) DELETE FROM ng_node WHERE id = $1",
+    );
+    leave.bind(node).bind(micros(DEAD_KEEP)).execute(&mut *transaction).await?;
+    transaction.commit().await
+}
+
 #[async_trait]
 impl ClusterStore for PostgresStore {
     async fn now(&self) -> Result<Timestamp> {
@@ -102,12 +116,8 @@ impl ClusterStore for PostgresStore {
     }
 
     async fn leave(&self, node: Uuid) -> Result<()> {
-        let leave = sqlx::query(
-            "WITH r AS (UPDATE ng_work SET state = CASE WHEN called_off THEN 'cancelled' ELSE 'waiting' END, \
-                 attempt = attempt - 1, keep_until = ng_now() + $2, owner = NULL, token = NULL, called_off = false \
-                 WHERE owner = $1) DELETE FROM ng_node WHERE id = $1",
-        );
-        self.change(leave.bind(node).bind(micros(DEAD_KEEP))).await.map(drop)
+        let mut lease = self.connections.lease().await?;
+        lease.run(async |connection| leave(connection, node).await).await.map_err(error)
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRecord>> {

@@ -109,8 +109,9 @@ const CLAIM: &str = "WITH p AS ( \
                          UPDATE ng_work SET state = 'waiting' WHERE seq IN ( \
                              SELECT seq FROM ng_work WHERE state = 'scheduled' AND run_at <= ng_now() \
                              ORDER BY run_at LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING 1), \
+                     n AS (SELECT 1 FROM ng_node WHERE id = $1 FOR KEY SHARE), \
                      c AS ( \
-                         SELECT f.seq FROM unnest($3::text[], $4::bigint[]) AS q (queue, most) CROSS JOIN LATERAL ( \
+                         SELECT f.seq FROM n CROSS JOIN unnest($3::text[], $4::bigint[]) AS q (queue, most) CROSS JOIN LATERAL ( \
                              SELECT w.seq FROM ng_work w WHERE w.state = 'waiting' AND w.queue = q.queue \
                                  AND w.kind = ANY($5) AND (w.lane IS NULL OR NOT EXISTS ( \
                                      SELECT 1 FROM ng_work e WHERE e.kind = w.kind AND e.lane = w.lane \

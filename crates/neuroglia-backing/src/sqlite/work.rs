@@ -86,7 +86,7 @@ pub(super) const ANY: &str = "SELECT 1 WHERE EXISTS (SELECT 1 FROM ng_work WHERE
 
 pub(super) const CLAIM: &str = "UPDATE ng_work SET state = 'running', attempt = attempt + 1, owner = ?1, token = ?2 WHERE seq IN ( \
          SELECT seq FROM ng_work WHERE state = 'waiting' AND is_head AND queue = ?3 \
-             AND kind IN (SELECT value FROM json_each(?4)) \
+             AND kind IN (SELECT value FROM json_each(?4)) AND EXISTS (SELECT 1 FROM ng_node WHERE id = ?1) \
          ORDER BY priority DESC, seq LIMIT ?5) \
      RETURNING id, class, queue, kind, key, payload, attempt, attempts_max, correlation_id, traceparent, created_at, \
          priority, seq";

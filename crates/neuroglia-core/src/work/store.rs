@@ -27,7 +27,7 @@ pub trait WorkStore: Send + Sync {
     async fn fan_out(&self, parcels: &[Parcel]) -> Result<u64>;
 
     /// Takes work that is due, the highest priority first, then the oldest. Of a lane, only the first that is
-    /// not finished can be taken.
+    /// not finished can be taken. A node that the store does not know gets nothing: nobody would notice its death.
     async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>>;
 
     /// Ends attempts that did not succeed; gives for each whether its ticket still held.

@@ -256,6 +256,7 @@ rules! { ($)
         a_silent_node_is_buried_at_the_second_look_and_its_work_given_back,
         a_node_that_beats_again_is_not_buried,
         a_buried_nodes_tickets_are_void_and_its_next_beat_is_new,
+        who_is_not_known_gets_no_work,
         a_crash_means_what_the_work_says,
         work_that_takes_too_many_processes_along_is_parked,
         called_off_work_of_the_dead_is_not_tried_again,

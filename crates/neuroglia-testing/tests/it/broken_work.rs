@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
-use neuroglia::cluster::{Burial, Lease};
+use neuroglia::cluster::{Burial, Lease, Node};
 use neuroglia::data::memory::MemoryStore;
 use neuroglia::data::{Batch, OutboxMessage, Store};
 use neuroglia::error::Result;
@@ -46,6 +46,7 @@ const DEFECTS: &[(Defect, &str)] = &[
     (Defect::NeverBuries, "a_silent_node_is_buried_at_the_second_look_and_its_work_given_back"),
     (Defect::BuriesAtTheFirstLook, "a_silent_node_is_buried_at_the_second_look_and_its_work_given_back"),
     (Defect::BuriesWithoutLimit, "the_work_of_the_dead_is_given_back_in_steps"),
+    (Defect::GivesToStrangers, "who_is_not_known_gets_no_work"),
     (Defect::IgnoresWhatACrashMeans, "a_crash_means_what_the_work_says"),
     (Defect::HasTwoLeaders, "a_lease_has_one_holder_at_a_time"),
     (Defect::HasTwoLeaders, "of_concurrent_candidates_one_leads"),
@@ -80,6 +81,7 @@ enum Defect {
     NeverBuries,
     BuriesAtTheFirstLook,
     BuriesWithoutLimit,
+    GivesToStrangers,
     IgnoresWhatACrashMeans,
     HasTwoLeaders,
     StopsTheEpoch,
@@ -202,6 +204,16 @@ impl StoreLayer for Broken {
             Defect::ClaimsUnknownKinds => {
                 let waiting = self.in_state(WorkState::Waiting).await?;
                 asked.kinds = waiting.into_iter().map(|claimed| claimed.kind).collect();
+            }
+            Defect::GivesToStrangers => {
+                let stranger = Node {
+                    id: claim.owner,
+                    role: "worker".to_owned(),
+                    host: "somewhere".to_owned(),
+                    version: "0".to_owned(),
+                    is_draining: false,
+                };
+                self.behind().beat(&stranger).await?;
             }
             Defect::ClaimsMoreThanItsRoom => asked.rooms.iter_mut().for_each(|room| room.limit += 1),
             _ => {}

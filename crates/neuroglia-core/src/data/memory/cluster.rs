@@ -31,6 +31,13 @@ struct Held {
     lease: Lease,
 }
 
+impl Cluster {
+    /// Whether it is a node that said that it lives, and was not buried.
+    pub(super) fn knows(&self, node: Uuid) -> bool {
+        self.nodes.contains_key(&node)
+    }
+}
+
 #[async_trait]
 impl ClusterStore for MemoryStore {
     async fn now(&self) -> Result<Timestamp> {

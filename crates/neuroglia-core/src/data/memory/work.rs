@@ -380,7 +380,8 @@ impl WorkStore for MemoryStore {
     async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>> {
         self.with(|state| {
             let now = state.clock.now();
-            Ok(state.work.claim(claim, now))
+            let is_known = state.cluster.knows(claim.owner);
+            Ok(if is_known { state.work.claim(claim, now) } else { Vec::new() })
         })
     }
 

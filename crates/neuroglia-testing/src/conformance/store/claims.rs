@@ -7,8 +7,8 @@ use neuroglia::work::{Claim, NewWork, OnCrash, QueueRoom, Revision, Settlement, 
 use tokio::task::JoinSet;
 
 use super::workbench::{
-    LONG, SHORT, asking, claim, claim_later, claim_one, dead, enqueue, finish, job, named, names, new_id,
-    now, record, retry, settle,
+    LONG, SHORT, asking, claim, claim_later, claim_one, dead, enqueue, finish, job, named, names, now,
+    record, retry, settle,
 };
 
 fn in_lane(kind: &str, lane: &str, name: &str) -> NewWork {
@@ -28,7 +28,7 @@ pub(super) async fn a_claim_counts_the_attempt_and_gives_what_was_stored(store: 
     let before = now(&*store).await;
     enqueue(&*store, [full.clone()]).await;
     assert_eq!(record(&*store, full.id).await.attempt, 0, "it was not tried yet");
-    let asked = asking(&["full"], 1);
+    let asked = asking(&*store, &["full"], 1).await;
     let claimed = store.claim(&asked).await.expect("work is claimed");
     let claimed = &claimed[0];
     assert_eq!((claimed.ticket.id, claimed.ticket.token), (full.id, asked.token));
@@ -57,7 +57,7 @@ pub(super) async fn a_claim_takes_from_its_queues_and_kinds_only(store: Arc<dyn 
     enqueue(&*store, [named("unknown", "unknown"), elsewhere, named("known", "here")]).await;
     assert_eq!(names(&claim(&*store, &["known", "unheard of"], 10).await), "here");
     assert_eq!(claim(&*store, &[], 10).await, [], "who knows no kind gets nothing");
-    let nowhere = Claim { rooms: Vec::new(), ..asking(&["known", "unknown"], 10) };
+    let nowhere = Claim { rooms: Vec::new(), ..asking(&*store, &["known", "unknown"], 10).await };
     assert_eq!(store.claim(&nowhere).await.expect("work is claimed"), [], "who names no queue gets nothing");
     assert_eq!(names(&claim(&*store, &["unknown"], 10).await), "unknown");
 }
@@ -69,7 +69,8 @@ pub(super) async fn a_claim_takes_no_more_than_its_room(store: Arc<dyn Store>) {
         enqueue(&*store, work).await;
     }
     let room = |queue: &str, limit| QueueRoom { queue: queue.to_owned(), limit };
-    let asked = Claim { rooms: vec![room("large", 2), room("small", 1)], ..asking(&["kind"], 0) };
+    let asked =
+        Claim { rooms: vec![room("large", 2), room("small", 1)], ..asking(&*store, &["kind"], 0).await };
     let mut found: Vec<_> = store
         .claim(&asked)
         .await
@@ -79,7 +80,7 @@ pub(super) async fn a_claim_takes_no_more_than_its_room(store: Arc<dyn Store>) {
         .collect();
     found.sort_unstable();
     assert_eq!(found, ["large-1", "large-2", "small-1"]);
-    let full = Claim { rooms: vec![room("large", 0)], ..asking(&["kind"], 0) };
+    let full = Claim { rooms: vec![room("large", 0)], ..asking(&*store, &["kind"], 0).await };
     assert_eq!(store.claim(&full).await.expect("work is claimed"), []);
 }
 
@@ -142,7 +143,7 @@ pub(super) async fn lanes_and_kinds_do_not_hold_each_other_up(store: Arc<dyn Sto
     let others =
         [in_lane("a", "other lane", "a-other"), in_lane("b", "lane", "b-same"), named("a", "a-none")];
     enqueue(&*store, stuck.into_iter().chain(others)).await;
-    let head = store.claim(&asking(&["a"], 1)).await.expect("work is claimed");
+    let head = store.claim(&asking(&*store, &["a"], 1).await).await.expect("work is claimed");
     assert!(settle(&*store, head[0].ticket, retry(LONG, "stuck")).await);
     assert_eq!(names(&claim(&*store, &["a", "b"], 10).await), "a-other b-same a-none");
 }
@@ -154,11 +155,10 @@ pub(super) async fn concurrent_claimers_never_get_the_same_work(store: Arc<dyn S
     for _ in 0..8 {
         let store = Arc::clone(&store);
         claimers.spawn(async move {
-            let (owner, mut found) = (new_id(), Vec::new());
+            let mut found = Vec::new();
             // As often as it takes when each claim gives one piece.
             for _ in 0..65 {
-                let asked = Claim { owner, ..asking(&["kind"], 4) };
-                let claimed = store.claim(&asked).await.expect("work is claimed");
+                let claimed = claim(&*store, &["kind"], 4).await;
                 if claimed.is_empty() {
                     break;
                 }

@@ -6,27 +6,17 @@ use std::time::Duration;
 use neuroglia::cluster::{Beat, Burial, Node, NodeRecord};
 use neuroglia::data::Store;
 use neuroglia::error::ErrorKind;
-use neuroglia::work::{CRASHES_MAX, Claim, NewWork, OnCrash, Revision, Settlement, WorkState};
+use neuroglia::work::{CRASHES_MAX, NewWork, OnCrash, Revision, Settlement, Ticket, WorkState};
 use uuid::Uuid;
 
 use super::refused;
 use super::workbench::{
-    LONG, asking, claim, claim_as, claim_one, enqueue, finishing, is_past, job, new_id, now, record, settle,
-    state,
+    LONG, asking_as, claim_as, claim_one, enqueue, finishing, is_past, job, node, now, record, records,
+    settle, state,
 };
 
 /// So soon is a node silent.
 const TTL: Duration = Duration::from_millis(2);
-
-pub(super) fn node(role: &str) -> Node {
-    Node {
-        id: new_id(),
-        role: role.to_owned(),
-        host: "oven-1".to_owned(),
-        version: "1.2.3".to_owned(),
-        is_draining: false,
-    }
-}
 
 async fn beat(store: &dyn Store, node: &Node) -> Beat {
     store.beat(node).await.expect("a node says that it lives")
@@ -56,7 +46,7 @@ async fn bury(store: &dyn Store, node: Uuid) -> u64 {
 }
 
 /// A node that lives, with one piece of this work in its hands.
-async fn worker_at(store: &dyn Store, work: NewWork) -> (Node, neuroglia::work::Ticket) {
+async fn worker_at(store: &dyn Store, work: NewWork) -> (Node, Ticket) {
     let worker = node("worker");
     beat(store, &worker).await;
     let kind = work.kind.clone();
@@ -96,8 +86,8 @@ pub(super) async fn a_silent_node_is_buried_at_the_second_look_and_its_work_give
     let released = record(&*store, ticket.id).await;
     assert_eq!((released.state, released.owner), (WorkState::Waiting, None));
     assert_eq!((released.attempt, released.crashes), (1, 1), "the attempt counts, and so does the crash");
-    assert_eq!(claim_one(&*store, "kind").await.attempt, 2);
     assert_eq!(look(&*store, 100).await, [], "nobody is buried twice");
+    assert_eq!(claim_one(&*store, "kind").await.attempt, 2);
 }
 
 pub(super) async fn a_node_that_beats_again_is_not_buried(store: Arc<dyn Store>) {
@@ -121,6 +111,22 @@ pub(super) async fn a_buried_nodes_tickets_are_void_and_its_next_beat_is_new(sto
     assert_eq!(record(&*store, ticket.id).await.attempt, 1);
 }
 
+pub(super) async fn who_is_not_known_gets_no_work(store: Arc<dyn Store>) {
+    enqueue(&*store, [job("kind")]).await;
+    let worker = node("worker");
+    let claimed =
+        async || store.claim(&asking_as(worker.id, &["kind"], 10)).await.expect("a claim is answered").len();
+    assert_eq!(claimed().await, 0, "nobody would notice its death");
+    beat(&*store, &worker).await;
+    assert_eq!(bury(&*store, worker.id).await, 0);
+    assert_eq!(claimed().await, 0, "it was buried, and does not know it yet");
+    beat(&*store, &worker).await;
+    store.leave(worker.id).await.expect("a node leaves");
+    assert_eq!(claimed().await, 0, "it has left");
+    beat(&*store, &worker).await;
+    assert_eq!(claimed().await, 1);
+}
+
 pub(super) async fn a_crash_means_what_the_work_says(store: Arc<dyn Store>) {
     for (on_crash, state) in [(OnCrash::Fail, WorkState::Dead), (OnCrash::Quarantine, WorkState::Parked)] {
         let (worker, ticket) = worker_at(&*store, NewWork { on_crash, ..job("kind") }).await;
@@ -128,7 +134,6 @@ pub(super) async fn a_crash_means_what_the_work_says(store: Arc<dyn Store>) {
         let ended = record(&*store, ticket.id).await;
         assert_eq!((ended.state, ended.owner, ended.crashes), (state, None, 1), "{on_crash:?}");
         assert_eq!(ended.failures.len(), 1, "it says why: {ended:?}");
-        assert_eq!(claim(&*store, &["kind"], 10).await, []);
     }
     let (worker, ticket) = worker_at(&*store, NewWork { attempts_max: 1, ..job("kind") }).await;
     assert_eq!(bury(&*store, worker.id).await, 1);
@@ -180,13 +185,14 @@ pub(super) async fn the_work_of_the_dead_is_given_back_in_steps(store: Arc<dyn S
     let worker = node("worker");
     beat(&*store, &worker).await;
     enqueue(&*store, (0..4).map(|_| job("kind"))).await;
-    let asked = Claim { owner: worker.id, ..asking(&["kind"], 10) };
-    assert_eq!(store.claim(&asked).await.expect("work is claimed").len(), 4);
+    let claimed = store.claim(&asking_as(worker.id, &["kind"], 10)).await.expect("work is claimed");
+    assert_eq!(claimed.len(), 4);
     assert_eq!(look(&*store, 3).await, []);
     let released = async || look(&*store, 3).await.iter().map(|burial| burial.released).sum::<u64>();
     assert_eq!(released().await, 3);
     assert_eq!(listed(&*store).await.len(), 1, "some of its work is left");
-    assert_eq!(claim(&*store, &["kind"], 10).await.len(), 3, "what was given back is free");
+    let free = records(&*store).await.iter().filter(|record| record.state == WorkState::Waiting).count();
+    assert_eq!(free, 3, "what was given back is free");
     assert_eq!(released().await, 1);
     assert_eq!(listed(&*store).await, [], "the node goes with the last piece");
 }

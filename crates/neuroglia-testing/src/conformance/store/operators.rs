@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::workbench::{
     LONG, QUEUE, claim, claim_as, claim_later, claim_one, dead, enqueue, finish, finishing, is_past, job,
-    named, new_id, now, record, records, retry, settle, state,
+    named, new_id, node, now, record, records, retry, settle, state,
 };
 
 async fn revise(store: &dyn Store, id: Uuid, revision: &Revision) -> bool {
@@ -130,8 +130,10 @@ pub(super) async fn waiting_work_is_called_off_at_once(store: Arc<dyn Store>) {
 
 pub(super) async fn running_work_that_is_called_off_is_told_to_its_node(store: Arc<dyn Store>) {
     enqueue(&*store, [job("kind"), job("other")]).await;
-    let node = super::nodes::node("worker");
-    let other = super::nodes::node("worker");
+    let [node, other] = [node("worker"), node("worker")];
+    for node in [&node, &other] {
+        store.beat(node).await.expect("a node says that it lives");
+    }
     let ticket = claim_as(&*store, node.id, "kind").await.ticket;
     claim_as(&*store, other.id, "other").await;
     let cancelled = async |node| store.beat(node).await.expect("a node says that it lives").cancelled;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
+use neuroglia::cluster::Node;
 use neuroglia::data::{Batch, Store};
 use neuroglia::id::Ids;
 use neuroglia::work::{
@@ -60,10 +61,28 @@ pub(super) async fn enqueue(store: &dyn Store, work: impl IntoIterator<Item = Ne
     store.commit(asking).await.expect("a batch that breaks no rule is committed");
 }
 
-/// Asks for this much of the one queue, as a node of its own.
-pub(super) fn asking(kinds: &[&str], limit: u32) -> Claim {
+/// A node that is to be.
+pub(super) fn node(role: &str) -> Node {
+    Node {
+        id: new_id(),
+        role: role.to_owned(),
+        host: "oven-1".to_owned(),
+        version: "1.2.3".to_owned(),
+        is_draining: false,
+    }
+}
+
+/// Asks for this much of the one queue, as a node of its own that lives.
+pub(super) async fn asking(store: &dyn Store, kinds: &[&str], limit: u32) -> Claim {
+    let worker = node("worker");
+    store.beat(&worker).await.expect("a node says that it lives");
+    asking_as(worker.id, kinds, limit)
+}
+
+/// Asks for this much of the one queue, as this node.
+pub(super) fn asking_as(owner: Uuid, kinds: &[&str], limit: u32) -> Claim {
     Claim {
-        owner: new_id(),
+        owner,
         token: new_id(),
         rooms: vec![QueueRoom { queue: QUEUE.to_owned(), limit }],
         kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
@@ -71,7 +90,7 @@ pub(super) fn asking(kinds: &[&str], limit: u32) -> Claim {
 }
 
 pub(super) async fn claim(store: &dyn Store, kinds: &[&str], limit: u32) -> Vec<Claimed> {
-    store.claim(&asking(kinds, limit)).await.expect("work is claimed")
+    store.claim(&asking(store, kinds, limit).await).await.expect("work is claimed")
 }
 
 /// The one piece of this kind that can be claimed.
@@ -81,7 +100,7 @@ pub(super) async fn claim_one(store: &dyn Store, kind: &str) -> Claimed {
 
 /// The one piece of this kind that can be claimed, as this node.
 pub(super) async fn claim_as(store: &dyn Store, owner: Uuid, kind: &str) -> Claimed {
-    one(store.claim(&Claim { owner, ..asking(&[kind], 10) }).await.expect("work is claimed"), kind)
+    one(store.claim(&asking_as(owner, &[kind], 10)).await.expect("work is claimed"), kind)
 }
 
 fn one(mut claimed: Vec<Claimed>, kind: &str) -> Claimed {
