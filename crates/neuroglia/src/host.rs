@@ -21,7 +21,7 @@ use neuroglia_core::mediation::Messages;
 use neuroglia_core::messaging;
 use neuroglia_core::schedule::Scheduler;
 use neuroglia_core::settings::{Environment, Report, Schema, Settings};
-use neuroglia_core::work::{self, Worker};
+use neuroglia_core::work::{self, WorkPlan, Worker};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -165,16 +165,17 @@ fn collect<S: Settings>(
         let of_scheduler = (app.scheduler)(Scheduler::new()).register(&mut services);
         assignment.role.doers(of_worker, of_scheduler)
     };
-    match assignment.plan(doers, host.worker.concurrency.get()) {
-        Ok(plan) => services.add_instance(plan),
-        Err(what) => services.fault(Fault {
+    let plan = assignment.plan(doers, host.worker.concurrency.get()).unwrap_or_else(|what| {
+        services.fault(Fault {
             area: Area::Services,
             code: "queue",
             what,
             at: "--queues".to_owned(),
             fix: "name queues of this process, or none for all".to_owned(),
-        }),
-    };
+        });
+        WorkPlan::default()
+    });
+    services.add_instance(plan);
     neuroglia_core::data::register(&mut services);
     let (mut hosted, after) = assignment.role.parts(&services);
     hosted.extend(app.hosted.iter().copied());

@@ -52,7 +52,7 @@ const CANCEL_GRACE: Duration = Duration::from_secs(10);
 const HAND_BACK: Duration = Duration::from_secs(1);
 
 /// Which work this process does, and how much at once; a service of the application.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct WorkPlan {
     /// Everybody who does something.
     pub doers: Doers,

@@ -24,10 +24,8 @@ pub(crate) struct Depths {
     outbox: AtomicI64,
     outbox_age_ms: AtomicI64,
     /// By state, over all queues.
-    work: Mutex<BTreeMap<WorkStateName, (i64, i64)>>,
+    work: Mutex<BTreeMap<&'static str, (i64, i64)>>,
 }
-
-type WorkStateName = &'static str;
 
 impl Depths {
     fn of(&self, state: WorkState) -> (i64, i64) {
@@ -109,7 +107,8 @@ pub(crate) fn show(metrics: &Metrics, depths: &Arc<Depths>, relay: &Arc<RelayMet
         let relay = Arc::clone(relay);
         metrics.counter(name, help, move || read(&relay));
     }
-    let seen: [(&str, &str, fn(&Depths) -> i64); 6] = [
+    type Look = fn(&Depths) -> i64;
+    let seen: [(&str, &str, Look); 6] = [
         ("outbox_messages", "Messages that wait to be sent", |depths| depths.outbox.load(Relaxed)),
         ("outbox_oldest_milliseconds", "How long the oldest of them has waited", |depths| {
             depths.outbox_age_ms.load(Relaxed)
