@@ -87,7 +87,7 @@ fn a_queue_that_nobody_has_is_a_fault_of_the_command_line() {
     let finished = premises.run(&["worker", "--queues", "mial:2"]);
     finished.assert_code(78);
     assert!(finished.stderr.contains("no queue mial"), "{}", finished.stderr);
-    assert!(finished.stderr.contains("1 thing to mend"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("one thing to mend"), "{}", finished.stderr);
     premises.run(&["worker", "--queues", "default:none"]).assert_code(64);
 }
 
