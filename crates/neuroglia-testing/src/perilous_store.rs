@@ -97,7 +97,8 @@ impl FromStr for Peril {
             format!("there is no point `{name}`: use one of {}", names.join(", "))
         })?;
         let nth = parts.next().and_then(|nth| nth.parse().ok()).filter(|nth| *nth > 0);
-        let nth = nth.ok_or_else(|| format!("`{text}` does not say at which passing: write {name}:1 for the first"))?;
+        let nth = nth
+            .ok_or_else(|| format!("`{text}` does not say at which passing: write {name}:1 for the first"))?;
         let signal = match (parts.next(), parts.next()) {
             (None, _) => Signal::KILL,
             (Some("stop"), None) => Signal::STOP,

@@ -169,7 +169,7 @@ impl JobHandler<Prove> for Prover {
                 () = self.effects.run.cancelled()?.cancelled() => {
                     return Err(Error::unavailable("the process ends; another one begins anew"));
                 }
-                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                () = tokio::time::sleep(Duration::from_millis(50)) => {}
             }
         }
         self.effects.note(Prove::KIND, job.order).await

@@ -9,9 +9,17 @@
 
 mod books;
 mod customers;
+mod strait;
 mod town;
 
 mod kills;
+mod mishaps;
+mod outages;
+mod pauses;
+mod replicas;
+mod rolling;
+mod skew;
+mod ticks;
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -26,7 +34,10 @@ pub(crate) use town::{Engine, Town};
 pub(crate) const RECOVERY_MAX: Duration = Duration::from_secs(20);
 
 /// How often something is done in this form of the proof.
-#[expect(clippy::disallowed_methods, reason = "the form of a proof is chosen by the environment of the test run")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the form of a proof is chosen by the environment of the test run"
+)]
 pub(crate) fn times(short: usize, full: usize) -> usize {
     if std::env::var("NEUROGLIA_PROVE").is_ok_and(|form| form == "full") { full } else { short }
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use neuroglia::clock::Timestamp;
 use neuroglia::data::{Condition, Document, Select, Store};
 use neuroglia::error::Result;
-use neuroglia::work::{WorkFilter, WorkRecord};
+use neuroglia::id::Ids;
+use neuroglia::work::{Depth, WorkFilter, WorkRecord, WorkState};
 use serde::Deserialize;
 use tokio::runtime::Runtime;
 
@@ -27,12 +28,22 @@ pub(crate) struct Books {
 
 /// An effect, as the ledger has it.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Effect {
-    pub(crate) id: String,
+struct Effect {
+    id: String,
     /// By what it was done; once when there is one.
-    pub(crate) runs: Vec<String>,
+    runs: Vec<String>,
     /// When it was first done, by the store's clock.
+    at: Timestamp,
+}
+
+/// A tick that was done.
+pub(crate) struct Done {
+    /// When it was due.
+    pub(crate) due: Timestamp,
+    /// When it was done, by the store's clock.
     pub(crate) at: Timestamp,
+    /// How often.
+    pub(crate) runs: usize,
 }
 
 impl Books {
@@ -45,7 +56,10 @@ impl Books {
     }
 
     /// Asks until the database answers.
-    pub(crate) fn ask<T, F: Future<Output = Result<T>>>(&self, mut ask: impl FnMut(Arc<dyn Store>) -> F) -> T {
+    pub(crate) fn ask<T, F: Future<Output = Result<T>>>(
+        &self,
+        mut ask: impl FnMut(Arc<dyn Store>) -> F,
+    ) -> T {
         eventually("the database answers", || self.runtime.block_on(ask(Arc::clone(&self.store))).ok())
     }
 
@@ -69,6 +83,11 @@ impl Books {
         }
     }
 
+    /// Waits until there is this effect.
+    pub(crate) fn wait_for(&self, effect: &str) {
+        eventually(effect, || self.has(effect).then_some(()));
+    }
+
     fn has(&self, effect: &str) -> bool {
         self.ask(async |store| store.load("proof_ledger", effect).await).is_some()
     }
@@ -84,7 +103,13 @@ impl Books {
         }
         let effects = self.effects();
         for effect in effects.values() {
-            assert_eq!(effect.runs.len(), 1, "{} was done more than once, or by nobody: {:?}", effect.id, effect.runs);
+            assert_eq!(
+                effect.runs.len(),
+                1,
+                "{} was done more than once, or by nobody: {:?}",
+                effect.id,
+                effect.runs
+            );
         }
         let found: BTreeSet<&str> =
             effects.keys().map(String::as_str).filter(|id| !id.starts_with("tick:")).collect();
@@ -108,6 +133,25 @@ impl Books {
         }
     }
 
+    /// Waits until so much of this kind runs.
+    pub(crate) fn wait_for_running(&self, kind: &str, count: u64) {
+        eventually("work runs", || {
+            let depths = self.ask(async |store| store.depths().await);
+            let running = |depth: &&Depth| depth.kind == kind && depth.state == WorkState::Running;
+            depths.iter().find(running).filter(|depth| depth.count >= count).map(|_| ())
+        });
+    }
+
+    /// Whether the database can be written. A process that is stopped in the middle of a write holds the lock of an
+    /// SQLite file for as long as it is stopped.
+    pub(crate) fn can_be_written(&self) -> bool {
+        let asked = async {
+            let lease = self.store.lease("proof", Ids::random().next_uuid(), Duration::from_millis(1));
+            tokio::time::timeout(Duration::from_secs(1), lease).await
+        };
+        matches!(self.runtime.block_on(asked), Ok(Ok(_)))
+    }
+
     /// What has still to be done, as the store counts it.
     fn live(&self) -> Vec<String> {
         let depths = self.ask(async |store| store.depths().await);
@@ -119,7 +163,7 @@ impl Books {
     }
 
     /// Every effect by its id.
-    pub(crate) fn effects(&self) -> BTreeMap<String, Effect> {
+    fn effects(&self) -> BTreeMap<String, Effect> {
         let parse = |document: Document| {
             let effect: Effect = serde_json::from_str(&document.body).expect("the ledger is JSON");
             (document.id, effect)
@@ -127,9 +171,26 @@ impl Books {
         self.all("proof_ledger").into_iter().map(parse).collect()
     }
 
-    /// All work that is or was there.
-    pub(crate) fn work(&self) -> Vec<WorkRecord> {
-        self.ask(async |store| store.list_work(&WorkFilter { limit: u32::MAX, ..WorkFilter::default() }).await)
+    /// The ticks that were done.
+    pub(crate) fn ticks(&self) -> Vec<Done> {
+        let effects = self.effects().into_values();
+        effects
+            .filter_map(|effect| {
+                let due = effect.id.strip_prefix("tick:")?.parse().expect("the moment at which it was due");
+                Some(Done { due, at: effect.at, runs: effect.runs.len() })
+            })
+            .collect()
+    }
+
+    /// All work of a kind that is or was there, in one of these states; in any, when there are none.
+    pub(crate) fn work_of(&self, kind: &str, states: &[WorkState]) -> Vec<WorkRecord> {
+        let filter = WorkFilter {
+            kind: Some(kind.to_owned()),
+            states: states.to_vec(),
+            limit: u32::MAX,
+            ..WorkFilter::default()
+        };
+        self.ask(async |store| store.list_work(&filter).await)
     }
 
     fn all(&self, collection: &'static str) -> Vec<Document> {

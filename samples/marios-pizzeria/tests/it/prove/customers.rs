@@ -12,7 +12,7 @@ use crate::process::{Client, eventually, guest_order};
 const COUNT: usize = 3;
 
 /// What each of them does between two orders.
-const PAUSE: Duration = Duration::from_millis(40);
+const PAUSE: Duration = Duration::from_millis(80);
 
 /// How often somebody asks again with the same key before giving up.
 const TRIES_MAX: usize = 5;
@@ -98,7 +98,7 @@ impl Shared {
                 }
                 self.refused.fetch_add(1, Ordering::AcqRel);
                 connection = None;
-                std::thread::park_timeout(PAUSE * 4);
+                std::thread::park_timeout(PAUSE * 2);
             }
             std::thread::park_timeout(PAUSE);
         }
