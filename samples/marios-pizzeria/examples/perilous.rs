@@ -2,7 +2,7 @@
 //!
 //! It is the application of `main`, and beside it: a consumer and a job that write one document for each effect, a
 //! task that writes one for each tick, and a consumer that comes to grief where an order's notes say so. The variable
-//! `FAILPOINT` names the point at which the process dies.
+//! `FAILPOINT` names the point at which the process dies; with `TICKS` there is the task.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,7 +26,10 @@ use serde::{Deserialize, Serialize};
 fn main() -> ExitCode {
     let peril = std::env::var("FAILPOINT").ok();
     let peril: Option<Peril> = peril.map(|text| text.parse().expect("FAILPOINT names a point"));
-    let app = marios_pizzeria::app().migrations(migrations).worker(worker).scheduler(scheduler);
+    let mut app = marios_pizzeria::app().migrations(migrations).worker(worker);
+    if std::env::var("TICKS").is_ok() {
+        app = app.scheduler(scheduler);
+    }
     let Some(peril) = peril else { return app.run() };
     app.services(move |services, settings: &PizzeriaSettings| {
         let url = settings.database.database_url.clone();

@@ -89,7 +89,7 @@ fn killed_at_random_moments_nothing_is_lost_or_doubled() {
 
 fn kill_at_random(engine: Engine, kills: usize) {
     let ids = Ids::random();
-    let town = Town::found(engine);
+    let town = Town::ticking(engine);
     let mut staff: Vec<(&str, Process)> =
         ["web", "web", "worker", "worker", "scheduler"].map(|role| (role, town.open(role))).into();
     let doors = |staff: &[(&str, Process)]| -> Vec<_> {
@@ -107,9 +107,7 @@ fn kill_at_random(engine: Engine, kills: usize) {
         let accepted = customers.accepted();
         staff.push((role, town.open(role)));
         customers.go_to(&doors(&staff));
-        let took = town.books.wait_for_effects(&accepted, since, RECOVERY_MAX);
-        println!("proof-debug: {engine:?} {role} {took:.1?}");
-        spans.push(took);
+        spans.push(town.books.wait_for_effects(&accepted, since, RECOVERY_MAX));
     }
     let orders = town.books.assert_exactly_once(&customers.leave());
     let (p50, p99) = percentiles(&mut spans);

@@ -11,7 +11,7 @@ use crate::process::{Process, eventually};
 
 #[test]
 fn clocks_that_are_wrong_make_no_tick_early_and_nobody_dead() {
-    let town = Town::found(Engine::Postgres);
+    let town = Town::ticking(Engine::Postgres);
     let library = libfaketime();
     let open = |role: &str, skew: &str| {
         let mut command = town.premises.command(&[role]);

@@ -28,6 +28,13 @@ impl Town {
         Self::furnish(premises, database)
     }
 
+    /// In which a task of the scheduler ticks ten times a second.
+    pub(crate) fn ticking(engine: Engine) -> Self {
+        let mut town = Self::found(engine);
+        town.premises = town.premises.set("TICKS", "on");
+        town
+    }
+
     /// On a PostgreSQL server of the test's own.
     pub(crate) fn found_on(server: &str) -> Self {
         let database = Database::create_on(server);
