@@ -138,8 +138,9 @@ pub struct Verdict {
     pub reason: Option<&'static str>,
 }
 
-/// How far apart suspects are given back: long enough to be claimed and to kill.
-const SUSPECT_PAUSE: Duration = Duration::from_secs(3);
+/// How far apart suspects are given back: longer than it takes until somebody looks for work, so that no two of them are
+/// claimed together.
+const SUSPECT_PAUSE: Duration = Duration::from_millis(1_500);
 
 impl Inquest {
     /// Where the next piece goes, after so many deaths and attempts.

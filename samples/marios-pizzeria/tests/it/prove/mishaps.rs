@@ -7,12 +7,12 @@ use neuroglia::work::{WorkRecord, WorkState};
 use super::{Customers, Engine, RECOVERY_MAX, Town, at_once};
 use crate::process::{Process, eventually, guest_order};
 
-/// What the notes of an order make of it, and how it ends.
-const MISHAPS: [(&str, WorkState); 4] = [
-    ("panic", WorkState::Dead),
-    ("hang", WorkState::Dead),
-    ("huge", WorkState::Dead),
-    ("poison", WorkState::Parked),
+/// What the notes of an order make of it, and how it may end. What runs long may be beside the poison each time.
+const MISHAPS: [(&str, &[WorkState]); 4] = [
+    ("panic", &[WorkState::Dead]),
+    ("hang", &[WorkState::Dead, WorkState::Parked]),
+    ("huge", &[WorkState::Dead]),
+    ("poison", &[WorkState::Parked]),
 ];
 
 /// How much of a failure's text is kept, in bytes.
@@ -21,11 +21,15 @@ const FAILURE_MAX: usize = 4 * 2_000;
 #[test]
 fn one_consumer_that_fails_in_every_way_keeps_nobody_from_anything() {
     at_once(2, [Engine::Sqlite, Engine::Postgres], |engine| {
-        let town = Town::found(engine);
+        let mut town = Town::found(engine);
+        // What dies with the poison for the second time comes back one piece after another.
+        town.premises = town.premises.set("WORKER_CONCURRENCY", "4");
         let (web, mut worker) = (town.open("web"), town.open("worker"));
         let customers = Customers::come(&[web.address()]);
         customers.wait_for_more(10);
         let orders: Vec<String> = MISHAPS.iter().map(|(notes, _)| place(&web, notes)).collect();
+        customers.wait_for_more(10);
+        let accepted = customers.leave();
 
         // The poison takes along one process after another, until it is taken for what it is.
         let mut deaths = 0;
@@ -42,8 +46,8 @@ fn one_consumer_that_fails_in_every_way_keeps_nobody_from_anything() {
             worker = town.open("worker");
         };
         assert_eq!(deaths, 3, "the poison is given up after the third process");
-        for (end, (notes, state)) in ends.iter().zip(MISHAPS) {
-            assert_eq!(end.state, state, "{notes}: {end:?}");
+        for (end, (notes, states)) in ends.iter().zip(MISHAPS) {
+            assert!(states.contains(&end.state), "{notes}: {end:?}");
             for failure in &end.failures {
                 assert!(failure.error.len() <= FAILURE_MAX, "{notes}: {} bytes", failure.error.len());
             }
@@ -54,7 +58,6 @@ fn one_consumer_that_fails_in_every_way_keeps_nobody_from_anything() {
                 town.books.wait_for(&format!("{effect}:{order}"));
             }
         }
-        let accepted = customers.leave();
         town.books.wait_for_effects(&accepted, Instant::now(), RECOVERY_MAX);
         println!(
             "proof: {engine:?}: beside a panic, a handler without end, an error of 50 MB and a poison message that killed \

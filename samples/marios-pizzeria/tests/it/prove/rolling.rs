@@ -143,7 +143,7 @@ fn nginx(town: &Town, door: u16, ports: &[u16]) -> Process {
     );
     let file = folder.join("nginx.conf");
     std::fs::write(&file, configuration).expect("the folder is the test's own");
-    let mut command = Command::new("nginx");
+    let mut command = Command::new("/usr/sbin/nginx");
     command.arg("-p").arg(&folder).arg("-c").arg(&file);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Process::spawn(&mut command)
