@@ -57,6 +57,12 @@ pub(crate) fn at_once<T: Send>(count: usize, cases: impl IntoIterator<Item = T>,
     });
 }
 
+/// Says what was shown, for the report of `cargo xtask prove`.
+#[expect(clippy::print_stdout, reason = "the report of a proof is what its test run prints")]
+pub(crate) fn report(shown: &str) {
+    println!("proof: {shown}");
+}
+
 /// The times by which half of all, and 99 of 100, were over.
 pub(crate) fn percentiles(spans: &mut [Duration]) -> (Duration, Duration) {
     spans.sort_unstable();

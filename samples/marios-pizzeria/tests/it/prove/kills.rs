@@ -6,7 +6,7 @@ use neuroglia::id::Ids;
 use rustix::process::Signal;
 
 use super::town::{ground, killed, perilous};
-use super::{Customers, Engine, RECOVERY_MAX, Town, at_once, percentiles, times};
+use super::{Customers, Engine, RECOVERY_MAX, Town, at_once, percentiles, report, times};
 use crate::process::Process;
 
 /// Where who dies.
@@ -56,9 +56,9 @@ fn kill_at(engine: Engine, role: &str, point: &str) {
     let took = town.books.wait_for_effects(&accepted, dead.at, RECOVERY_MAX);
     customers.wait_for_more(20);
     let orders = town.books.assert_exactly_once(&customers.leave());
-    println!(
-        "proof: {engine:?}: {role} killed at {point}: {orders} orders, none lost, no effect doubled, recovered in {took:.1?}"
-    );
+    report(&format!(
+        "{engine:?}: {role} killed at {point}: {orders} orders, none lost, no effect doubled, recovered in {took:.1?}"
+    ));
     for process in staff.into_iter().chain([successor]) {
         process.close().assert_code(0);
     }
@@ -77,7 +77,7 @@ fn a_migration_killed_between_two_is_finished_by_the_next() {
             assert!(!status.stdout.contains("pending"), "{}", status.stdout);
             premises.run(&["admin", "seed"]).assert_code(0);
             premises.open().close().assert_code(0);
-            println!("proof: {engine:?}: a migration killed after step {nth} was finished by the next run");
+            report(&format!("{engine:?}: a migration killed after step {nth} was finished by the next run"));
         }
     }
 }
@@ -111,10 +111,10 @@ fn kill_at_random(engine: Engine, kills: usize) {
     }
     let orders = town.books.assert_exactly_once(&customers.leave());
     let (p50, p99) = percentiles(&mut spans);
-    println!(
-        "proof: {engine:?}: {kills} kills at random moments: {orders} orders, none lost, no effect doubled, \
+    report(&format!(
+        "{engine:?}: {kills} kills at random moments: {orders} orders, none lost, no effect doubled, \
          recovered in p50 {p50:.1?}, p99 {p99:.1?}"
-    );
+    ));
     for (_, process) in staff {
         process.close().assert_code(0);
     }

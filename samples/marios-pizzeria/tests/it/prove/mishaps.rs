@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use neuroglia::work::{WorkRecord, WorkState};
 
-use super::{Customers, Engine, RECOVERY_MAX, Town, at_once};
+use super::{Customers, Engine, RECOVERY_MAX, Town, at_once, report};
 use crate::process::{Process, eventually, guest_order};
 
 /// What the notes of an order make of it, and how it may end. What runs long may be beside the poison each time.
@@ -59,11 +59,11 @@ fn one_consumer_that_fails_in_every_way_keeps_nobody_from_anything() {
             }
         }
         town.books.wait_for_effects(&accepted, Instant::now(), RECOVERY_MAX);
-        println!(
-            "proof: {engine:?}: beside a panic, a handler without end, an error of 50 MB and a poison message that killed \
+        report(&format!(
+            "{engine:?}: beside a panic, a handler without end, an error of 50 MB and a poison message that killed \
              {deaths} processes: {} orders with all effects",
             accepted.len()
-        );
+        ));
         for process in [web, worker] {
             process.close().assert_code(0);
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use neuroglia_testing::services::Postgres;
 
 use super::strait::Strait;
-use super::{Customers, RECOVERY_MAX, Town};
+use super::{Customers, RECOVERY_MAX, Town, report};
 use crate::process::{Process, eventually, guest_order};
 
 /// How long anybody waits for an answer while the database is away.
@@ -35,30 +35,30 @@ fn the_database_goes_away_under_load_and_the_processes_stay() {
         customers.wait_for_more(5);
     }
     assert!(cut > 0, "there were connections");
-    report("its connections cut three times", &town, &staff, &customers, Instant::now());
+    assert_back("its connections cut three times", &town, &staff, &customers, Instant::now());
 
     server.stop();
     assert_away(&staff[0]);
     server.start_again();
-    report("restarted", &town, &staff, &customers, Instant::now());
+    assert_back("restarted", &town, &staff, &customers, Instant::now());
 
     server.crash();
     assert_away(&staff[0]);
     server.start_again();
-    report("crashed and started again", &town, &staff, &customers, Instant::now());
+    assert_back("crashed and started again", &town, &staff, &customers, Instant::now());
 
     let since = Instant::now();
     strait.fall_silent();
     assert_away(&staff[0]);
     eventually("it was silent for long enough", || (since.elapsed() >= SILENCE).then_some(()));
     strait.speak();
-    report("silent for 10 s", &town, &staff, &customers, Instant::now());
+    assert_back("silent for 10 s", &town, &staff, &customers, Instant::now());
 
     let refused = customers.refused();
     let orders = town.books.assert_exactly_once(&customers.leave());
-    println!(
-        "proof: Postgres: after all outages: {orders} orders, {refused} requests refused, none lost or doubled"
-    );
+    report(&format!(
+        "Postgres: after all outages: {orders} orders, {refused} requests refused, none lost or doubled"
+    ));
     for process in staff {
         process.close().assert_code(0);
     }
@@ -76,10 +76,10 @@ fn assert_away(web: &Process) {
 }
 
 /// Waits until everything goes on, in the same processes.
-fn report(what: &str, town: &Town, staff: &[Process], customers: &Customers, since: Instant) {
+fn assert_back(what: &str, town: &Town, staff: &[Process], customers: &Customers, since: Instant) {
     eventually("it is ready", || (staff[0].get("/health/ready").status == 200).then_some(()));
     customers.wait_for_more(5);
     let took = town.books.wait_for_effects(&customers.accepted(), since, RECOVERY_MAX);
     assert!(staff.iter().all(Process::is_running), "none has ended");
-    println!("proof: Postgres: {what}: all processes went on, recovered in {took:.1?}");
+    report(&format!("Postgres: {what}: all processes went on, recovered in {took:.1?}"));
 }

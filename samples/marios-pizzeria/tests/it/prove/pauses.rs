@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
-use super::{Books, Customers, Engine, RECOVERY_MAX, Town, at_once};
+use super::{Books, Customers, Engine, RECOVERY_MAX, Town, at_once, report};
 use crate::process::{Process, eventually};
 
 #[test]
@@ -36,10 +36,10 @@ fn an_awakened_worker_finishes_nothing_that_another_has_taken_over() {
         customers.wait_for_more(10);
         town.books.wait_for_effects(&customers.accepted(), Instant::now(), RECOVERY_MAX);
         let orders = town.books.assert_exactly_once(&customers.leave());
-        println!(
-            "proof: {engine:?}: a worker stopped before its commit and awakened after its life: {orders} orders, no \
+        report(&format!(
+            "{engine:?}: a worker stopped before its commit and awakened after its life: {orders} orders, no \
              effect doubled, and it went on as a new node"
-        );
+        ));
         for process in [web, victim] {
             process.close().assert_code(0);
         }

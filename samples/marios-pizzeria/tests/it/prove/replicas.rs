@@ -1,6 +1,6 @@
 //! Whoever wrote, whoever is asked: all replicas of `web` know the same.
 
-use super::{Engine, Town};
+use super::{Engine, Town, report};
 use crate::process::guest_order;
 
 const COUNT: usize = 4;
@@ -39,10 +39,10 @@ fn what_one_replica_wrote_every_other_one_reads_at_once() {
             assert_eq!(seen.json()["status"], "confirmed", "{key}: {}", seen.text());
         }
     }
-    println!(
-        "proof: Postgres: {COUNT} replicas, all {} pairs: what one wrote the other read at once",
+    report(&format!(
+        "Postgres: {COUNT} replicas, all {} pairs: what one wrote the other read at once",
         COUNT * COUNT
-    );
+    ));
     for replica in replicas {
         replica.close().assert_code(0);
     }

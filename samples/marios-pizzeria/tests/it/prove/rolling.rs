@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::{Customers, Engine, RECOVERY_MAX, Town, times};
+use super::{Customers, Engine, RECOVERY_MAX, Town, report, times};
 use crate::process::{Client, Process, eventually, guest_order};
 
 const REPLICAS: usize = 4;
@@ -50,11 +50,11 @@ fn four_replicas_behind_nginx_are_restarted_and_no_request_fails() {
         }
         is_over.store(true, Ordering::Release);
     });
-    println!(
-        "proof: Postgres: {REPLICAS} replicas behind nginx, {restarts} restarts: {} requests on kept and fresh connections, \
+    report(&format!(
+        "Postgres: {REPLICAS} replicas behind nginx, {restarts} restarts: {} requests on kept and fresh connections, \
          0 failed",
         answered.into_inner()
-    );
+    ));
     for replica in replicas.into_iter().flatten() {
         replica.close().assert_code(0);
     }
@@ -103,9 +103,9 @@ fn workers_are_restarted_under_load_and_no_attempt_is_counted() {
             assert_eq!((work.crashes, work.failures.len()), (0, 0), "{work:?}");
         }
     }
-    println!(
-        "proof: Postgres: {restarts} restarts of workers: {orders} orders, no attempt counted for what was handed back"
-    );
+    report(&format!(
+        "Postgres: {restarts} restarts of workers: {orders} orders, no attempt counted for what was handed back"
+    ));
     for process in workers.into_iter().chain([web]) {
         process.close().assert_code(0);
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use neuroglia::clock::Timestamp;
 
 use super::ticks::assert_each_once;
-use super::{Customers, Engine, RECOVERY_MAX, Town};
+use super::{Customers, Engine, RECOVERY_MAX, Town, report};
 use crate::process::{Process, eventually};
 
 #[test]
@@ -49,10 +49,10 @@ fn clocks_that_are_wrong_make_no_tick_early_and_nobody_dead() {
         process.close().assert_code(0);
     }
     let ticks = assert_each_once(&town.books);
-    println!(
-        "proof: Postgres: clocks 5 minutes fast and slow: {} orders, {ticks} ticks, none early, nobody taken for dead",
+    report(&format!(
+        "Postgres: clocks 5 minutes fast and slow: {} orders, {ticks} ticks, none early, nobody taken for dead",
         accepted.len()
-    );
+    ));
 }
 
 /// When a process became ready, by its own clock.

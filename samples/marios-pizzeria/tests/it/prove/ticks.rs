@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use super::pauses::stop;
 use super::town::killed;
-use super::{Books, Engine, Town, at_once, times};
+use super::{Books, Engine, Town, at_once, report, times};
 use crate::process::{Process, eventually};
 
 /// The interval of the task, in microseconds.
@@ -43,10 +43,10 @@ fn three_schedulers_of_which_leaders_die_and_sleep_do_each_tick_once() {
             scheduler.close().assert_code(0);
         }
         let ticks = assert_each_once(&town.books);
-        println!(
-            "proof: {engine:?}: 3 schedulers, {rounds} leaders killed, {rounds} paused, {rounds} ended: {ticks} ticks, \
+        report(&format!(
+            "{engine:?}: 3 schedulers, {rounds} leaders killed, {rounds} paused, {rounds} ended: {ticks} ticks, \
              each once, none early"
-        );
+        ));
     });
 }
 
