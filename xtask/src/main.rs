@@ -5,7 +5,9 @@
 mod bench;
 mod codegen;
 mod openapi;
+mod page;
 mod pages;
+mod prove;
 mod services;
 mod test;
 mod tidy;
@@ -37,6 +39,8 @@ enum Chore {
     Services(services::Arguments),
     /// Measure speed and size beside a raw program, and judge the figures
     Bench(bench::Arguments),
+    /// The kills, pauses and outages of the proof in full; writes docs/proof.md
+    Prove,
 }
 
 fn main() -> ExitCode {
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         Chore::Codegen(arguments) => codegen::run(&workspace, &arguments),
         Chore::Services(arguments) => services::run(&workspace, &arguments),
         Chore::Bench(arguments) => bench::run(&workspace, &arguments),
+        Chore::Prove => prove::run(&workspace),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

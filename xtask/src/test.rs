@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
-use crate::tools::{BASH, CURL};
+use crate::tools::{BASH, CURL, FAKETIME, NGINX};
 use crate::workspace::{Result, Workspace, run as execute, show};
 use crate::{codegen, openapi, pages, services, tidy, tools};
 
@@ -101,9 +101,9 @@ impl Step {
                 let all = ["clippy", "--workspace", "--all-targets", "--all-features"];
                 watch(cargo(&all).args(["--", "-D", "warnings"]))
             }
-            Self::Build => watch(&mut cargo(&["build", "--workspace", "--bins"])),
+            Self::Build => watch(&mut cargo(&["build", "--workspace", "--bins", "--examples"])),
             Self::Test => {
-                tools::provide(&[BASH, CURL])?;
+                tools::provide(&[BASH, CURL, NGINX, FAKETIME])?;
                 let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
                 let server = services::Postgres::for_run()?;
                 if let Some(server) = &server {

@@ -8,9 +8,11 @@ pub mod services;
 
 mod test_app;
 
+mod perilous_store;
 mod store_layer;
 mod unsteady_store;
 
+pub use perilous_store::{Peril, Perilous, PerilousStore};
 pub use store_layer::{Layered, StoreLayer};
 pub use test_app::{TestApp, TestRequest, TestResponse, environment};
 pub use unsteady_store::{StoreControl, Unsteady, UnsteadyStore};

@@ -11,8 +11,8 @@ use neuroglia::clock::Timestamp;
 use neuroglia::error::Result;
 use neuroglia::messaging::{Parcel, Subscription};
 use neuroglia::work::{
-    Claim, Claimed, DEAD_KEEP, Depth, Due, FAILURES_MAX, Failure, Finish, NewWork, Revision, Settlement,
-    Ticket, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore,
+    Claim, Claimed, DEAD_KEEP, Depth, Due, FAILURES_MAX, Failure, Finish, Inquest, NewWork, Revision,
+    Settlement, Ticket, Verdict, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore,
 };
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
@@ -420,15 +420,17 @@ pub(super) async fn release_of_dead(
     .await?;
     let sql = format!(
         "UPDATE ng_work SET state = CASE WHEN called_off AND $6 THEN 'cancelled' ELSE $2 END, crashes = $3, \
-             owner = NULL, token = NULL, called_off = false, \
+             owner = NULL, token = NULL, called_off = false, run_at = ng_now() + $7, \
              keep_until = ng_now() + $4, failures = CASE WHEN $5::text IS NULL THEN failures ELSE {} END \
          WHERE id = $1",
         with_failure("$5")
     );
+    let mut inquest = Inquest::default();
     for row in &rows {
         let on_crash = super::cluster::on_crash(row.try_get(1)?);
         let crashes = number(row, 2)? + 1;
-        let (state, reason) = on_crash.verdict(crashes, number(row, 3)?, number(row, 4)?);
+        let verdict = inquest.verdict(on_crash, crashes, number(row, 3)?, number(row, 4)?);
+        let Verdict { state, pause, reason } = verdict;
         sqlx::query(AssertSqlSafe(sql.as_str()))
             .bind(row.try_get::<Uuid, _>(0)?)
             .bind(state.name())
@@ -436,6 +438,7 @@ pub(super) async fn release_of_dead(
             .bind(micros(DEAD_KEEP))
             .bind(reason)
             .bind(state.is_live())
+            .bind(micros(pause))
             .execute(&mut *connection)
             .await?;
     }

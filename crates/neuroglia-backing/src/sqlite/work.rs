@@ -10,8 +10,8 @@ use neuroglia::clock::Timestamp;
 use neuroglia::error::{Error, Result};
 use neuroglia::messaging::{Parcel, Subscription};
 use neuroglia::work::{
-    Claim, Claimed, DEAD_KEEP, Depth, FAILURES_MAX, Failure, Finish, NewWork, Revision, Settlement, Ticket,
-    WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore, lost,
+    Claim, Claimed, DEAD_KEEP, Depth, FAILURES_MAX, Failure, Finish, Inquest, NewWork, Revision, Settlement,
+    Ticket, Verdict, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore, lost,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
@@ -458,21 +458,23 @@ pub(super) async fn release_of_dead(
     now: Timestamp,
 ) -> Result<u64> {
     let rows = sqlx::query(OWNED).bind(owner).bind(limit).fetch_all(&mut *connection).await.map_err(error)?;
+    let mut inquest = Inquest::default();
     for row in &rows {
         let id: String = row.try_get(0).map_err(error)?;
         let on_crash = super::cluster::on_crash(row.try_get(1).map_err(error)?);
         let crashes = row.try_get::<u32, _>(2).map_err(error)? + 1;
         let (attempt, most) = (row.try_get(3).map_err(error)?, row.try_get(4).map_err(error)?);
-        let (state, reason) = on_crash.verdict(crashes, attempt, most);
+        let Verdict { state, pause, reason } = inquest.verdict(on_crash, crashes, attempt, most);
         sqlx::query(
             "UPDATE ng_work SET state = iif(called_off AND ?5, 'cancelled', ?2), crashes = ?3, owner = NULL, \
-                 token = NULL, called_off = 0, keep_until = ?4 WHERE id = ?1",
+                 token = NULL, called_off = 0, keep_until = ?4, run_at = ?6 WHERE id = ?1",
         )
         .bind(&*id)
         .bind(state.name())
         .bind(crashes)
         .bind((now + DEAD_KEEP).unix_micros())
         .bind(state.is_live())
+        .bind((now + pause).unix_micros())
         .execute(&mut *connection)
         .await
         .map_err(error)?;

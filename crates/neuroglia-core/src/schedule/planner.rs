@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::scheduler::{ScheduleTable, Scheduled};
 use crate::clock::Timestamp;
-use crate::cluster::Membership;
+use crate::cluster::{Lease, Membership};
 use crate::data::Store;
 use crate::di::Inject;
 use crate::error::{Error, Result};
@@ -95,28 +95,31 @@ struct State {
     last: Vec<Option<Timestamp>>,
 }
 
+impl State {
+    /// Notes whether this planner leads.
+    fn lead(&mut self, lease: Option<Lease>) {
+        let leads = lease.is_some();
+        if leads != self.leads {
+            let epoch = lease.map(|lease| lease.epoch);
+            tracing::info!(leads, epoch, "leadership of the schedule changed");
+            // Others may have planned meanwhile.
+            self.last.clear();
+        }
+        self.leads = leads;
+    }
+}
+
 impl Planner {
     /// Takes or renews the lease and plans what is due; gives how long nothing is to be done.
     async fn look(&self, holder: Uuid, state: &mut State) -> Result<Duration> {
         // A node that the store takes for dead, or may soon, does not lead.
         if self.membership.current().is_none() {
-            state.leads = false;
+            state.lead(None);
             return Ok(LOOK);
         }
         if !state.leads || state.renewed.is_none_or(|renewed| renewed.elapsed() >= RENEW) {
             let asked = tokio::time::Instant::now();
-            let lease = self.store.lease(LEASE, holder, LEASE_TTL).await?;
-            let leads = lease.is_some();
-            if leads != state.leads {
-                tracing::info!(
-                    leads,
-                    epoch = lease.map(|lease| lease.epoch),
-                    "leadership of the schedule changed"
-                );
-                // Others may have planned meanwhile.
-                state.last.clear();
-            }
-            state.leads = leads;
+            state.lead(self.store.lease(LEASE, holder, LEASE_TTL).await?);
             state.renewed = Some(asked);
         }
         if !state.leads {

@@ -116,25 +116,51 @@ impl OnCrash {
             Self::Quarantine => "quarantine",
         }
     }
+}
 
-    /// Where a piece of work goes whose process died, after so many deaths and attempts; with the reason when
-    /// nobody tries it again.
-    pub const fn verdict(
-        self,
-        crashes: u32,
-        attempt: u32,
-        attempts_max: u32,
-    ) -> (WorkState, Option<&'static str>) {
-        match self {
-            Self::Fail => (WorkState::Dead, Some("the process that was at it died")),
-            Self::Quarantine => (WorkState::Parked, Some("the process that was at it died")),
-            Self::Retry if crashes >= CRASHES_MAX => {
-                (WorkState::Parked, Some("it took too many processes along"))
+/// Finds what becomes of what a dead process had in its hands, one piece after another.
+///
+/// Of all of it one piece may have caused the death. Claimed together again, all would share its next death too, and
+/// be taken for what causes them. So what two processes died of is given back apart: its next process tells.
+#[derive(Debug, Default)]
+pub struct Inquest {
+    suspects: u32,
+}
+
+/// What becomes of a piece of work whose process died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// Where it goes.
+    pub state: WorkState,
+    /// After how long somebody may claim it.
+    pub pause: Duration,
+    /// Why, when nobody tries it again.
+    pub reason: Option<&'static str>,
+}
+
+/// How far apart suspects are given back: longer than it takes until somebody looks for work, so that no two of them are
+/// claimed together.
+const SUSPECT_PAUSE: Duration = Duration::from_millis(1_500);
+
+impl Inquest {
+    /// Where the next piece goes, after so many deaths and attempts.
+    pub fn verdict(&mut self, on_crash: OnCrash, crashes: u32, attempt: u32, attempts_max: u32) -> Verdict {
+        let over = |state, reason| Verdict { state, pause: Duration::ZERO, reason: Some(reason) };
+        match on_crash {
+            OnCrash::Fail => over(WorkState::Dead, "the process that was at it died"),
+            OnCrash::Quarantine => over(WorkState::Parked, "the process that was at it died"),
+            OnCrash::Retry if crashes >= CRASHES_MAX => {
+                over(WorkState::Parked, "it took too many processes along")
             }
-            Self::Retry if attempt >= attempts_max => {
-                (WorkState::Dead, Some("its last attempt ended with its process"))
+            OnCrash::Retry if attempt >= attempts_max => {
+                over(WorkState::Dead, "its last attempt ended with its process")
             }
-            Self::Retry => (WorkState::Waiting, None),
+            OnCrash::Retry => {
+                let pause = if crashes > 1 { SUSPECT_PAUSE * self.suspects } else { Duration::ZERO };
+                self.suspects += u32::from(crashes > 1);
+                let state = if pause.is_zero() { WorkState::Waiting } else { WorkState::Scheduled };
+                Verdict { state, pause, reason: None }
+            }
         }
     }
 }

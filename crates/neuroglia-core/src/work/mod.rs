@@ -23,8 +23,8 @@ pub use consumer::Consumer;
 pub use doer::Doers;
 pub(crate) use doer::{Doer, Doing};
 pub use item::{
-    CRASHES_MAX, Claim, Claimed, DEAD_KEEP, Depth, Due, FAILURES_MAX, Failure, Finish, NewWork, OnCrash,
-    QueueRoom, Revision, Settlement, Ticket, WorkClass, WorkFilter, WorkRecord, WorkState,
+    CRASHES_MAX, Claim, Claimed, DEAD_KEEP, Depth, Due, FAILURES_MAX, Failure, Finish, Inquest, NewWork,
+    OnCrash, QueueRoom, Revision, Settlement, Ticket, Verdict, WorkClass, WorkFilter, WorkRecord, WorkState,
 };
 pub use job::{Job, JobHandler, JobOptions, Jobs};
 pub use retry::{ATTEMPTS_DEFAULT, Retry, after_failure, chain};

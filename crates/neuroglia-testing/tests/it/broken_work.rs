@@ -48,6 +48,7 @@ const DEFECTS: &[(Defect, &str)] = &[
     (Defect::BuriesWithoutLimit, "the_work_of_the_dead_is_given_back_in_steps"),
     (Defect::GivesToStrangers, "who_is_not_known_gets_no_work"),
     (Defect::IgnoresWhatACrashMeans, "a_crash_means_what_the_work_says"),
+    (Defect::GivesSuspectsTogether, "work_that_two_processes_died_of_is_given_back_apart"),
     (Defect::HasTwoLeaders, "a_lease_has_one_holder_at_a_time"),
     (Defect::HasTwoLeaders, "of_concurrent_candidates_one_leads"),
     (Defect::StopsTheEpoch, "a_lease_that_is_over_goes_to_another_with_a_larger_epoch"),
@@ -83,6 +84,7 @@ enum Defect {
     BuriesWithoutLimit,
     GivesToStrangers,
     IgnoresWhatACrashMeans,
+    GivesSuspectsTogether,
     HasTwoLeaders,
     StopsTheEpoch,
     ResignsForStrangers,
@@ -222,6 +224,9 @@ impl StoreLayer for Broken {
         claimed.iter().for_each(|claimed| self.note_holder(claimed.ticket.id, claim.token));
         if self.is(Defect::ClaimsTwice) {
             claimed.extend(self.in_state(WorkState::Running).await?);
+        }
+        if self.is(Defect::GivesSuspectsTogether) {
+            claimed.extend(self.in_state(WorkState::Scheduled).await?);
         }
         Ok(claimed)
     }

@@ -27,3 +27,5 @@ mod describe;
 
 mod process;
 mod tour;
+
+mod prove;

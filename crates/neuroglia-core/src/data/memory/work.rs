@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::messaging::{Parcel, Subscription};
 use crate::work::{
-    Claim, Claimed, DEAD_KEEP, Depth, Due, FAILURES_MAX, Failure, Finish, NewWork, OnCrash, Revision,
-    Settlement, Ticket, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore, lost,
+    Claim, Claimed, DEAD_KEEP, Depth, Due, FAILURES_MAX, Failure, Finish, Inquest, NewWork, OnCrash,
+    Revision, Settlement, Ticket, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore, lost,
 };
 
 /// All pieces of work, in the order in which they were stored.
@@ -209,15 +209,17 @@ impl WorkShelf {
     /// Gives back what a dead node had, at most so many pieces; gives how many there were.
     pub(super) fn release_of_dead(&mut self, owner: Uuid, limit: usize, now: Timestamp) -> usize {
         let held: Vec<_> = self.owned_by(owner).take(limit).collect();
+        let mut inquest = Inquest::default();
         for seq in &held {
             let Some(item) = self.items.get_mut(seq) else { continue };
-            item.record.crashes += 1;
-            let record = &item.record;
-            let (state, reason) = item.on_crash.verdict(record.crashes, record.attempt, record.attempts_max);
-            if let Some(reason) = reason {
+            let record = &mut item.record;
+            record.crashes += 1;
+            let verdict = inquest.verdict(item.on_crash, record.crashes, record.attempt, record.attempts_max);
+            record.run_at = now + verdict.pause;
+            if let Some(reason) = verdict.reason {
                 item.fail(reason.to_owned(), now);
             }
-            item.end(state, now + DEAD_KEEP);
+            item.end(verdict.state, now + DEAD_KEEP);
             self.free_key(*seq);
         }
         held.len()

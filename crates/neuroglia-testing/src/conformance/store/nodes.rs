@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use neuroglia::clock::Timestamp;
 use neuroglia::cluster::{Beat, Burial, Node, NodeRecord};
 use neuroglia::data::Store;
 use neuroglia::error::ErrorKind;
@@ -155,6 +156,34 @@ pub(super) async fn work_that_takes_too_many_processes_along_is_parked(store: Ar
     assert!(store.revise(pill.id, &Revision::Replay).await.expect("work is revised"));
     let replayed = record(&*store, pill.id).await;
     assert_eq!((replayed.state, replayed.attempt, replayed.crashes), (WorkState::Waiting, 0, 0));
+}
+
+pub(super) async fn work_that_two_processes_died_of_is_given_back_apart(store: Arc<dyn Store>) {
+    let work = [job("kind"), job("kind"), job("kind")];
+    enqueue(&*store, work.clone()).await;
+    for crashes in 1..=2 {
+        let worker = node("worker");
+        beat(&*store, &worker).await;
+        let asked = Claim { owner: worker.id, ..asking(&["kind"], 10) };
+        assert_eq!(store.claim(&asked).await.expect("work is claimed").len(), 3, "after {crashes} deaths");
+        assert_eq!(bury(&*store, worker.id).await, 3);
+    }
+    let [first, second, third] = standing(&*store, &work).await;
+    assert_eq!(
+        (first.0, second.0, third.0),
+        (WorkState::Waiting, WorkState::Scheduled, WorkState::Scheduled)
+    );
+    assert!(first.1 < second.1 && second.1 < third.1, "one after another: {first:?}, {second:?}, {third:?}");
+    assert_eq!(claim(&*store, &["kind"], 10).await.len(), 1, "the next death tells whose fault it is");
+}
+
+async fn standing(store: &dyn Store, work: &[NewWork; 3]) -> [(WorkState, Timestamp); 3] {
+    let [first, second, third] = work;
+    let of = async |work: &NewWork| {
+        let found = record(store, work.id).await;
+        (found.state, found.run_at)
+    };
+    [of(first).await, of(second).await, of(third).await]
 }
 
 pub(super) async fn called_off_work_of_the_dead_is_not_tried_again(store: Arc<dyn Store>) {
