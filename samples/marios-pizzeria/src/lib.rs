@@ -21,6 +21,7 @@ pub fn app() -> App<PizzeriaSettings> {
         .services(services)
         .messages(pizzeria_application::messages)
         .web(pizzeria_api::controllers)
+        .worker(pizzeria_application::worker)
         .admin(admin::commands)
 }
 
@@ -31,5 +32,6 @@ fn services(services: &mut ServiceCollection, settings: &PizzeriaSettings) {
         accepted: vec![PaymentMethod::Cash],
     });
     pizzeria_integration::register(services, &settings.database);
+    pizzeria_integration::register_mail(services, &settings.mail);
     security::register(services, settings);
 }

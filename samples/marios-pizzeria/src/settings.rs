@@ -6,7 +6,7 @@ use neuroglia::auth::TokenSettings;
 use neuroglia::settings::Settings;
 use neuroglia::web::Quota;
 use pizzeria_domain::money::Currency;
-use pizzeria_integration::DatabaseSettings;
+use pizzeria_integration::{DatabaseSettings, MailSettings};
 
 /// The pizzeria's settings.
 #[derive(Settings)]
@@ -17,6 +17,9 @@ pub struct PizzeriaSettings {
     /// How access tokens are signed.
     #[setting(section)]
     pub jwt: TokenSettings,
+    /// Who sends mail.
+    #[setting(section, flatten)]
+    pub mail: MailSettings,
     /// How many orders the kitchen cooks at once.
     #[setting(default = "3")]
     pub kitchen_capacity: NonZeroU32,

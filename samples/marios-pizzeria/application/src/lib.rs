@@ -24,6 +24,7 @@ pub use house::House;
 pub use schema::migrations;
 
 use neuroglia::mediation::Messages;
+use neuroglia::work::{Consumer, Worker};
 use pizzeria_domain::order::{
     OrderCancelled, OrderCookingStarted, OrderCreated, OrderDelivered, OrderDeliveryStarted, OrderReady,
 };
@@ -69,11 +70,21 @@ pub fn messages(messages: Messages) -> Messages {
         .event::<OrderCreated, KeepActiveOrders>()
         .event::<OrderDelivered, KeepActiveOrders>()
         .event::<OrderCancelled, KeepActiveOrders>()
-        .event::<OrderCookingStarted, NotifyCustomer>()
-        .event::<OrderReady, NotifyCustomer>()
-        .event::<OrderDeliveryStarted, NotifyCustomer>()
-        .event::<OrderDelivered, NotifyCustomer>()
-        .event::<OrderCancelled, NotifyCustomer>()
         .event::<OrderReady, FreeSlot>()
         .event::<OrderCancelled, FreeSlot>()
+}
+
+/// The table of what happens after an event's commit, each consumer by itself.
+///
+/// A customer's active orders and the kitchen's places stay in the unit of work of the event: the next request of
+/// the same person relies on them.
+pub fn worker(worker: Worker) -> Worker {
+    worker.consumer(
+        Consumer::new("notifications")
+            .on::<OrderCookingStarted, NotifyCustomer>()
+            .on::<OrderReady, NotifyCustomer>()
+            .on::<OrderDeliveryStarted, NotifyCustomer>()
+            .on::<OrderDelivered, NotifyCustomer>()
+            .on::<OrderCancelled, NotifyCustomer>(),
+    )
 }

@@ -9,7 +9,7 @@ use pizzeria_domain::user::User;
 
 /// The pizzeria's migrations, in order.
 pub fn migrations() -> Vec<Migration> {
-    vec![opening(), seedings(), ownership()]
+    vec![opening(), seedings(), ownership(), mail()]
 }
 
 fn opening() -> Migration {
@@ -66,6 +66,18 @@ fn ownership() -> Migration {
                  ))",
             ),
             index("notifications", "notifications_user", vec![Notification::USER_ID_PATH]),
+        ],
+    }
+}
+
+/// Mail waits in the store until somebody sends it.
+fn mail() -> Migration {
+    Migration {
+        version: 4,
+        name: "mail waits to be sent",
+        steps: vec![
+            Step::CreateCollection("outgoing_mail"),
+            index("outgoing_mail", "outgoing_mail_state", vec!["state"]),
         ],
     }
 }

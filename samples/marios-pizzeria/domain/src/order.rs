@@ -30,7 +30,7 @@ pub use draft::{LineDraft, LineId, OrderDraft, OrderLine, PricedDraft};
 pub use error::OrderError;
 pub use events::{
     OrderCancelled, OrderConfirmed, OrderCookingStarted, OrderCreated, OrderDelivered, OrderDeliveryStarted,
-    OrderDriverAssigned, OrderPaymentChanged, OrderReady,
+    OrderDriverAssigned, OrderEvent, OrderPaymentChanged, OrderReady,
 };
 pub use payment::{
     NotAPaymentSource, Payment, PaymentMethod, PaymentSource, PaymentStatus, UnknownPaymentMethod,

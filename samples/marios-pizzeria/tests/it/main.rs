@@ -11,6 +11,7 @@ mod kitchen;
 mod statistics;
 
 mod customers;
+mod mail;
 mod ownership;
 
 mod roles;
