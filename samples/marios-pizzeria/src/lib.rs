@@ -22,6 +22,7 @@ pub fn app() -> App<PizzeriaSettings> {
         .messages(pizzeria_application::messages)
         .web(pizzeria_api::controllers)
         .worker(pizzeria_application::worker)
+        .scheduler(pizzeria_application::scheduler)
         .admin(admin::commands)
 }
 
@@ -30,7 +31,9 @@ fn services(services: &mut ServiceCollection, settings: &PizzeriaSettings) {
         currency: settings.currency,
         kitchen_capacity: settings.kitchen_capacity,
         accepted: vec![PaymentMethod::Cash],
+        report_to: settings.report_to.clone(),
     });
+    services.add_instance(settings.time_zone.clone());
     pizzeria_integration::register(services, &settings.database);
     pizzeria_integration::register_mail(services, &settings.mail);
     security::register(services, settings);

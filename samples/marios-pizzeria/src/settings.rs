@@ -3,8 +3,10 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 
 use neuroglia::auth::TokenSettings;
+use neuroglia::schedule::Zone;
 use neuroglia::settings::Settings;
 use neuroglia::web::Quota;
+use pizzeria_domain::customer::EmailAddress;
 use pizzeria_domain::money::Currency;
 use pizzeria_integration::{DatabaseSettings, MailSettings};
 
@@ -26,6 +28,12 @@ pub struct PizzeriaSettings {
     /// The currency of the menu, as ISO 4217 has it.
     #[setting(default = "USD")]
     pub currency: Currency,
+    /// The time zone of the pizzeria, as the IANA database names it.
+    #[setting(default = "UTC")]
+    pub time_zone: Zone,
+    /// Who is told by mail each morning at four how the day before went; nobody when not set.
+    #[setting(example = "mario@marios-pizzeria.example")]
+    pub report_to: Option<EmailAddress>,
     /// How often may be tried to log in from one address.
     #[setting(default = "30/60s")]
     pub login_limit_address: Quota,

@@ -24,9 +24,11 @@ pub use house::House;
 pub use schema::migrations;
 
 use neuroglia::mediation::Messages;
+use neuroglia::schedule::Scheduler;
 use neuroglia::work::{Consumer, Worker};
 use pizzeria_domain::order::{
-    OrderCancelled, OrderCookingStarted, OrderCreated, OrderDelivered, OrderDeliveryStarted, OrderReady,
+    OrderCancelled, OrderConfirmed, OrderCookingStarted, OrderCorrected, OrderCreated, OrderDelivered,
+    OrderDeliveryStarted, OrderReady,
 };
 
 use accounts::{CreateUser, LogIn, ResetUser};
@@ -34,10 +36,17 @@ use customers::{
     DismissNotification, GetMyProfile, KeepActiveOrders, ListMyNotifications, ListMyOrders, NotifyCustomer,
     ReadNotification, UpdateMyProfile,
 };
-use kitchen::{FreeSlot, GetKitchen, GetKitchenQueue};
+use kitchen::{FixPlaces, FreeSlot, GetKitchen, GetKitchenQueue};
 use menu::{AddPizza, ChangePizza, GetPizza, ListMenu, RemovePizza, SeedMenu};
-use orders::{AdvanceOrder, AssignDriver, CancelOrder, GetOrder, ListDeliveries, ListOrders, PlaceOrder};
-use statistics::GetOverview;
+use orders::{
+    AdvanceOrder, AssignDriver, CancelOrder, ExpireEveryMinute, ExpireUnpaidOrders, ExportOrders,
+    FixCorruptedOrders, GetOrder, ListDeliveries, ListOrders, MarkLateEveryMinute, MarkLateOrders,
+    PlaceOrder,
+};
+use statistics::{
+    DailyReport, GetKitchenTimes, GetOverview, GetPizzaSales, GetStaffWork, GetTimeseries, ProjectStatistics,
+    RebuildStatistics, ReportDay,
+};
 
 /// The table of the pizzeria's messages, and of what happens inside the unit of work of each event.
 pub fn messages(messages: Messages) -> Messages {
@@ -55,6 +64,11 @@ pub fn messages(messages: Messages) -> Messages {
         .command::<CancelOrder>()
         .command::<AssignDriver>()
         .query::<ListDeliveries>()
+        .query::<ExportOrders>()
+        .command::<FixCorruptedOrders>()
+        .command::<FixPlaces>()
+        .command::<ExpireUnpaidOrders>()
+        .command::<MarkLateOrders>()
         .query::<GetKitchen>()
         .query::<GetKitchenQueue>()
         .query::<GetMyProfile>()
@@ -64,6 +78,12 @@ pub fn messages(messages: Messages) -> Messages {
         .command::<ReadNotification>()
         .command::<DismissNotification>()
         .query::<GetOverview>()
+        .query::<GetTimeseries>()
+        .query::<GetPizzaSales>()
+        .query::<GetKitchenTimes>()
+        .query::<GetStaffWork>()
+        .command::<RebuildStatistics>()
+        .command::<ReportDay>()
         .query::<LogIn>()
         .command::<CreateUser>()
         .command::<ResetUser>()
@@ -79,12 +99,31 @@ pub fn messages(messages: Messages) -> Messages {
 /// A customer's active orders and the kitchen's places stay in the unit of work of the event: the next request of
 /// the same person relies on them.
 pub fn worker(worker: Worker) -> Worker {
-    worker.consumer(
-        Consumer::new("notifications")
-            .on::<OrderCookingStarted, NotifyCustomer>()
-            .on::<OrderReady, NotifyCustomer>()
-            .on::<OrderDeliveryStarted, NotifyCustomer>()
-            .on::<OrderDelivered, NotifyCustomer>()
-            .on::<OrderCancelled, NotifyCustomer>(),
-    )
+    worker.consumer(notifications()).consumer(statistics_projection())
+}
+
+fn notifications() -> Consumer {
+    Consumer::new("notifications")
+        .on::<OrderCookingStarted, NotifyCustomer>()
+        .on::<OrderReady, NotifyCustomer>()
+        .on::<OrderDeliveryStarted, NotifyCustomer>()
+        .on::<OrderDelivered, NotifyCustomer>()
+        .on::<OrderCancelled, NotifyCustomer>()
+}
+
+fn statistics_projection() -> Consumer {
+    Consumer::new("statistics")
+        .on::<OrderCreated, ProjectStatistics>()
+        .on::<OrderConfirmed, ProjectStatistics>()
+        .on::<OrderCookingStarted, ProjectStatistics>()
+        .on::<OrderReady, ProjectStatistics>()
+        .on::<OrderDeliveryStarted, ProjectStatistics>()
+        .on::<OrderDelivered, ProjectStatistics>()
+        .on::<OrderCancelled, ProjectStatistics>()
+        .on::<OrderCorrected, ProjectStatistics>()
+}
+
+/// The table of what is done again and again.
+pub fn scheduler(scheduler: Scheduler) -> Scheduler {
+    scheduler.task::<ExpireEveryMinute>().task::<MarkLateEveryMinute>().task::<DailyReport>()
 }

@@ -9,7 +9,7 @@ use pizzeria_domain::user::User;
 
 /// The pizzeria's migrations, in order.
 pub fn migrations() -> Vec<Migration> {
-    vec![opening(), seedings(), ownership(), mail()]
+    vec![opening(), seedings(), ownership(), mail(), statistics()]
 }
 
 fn opening() -> Migration {
@@ -78,6 +78,21 @@ fn mail() -> Migration {
         steps: vec![
             Step::CreateCollection("outgoing_mail"),
             index("outgoing_mail", "outgoing_mail_state", vec!["state"]),
+        ],
+    }
+}
+
+/// The statistics are books of their own; `admin rebuild-statistics` enters the orders that were there before.
+fn statistics() -> Migration {
+    Migration {
+        version: 5,
+        name: "the statistics have books of their own",
+        steps: vec![
+            Step::CreateCollection("statistics_editions"),
+            Step::CreateCollection("statistics_entries"),
+            index("statistics_entries", "statistics_entries_edition", vec!["edition"]),
+            Step::CreateCollection("statistics_tallies"),
+            index("statistics_tallies", "statistics_tallies_day", vec!["edition", "day"]),
         ],
     }
 }

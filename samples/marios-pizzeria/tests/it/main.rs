@@ -10,9 +10,12 @@ mod steps;
 mod kitchen;
 mod statistics;
 
+mod corruption;
 mod customers;
 mod mail;
 mod ownership;
+
+mod schedule;
 
 mod roles;
 mod security;

@@ -61,6 +61,7 @@ async fn an_order_has_the_documented_wire_format() {
             "history": [{"status": "pending", "at": "…", "by": null}],
             "placed_at": "…",
             "estimated_ready_at": null,
+            "late_at": null,
             "driver": null,
             "cancel_reason": null,
         });

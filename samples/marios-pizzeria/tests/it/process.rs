@@ -18,6 +18,7 @@ mod pid1;
 mod running;
 mod secrets;
 mod signals;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

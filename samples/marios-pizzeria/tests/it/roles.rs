@@ -15,7 +15,7 @@ const CALLERS: [&str; 8] =
 
 /// Each operation with the statuses that it answers to [`CALLERS`], on something whose state allows it.
 #[rustfmt::skip]
-const MATRIX: [(&str, &str, [u16; 8]); 26] = [
+const MATRIX: [(&str, &str, [u16; 8]); 30] = [
     //                                                     anon cust othr chef drvr odrv mngr admn
     ("POST",   "/api/v1/auth/token",                      [200, 200, 200, 200, 200, 200, 200, 200]),
     ("GET",    "/api/v1/pizzas",                          [200, 200, 200, 200, 200, 200, 200, 200]),
@@ -43,6 +43,10 @@ const MATRIX: [(&str, &str, [u16; 8]); 26] = [
     ("POST",   "/api/v1/me/notifications/{id}/read",      [401, 200, 404, 403, 403, 403, 403, 403]),
     ("POST",   "/api/v1/me/notifications/{id}/dismiss",   [401, 200, 404, 403, 403, 403, 403, 403]),
     ("GET",    "/api/v1/statistics/overview",             [401, 403, 403, 403, 403, 403, 200, 403]),
+    ("GET",    "/api/v1/statistics/timeseries",          [401, 403, 403, 403, 403, 403, 200, 403]),
+    ("GET",    "/api/v1/statistics/pizzas",              [401, 403, 403, 403, 403, 403, 200, 403]),
+    ("GET",    "/api/v1/statistics/kitchen",             [401, 403, 403, 403, 403, 403, 200, 403]),
+    ("GET",    "/api/v1/statistics/staff",               [401, 403, 403, 403, 403, 403, 200, 403]),
 ];
 
 const PASSWORD: &str = "correct horse battery staple";

@@ -20,6 +20,7 @@ use neuroglia_testing::services::Database;
 use neuroglia_testing::{TestApp, TestRequest, TestResponse};
 use pizzeria_application::accounts::CreateUser;
 use pizzeria_application::menu::SeedMenu;
+use pizzeria_application::statistics::RebuildStatistics;
 use pizzeria_domain::user::{PasswordHash, Role};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -291,6 +292,14 @@ impl Shop {
                 && store.list_work(&live).await.expect("a list").is_empty()
         })
         .await;
+    }
+
+    /// Rebuilds the statistics, as `admin rebuild-statistics` does.
+    pub(crate) async fn rebuild_statistics(&self) {
+        let mut next = Some(RebuildStatistics::Begin);
+        while let Some(stage) = next {
+            next = self.send(stage).await.expect("a stage that succeeds");
+        }
     }
 
     /// The documents of a collection, as they are stored.

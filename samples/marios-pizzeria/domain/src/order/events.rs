@@ -49,12 +49,14 @@ order_events! {
     OrderCreated: "order.created" => Some(OrderStatus::Pending);
     OrderConfirmed: "order.confirmed" => Some(OrderStatus::Confirmed);
     OrderCookingStarted: "order.cooking.started" => Some(OrderStatus::Cooking);
+    OrderLate: "order.late" => None;
     OrderReady: "order.ready" => Some(OrderStatus::Ready);
     OrderDriverAssigned: "order.driver.assigned" => None;
     OrderDeliveryStarted: "order.delivery.started" => Some(OrderStatus::Delivering);
     OrderDelivered: "order.delivered" => Some(OrderStatus::Delivered);
     OrderCancelled: "order.cancelled" => Some(OrderStatus::Cancelled);
     OrderPaymentChanged: "order.payment.changed" => None;
+    OrderCorrected: "order.corrected" => None;
 }
 
 /// An order was placed.
@@ -119,6 +121,21 @@ pub struct OrderReady {
     pub at: Timestamp,
     /// Who cooked it.
     pub by: Option<UserId>,
+}
+
+/// An order has waited too long for its driver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLate {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub customer_id: CustomerId,
+    /// Who is to drive it.
+    pub driver: Option<UserId>,
+    /// Since when it waits.
+    pub ready_at: Timestamp,
+    /// When it was noticed.
+    pub at: Timestamp,
 }
 
 /// An order has a driver, or another one.
@@ -205,5 +222,22 @@ pub struct OrderPaymentChanged {
     /// When.
     pub at: Timestamp,
     /// Who did it; `None` when the gateway did.
+    pub by: Option<UserId>,
+}
+
+/// What an order says of itself was made to agree again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderCorrected {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub customer_id: CustomerId,
+    /// What it costs.
+    pub total: Money,
+    /// How far it has come.
+    pub status: OrderStatus,
+    /// When.
+    pub at: Timestamp,
+    /// Who did it; `None` for an operator without an account.
     pub by: Option<UserId>,
 }
