@@ -12,5 +12,5 @@ mod store_layer;
 mod unsteady_store;
 
 pub use store_layer::{Layered, StoreLayer};
-pub use test_app::{TestApp, TestRequest, TestResponse, environment};
+pub use test_app::{TestApp, TestRequest, TestResponse, TestStream, environment};
 pub use unsteady_store::{StoreControl, Unsteady, UnsteadyStore};

@@ -8,6 +8,7 @@ pub use settings::PizzeriaSettings;
 
 use neuroglia::App;
 use neuroglia::di::ServiceCollection;
+use pizzeria_api::StreamLimit;
 use pizzeria_application::House;
 use pizzeria_domain::order::PaymentMethod;
 
@@ -34,6 +35,7 @@ fn services(services: &mut ServiceCollection, settings: &PizzeriaSettings) {
         report_to: settings.report_to.clone(),
     });
     services.add_instance(settings.time_zone.clone());
+    services.add_instance(StreamLimit::new(settings.events_streams_max));
     pizzeria_integration::register(services, &settings.database);
     pizzeria_integration::register_mail(services, &settings.mail);
     security::register(services, settings);

@@ -34,6 +34,9 @@ pub struct PizzeriaSettings {
     /// Who is told by mail each morning at four how the day before went; nobody when not set.
     #[setting(example = "mario@marios-pizzeria.example")]
     pub report_to: Option<EmailAddress>,
+    /// How many streams of live events each account may have open at one process.
+    #[setting(default = "5")]
+    pub events_streams_max: NonZeroUsize,
     /// How often may be tried to log in from one address.
     #[setting(default = "30/60s")]
     pub login_limit_address: Quota,

@@ -15,6 +15,8 @@ pub mod customers;
 
 pub mod statistics;
 
+pub mod feed;
+
 pub mod accounts;
 
 mod house;
@@ -28,7 +30,7 @@ use neuroglia::schedule::Scheduler;
 use neuroglia::work::{Consumer, Worker};
 use pizzeria_domain::order::{
     OrderCancelled, OrderConfirmed, OrderCookingStarted, OrderCorrected, OrderCreated, OrderDelivered,
-    OrderDeliveryStarted, OrderReady,
+    OrderDeliveryStarted, OrderDriverAssigned, OrderLate, OrderPaymentChanged, OrderReady,
 };
 
 use accounts::{CreateUser, LogIn, ResetUser};
@@ -36,6 +38,7 @@ use customers::{
     DismissNotification, GetMyProfile, KeepActiveOrders, ListMyNotifications, ListMyOrders, NotifyCustomer,
     ReadNotification, UpdateMyProfile,
 };
+use feed::{KeepEvent, NumberEvents, ReadFeed, TrimEveryMinute, TrimFeed};
 use kitchen::{FixPlaces, FreeSlot, GetKitchen, GetKitchenQueue};
 use menu::{AddPizza, ChangePizza, GetPizza, ListMenu, RemovePizza, SeedMenu};
 use orders::{
@@ -84,6 +87,9 @@ pub fn messages(messages: Messages) -> Messages {
         .query::<GetStaffWork>()
         .command::<RebuildStatistics>()
         .command::<ReportDay>()
+        .command::<NumberEvents>()
+        .query::<ReadFeed>()
+        .command::<TrimFeed>()
         .query::<LogIn>()
         .command::<CreateUser>()
         .command::<ResetUser>()
@@ -99,7 +105,7 @@ pub fn messages(messages: Messages) -> Messages {
 /// A customer's active orders and the kitchen's places stay in the unit of work of the event: the next request of
 /// the same person relies on them.
 pub fn worker(worker: Worker) -> Worker {
-    worker.consumer(notifications()).consumer(statistics_projection())
+    worker.consumer(notifications()).consumer(statistics_projection()).consumer(live_feed())
 }
 
 fn notifications() -> Consumer {
@@ -123,7 +129,26 @@ fn statistics_projection() -> Consumer {
         .on::<OrderCorrected, ProjectStatistics>()
 }
 
+fn live_feed() -> Consumer {
+    Consumer::new("live-feed")
+        .on::<OrderCreated, KeepEvent>()
+        .on::<OrderConfirmed, KeepEvent>()
+        .on::<OrderCookingStarted, KeepEvent>()
+        .on::<OrderReady, KeepEvent>()
+        .on::<OrderLate, KeepEvent>()
+        .on::<OrderDriverAssigned, KeepEvent>()
+        .on::<OrderDeliveryStarted, KeepEvent>()
+        .on::<OrderDelivered, KeepEvent>()
+        .on::<OrderCancelled, KeepEvent>()
+        .on::<OrderPaymentChanged, KeepEvent>()
+        .on::<OrderCorrected, KeepEvent>()
+}
+
 /// The table of what is done again and again.
 pub fn scheduler(scheduler: Scheduler) -> Scheduler {
-    scheduler.task::<ExpireEveryMinute>().task::<MarkLateEveryMinute>().task::<DailyReport>()
+    scheduler
+        .task::<ExpireEveryMinute>()
+        .task::<MarkLateEveryMinute>()
+        .task::<DailyReport>()
+        .task::<TrimEveryMinute>()
 }

@@ -9,7 +9,7 @@ use pizzeria_domain::user::User;
 
 /// The pizzeria's migrations, in order.
 pub fn migrations() -> Vec<Migration> {
-    vec![opening(), seedings(), ownership(), mail(), statistics()]
+    vec![opening(), seedings(), ownership(), mail(), statistics(), feed()]
 }
 
 fn opening() -> Migration {
@@ -93,6 +93,21 @@ fn statistics() -> Migration {
             index("statistics_entries", "statistics_entries_edition", vec!["edition"]),
             Step::CreateCollection("statistics_tallies"),
             index("statistics_tallies", "statistics_tallies_day", vec!["edition", "day"]),
+        ],
+    }
+}
+
+/// What happens to orders is kept for a while, for those who follow live.
+fn feed() -> Migration {
+    Migration {
+        version: 6,
+        name: "orders can be followed live",
+        steps: vec![
+            Step::CreateCollection("feed_entries"),
+            index("feed_entries", "feed_entries_number", vec!["number"]),
+            index("feed_entries", "feed_entries_owner", vec!["owner", "number"]),
+            index("feed_entries", "feed_entries_at", vec!["at"]),
+            Step::CreateCollection("feed_heads"),
         ],
     }
 }

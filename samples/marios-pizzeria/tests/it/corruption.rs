@@ -1,7 +1,5 @@
 //! What an operator puts right: documents that do not agree, spoilt behind the application's back.
 
-use neuroglia::clock::Clock;
-use neuroglia::data::{Batch, Change, Write};
 use pizzeria_application::kitchen::FixPlaces;
 use pizzeria_application::orders::{CorruptedOrders, FixCorruptedOrders};
 use serde_json::{Value, json};
@@ -11,16 +9,6 @@ use crate::shop::{Engine, Opening, Shop};
 async fn load(shop: &Shop, collection: &'static str, id: &str) -> (u64, Value) {
     let document = shop.store().load(collection, id).await.expect("it answers").expect("it is there");
     (document.version, serde_json::from_str(&document.body).expect("JSON"))
-}
-
-/// Changes a document as no release of the application would.
-async fn spoil(shop: &Shop, collection: &'static str, id: &str, spoil: impl Fn(&mut Value)) {
-    let (expected, mut body) = load(shop, collection, id).await;
-    spoil(&mut body);
-    let change = Change::Update { expected, body: body.to_string() };
-    let writes = vec![Write { collection, id: id.to_owned(), change }];
-    let batch = Batch { at: Clock::system().now(), writes, ..Batch::default() };
-    shop.store().commit(batch).await.expect("it is stored");
 }
 
 async fn fix(shop: &Shop, dry_run: bool) -> (CorruptedOrders, Vec<String>) {
@@ -44,10 +32,10 @@ async fn totals_and_statuses_that_do_not_agree_are_put_right_and_nothing_else() 
             }];
         let before = [&total, &line, &status].map(|id| load(&shop, "orders", id));
         let before = futures_util::future::join_all(before).await;
-        spoil(&shop, "orders", &total, |order| order["total"]["amount"] = json!("1.00")).await;
-        spoil(&shop, "orders", &line, |order| order["lines"][0]["line_total"]["amount"] = json!("2.00"))
+        shop.change_one("orders", &total, |order| order["total"]["amount"] = json!("1.00")).await;
+        shop.change_one("orders", &line, |order| order["lines"][0]["line_total"]["amount"] = json!("2.00"))
             .await;
-        spoil(&shop, "orders", &status, |order| order["status"] = json!("ready")).await;
+        shop.change_one("orders", &status, |order| order["status"] = json!("ready")).await;
 
         let expected = [
             order(&total, "its total is 1.00 USD instead of 38.78 USD"),
@@ -87,7 +75,7 @@ async fn places_in_the_kitchen_are_those_of_the_orders_that_cook() {
         shop.bring_to(&cooking, "cooking").await;
         shop.bring_to(&forgotten, "cooking").await;
         let nobody = "0199aaaa-0000-7000-8000-000000000000";
-        spoil(&shop, "kitchens", "kitchen", |kitchen| {
+        shop.change_one("kitchens", "kitchen", |kitchen| {
             kitchen["cooking"] = json!([waiting, cooking, nobody, cooking]);
         })
         .await;
@@ -113,7 +101,7 @@ async fn places_in_the_kitchen_are_those_of_the_orders_that_cook() {
 async fn what_cannot_be_added_up_is_left_to_a_person() {
     let shop = Shop::open().await;
     let id = shop.guest_order().await.id;
-    spoil(&shop, "orders", &id, |order| {
+    shop.change_one("orders", &id, |order| {
         let mut second = order["lines"][0].clone();
         second["unit_price"]["currency"] = json!("EUR");
         order["lines"].as_array_mut().expect("a list").push(second);

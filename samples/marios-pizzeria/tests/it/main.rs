@@ -15,6 +15,7 @@ mod customers;
 mod mail;
 mod ownership;
 
+mod events;
 mod schedule;
 
 mod roles;

@@ -1,33 +1,21 @@
 //! What the scheduler does, each command as its task sends it.
 
 use neuroglia::clock::Clock;
-use neuroglia::data::{Batch, Change, Write};
 use pizzeria_application::orders::{ExpireUnpaidOrders, MarkLateOrders};
 use pizzeria_application::statistics::ReportDay;
 use serde_json::{Value, json};
 
 use crate::shop::{Engine, Opening, Shop};
 
-/// Changes an order behind the application's back.
-async fn change(shop: &Shop, id: &str, change: impl Fn(&mut Value)) {
-    let document = shop.store().load("orders", id).await.expect("it answers").expect("it is there");
-    let mut body: Value = serde_json::from_str(&document.body).expect("JSON");
-    change(&mut body);
-    let change = Change::Update { expected: document.version, body: body.to_string() };
-    let writes = vec![Write { collection: "orders", id: id.to_owned(), change }];
-    let batch = Batch { at: Clock::system().now(), writes, ..Batch::default() };
-    shop.store().commit(batch).await.expect("it is stored");
-}
-
 /// Has something of an order happened so many minutes ago.
 async fn minutes_ago(shop: &Shop, id: &str, member: &str, minutes: u64) {
     let at = Clock::system().now() - std::time::Duration::from_secs(minutes * 60);
-    change(shop, id, |order| order[member] = json!(at)).await;
+    shop.change_one("orders", id, |order| order[member] = json!(at)).await;
 }
 
 async fn pay_by_card(shop: &Shop, id: &str, status: &str) {
     let payment = json!({"method": "credit_card", "status": status, "source": null, "reference": null});
-    change(shop, id, |order| order["payment"] = payment.clone()).await;
+    shop.change_one("orders", id, |order| order["payment"] = payment.clone()).await;
 }
 
 #[tokio::test]
@@ -98,7 +86,8 @@ async fn the_daily_report_is_of_the_day_before_on_the_pizzerias_clock() {
     let shop = opening.open().await;
     let order = shop.guest_order().await.id;
     // Half past eleven at night on the 24th there.
-    change(&shop, &order, |order| order["placed_at"] = json!("2026-11-24T10:30:00.000000Z")).await;
+    shop.change_one("orders", &order, |order| order["placed_at"] = json!("2026-11-24T10:30:00.000000Z"))
+        .await;
     shop.bring_to(&order, "delivered").await;
     shop.settled().await;
     shop.rebuild_statistics().await;

@@ -9,7 +9,7 @@ use marios_pizzeria::PizzeriaSettings;
 use neuroglia::App;
 use neuroglia::auth::Tokens;
 use neuroglia::clock::Clock;
-use neuroglia::data::{Condition, Select, Store};
+use neuroglia::data::{Batch, Change, Condition, Select, Store, Write};
 use neuroglia::di::{Lifetime, Service, ServiceCollection};
 use neuroglia::error::Result;
 use neuroglia::identity::Identity;
@@ -307,6 +307,25 @@ impl Shop {
         let select = Select { collection, condition: Condition::All(vec![]), sort: vec![], limit: 1000 };
         let documents = self.store().query(&select).await.expect("the documents");
         documents.iter().map(|document| serde_json::from_str(&document.body).expect("JSON")).collect()
+    }
+
+    /// Changes every document of a collection behind the application's back, as no release of it would.
+    pub(crate) async fn change(&self, collection: &'static str, change: impl Fn(&mut Value)) {
+        let select = Select { collection, condition: Condition::All(vec![]), sort: vec![], limit: 1000 };
+        for document in self.store().query(&select).await.expect("the documents") {
+            self.change_one(collection, &document.id, &change).await;
+        }
+    }
+
+    /// Changes one document behind the application's back.
+    pub(crate) async fn change_one(&self, collection: &'static str, id: &str, change: impl Fn(&mut Value)) {
+        let document = self.store().load(collection, id).await.expect("it answers").expect("it is there");
+        let mut body = serde_json::from_str(&document.body).expect("JSON");
+        change(&mut body);
+        let change = Change::Update { expected: document.version, body: body.to_string() };
+        let writes = vec![Write { collection, id: id.to_owned(), change }];
+        let batch = Batch { at: Clock::system().now(), writes, ..Batch::default() };
+        self.store().commit(batch).await.expect("it is stored");
     }
 
     /// The events that left, oldest first.
