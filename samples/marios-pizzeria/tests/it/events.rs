@@ -177,8 +177,8 @@ async fn who_is_far_behind_catches_up() {
     shop.settled().await;
     let mut stream = follow(&shop, &shop.people.chef, Some("0")).await;
     let events = read(&mut stream, 120).await;
-    let numbers: Vec<_> = events.iter().map(|(id, ..)| id.parse().expect("a number")).collect();
-    assert_eq!(numbers, (1..=120).collect::<Vec<i64>>());
+    let numbers: Vec<i64> = events.iter().map(|(id, ..)| id.parse().expect("a number")).collect();
+    assert_eq!(numbers, (1..=120).collect::<Vec<_>>());
     drop(stream);
     shop.close().await;
 }
