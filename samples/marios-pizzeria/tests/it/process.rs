@@ -15,6 +15,7 @@ mod limits;
 mod logs;
 mod operators;
 mod pid1;
+mod roles;
 mod running;
 mod secrets;
 mod signals;
