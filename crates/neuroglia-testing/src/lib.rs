@@ -14,5 +14,5 @@ mod unsteady_store;
 
 pub use perilous_store::{Peril, Perilous, PerilousStore};
 pub use store_layer::{Layered, StoreLayer};
-pub use test_app::{TestApp, TestRequest, TestResponse, environment};
+pub use test_app::{TestApp, TestRequest, TestResponse, TestStream, environment};
 pub use unsteady_store::{StoreControl, Unsteady, UnsteadyStore};

@@ -1,5 +1,7 @@
 //! The adapters of Mario's Pizzeria: what its ports are in the world outside.
 
 mod database;
+mod mail;
 
 pub use database::{DatabaseSettings, register};
+pub use mail::{MailSettings, MailState, OutgoingMail, register as register_mail};

@@ -10,8 +10,13 @@ mod steps;
 mod kitchen;
 mod statistics;
 
+mod corruption;
 mod customers;
+mod mail;
 mod ownership;
+
+mod events;
+mod schedule;
 
 mod roles;
 mod security;

@@ -15,9 +15,11 @@ mod limits;
 mod logs;
 mod operators;
 mod pid1;
+mod roles;
 mod running;
 mod secrets;
 mod signals;
+mod upkeep;
 mod work;
 
 use std::collections::BTreeMap;
