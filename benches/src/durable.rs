@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use neuroglia_backing::connect;
-use neuroglia_core as neuroglia;
 use neuroglia::clock::Clock;
 use neuroglia::cluster::{self, Heart, NodeName};
 use neuroglia::data::{self, Migration, Repository, Step, Store, UnitOfWork};
@@ -18,6 +16,8 @@ use neuroglia::hosting::{HostedService, Stopping};
 use neuroglia::mediation::{Command, CommandHandler, EventHandler, Mediator, Messages};
 use neuroglia::messaging::{self, Relay};
 use neuroglia::work::{self, Claimer, Consumer, Job, JobHandler, Jobs, WorkPlan, Worker};
+use neuroglia_backing::connect;
+use neuroglia_core as neuroglia;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -165,8 +165,7 @@ async fn main() {
     services.add_instance(Stopping::default());
     services.add_instance(Seen::default());
     Messages::default().command::<Write>().register(&mut services);
-    let worker =
-        Worker::new().consumer(Consumer::new("copies").on::<Written, Copy>()).job::<Nothing>();
+    let worker = Worker::new().consumer(Consumer::new("copies").on::<Written, Copy>()).job::<Nothing>();
     messaging::register(&mut services, "bench", worker.subscriptions().to_vec());
     work::register(&mut services);
     let name = NodeName { role: "bench".into(), host: "here".into(), version: "0".into() };

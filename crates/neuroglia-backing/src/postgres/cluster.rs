@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
 use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord, STALE_LOOKS};
 use neuroglia::error::Result;
-use neuroglia::work::{DEAD_KEEP, NewWork, OnCrash};
+use neuroglia::work::{DEAD_KEEP, NewWork, OnCrash, Ticket};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use uuid::Uuid;
@@ -30,7 +30,9 @@ const BEAT: &str = "WITH b AS ( \
                         VALUES ($1, $2, $3, $4, $5, ng_now(), ng_now()) \
                         ON CONFLICT (id) DO UPDATE SET heartbeat_at = ng_now(), is_draining = $5, stale_looks = 0 \
                         RETURNING xmax = 0 AS is_new) \
-                    SELECT ng_now(), is_new, ARRAY(SELECT id FROM ng_work WHERE owner = $1 AND called_off) FROM b";
+                    SELECT ng_now(), is_new, ARRAY(SELECT id FROM ng_work WHERE owner = $1 AND called_off), \
+                        ARRAY(SELECT id FROM ng_work WHERE owner = $1 ORDER BY seq), \
+                        ARRAY(SELECT token FROM ng_work WHERE owner = $1 ORDER BY seq) FROM b";
 
 async fn bury(connection: &mut PgConnection, ttl: Duration, limit: u32) -> sqlx::Result<Vec<Burial>> {
     let mut transaction = connection.begin().await?;
@@ -94,10 +96,12 @@ impl ClusterStore for PostgresStore {
         let mut lease = self.pulse.lease().await?;
         let row = lease.run(async |connection| beat.fetch_one(connection).await).await.map_err(error)?;
         let read = || {
+            let (ids, tokens): (Vec<Uuid>, Vec<Uuid>) = (row.try_get(3)?, row.try_get(4)?);
             Ok(Beat {
                 now: Timestamp::from_unix_micros(row.try_get(0)?),
                 is_new: row.try_get(1)?,
                 cancelled: row.try_get(2)?,
+                held: ids.into_iter().zip(tokens).map(|(id, token)| Ticket { id, token }).collect(),
             })
         };
         read().map_err(error)

@@ -412,7 +412,7 @@ pub(super) async fn release_of_dead(
 ) -> sqlx::Result<u64> {
     let rows = sqlx::query(
         "SELECT id, on_crash, crashes, attempt, attempts_max FROM ng_work WHERE owner = $1 ORDER BY seq LIMIT $2 \
-         FOR UPDATE",
+         FOR UPDATE SKIP LOCKED",
     )
     .bind(owner)
     .bind(i64::from(limit))

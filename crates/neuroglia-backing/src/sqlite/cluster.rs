@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
 use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord, STALE_LOOKS};
 use neuroglia::error::Result;
-use neuroglia::work::{NewWork, OnCrash};
+use neuroglia::work::{NewWork, OnCrash, Ticket};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row, SqliteConnection};
 use uuid::Uuid;
@@ -51,14 +51,21 @@ async fn beat(connection: &mut SqliteConnection, node: Node, now: Timestamp) -> 
         .await
         .map_err(error)?;
     }
-    let rows = sqlx::query("SELECT id FROM ng_work WHERE owner = ? AND called_off")
+    let rows = sqlx::query("SELECT id, token, called_off FROM ng_work WHERE owner = ?")
         .bind(&*id)
         .fetch_all(&mut *transaction)
         .await
         .map_err(error)?;
-    let cancelled = rows.iter().map(|row| uuid(row, 0).map_err(error)).collect::<Result<_>>()?;
+    let (mut cancelled, mut held) = (Vec::new(), Vec::new());
+    for row in &rows {
+        let ticket = Ticket { id: uuid(row, 0).map_err(error)?, token: uuid(row, 1).map_err(error)? };
+        held.push(ticket);
+        if row.try_get(2).map_err(error)? {
+            cancelled.push(ticket.id);
+        }
+    }
     transaction.commit().await.map_err(error)?;
-    Ok(Beat { now, is_new, cancelled })
+    Ok(Beat { now, is_new, cancelled, held })
 }
 
 async fn bury(

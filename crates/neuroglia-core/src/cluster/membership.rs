@@ -1,6 +1,6 @@
 //! This process' place among the nodes: it says that it lives, and stops by itself when it cannot.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::di::{Inject, Service, ServiceCollection};
 use crate::error::Result;
 use crate::hosting::{HostedService, Stopping};
 use crate::id::Ids;
+use crate::work::{Settlement, Ticket};
 
 /// How many pieces of a dead node's work are given back in one step.
 const BURIAL_BATCH: u32 = 500;
@@ -42,6 +43,10 @@ struct Life {
     lost: CancellationToken,
     /// What is in its hands, and how to call it off.
     running: HashMap<Uuid, CancellationToken>,
+    /// What the store said at the last beat that it has, and it has not.
+    unaccounted: HashSet<Ticket>,
+    /// Who it was before it let go by itself; the store still thinks that this node lives.
+    former: Option<Uuid>,
 }
 
 impl Membership {
@@ -65,15 +70,30 @@ impl Membership {
     fn begin(&self, id: Uuid) {
         let mut life = self.life();
         life.id = Some(id);
+        life.former = None;
         life.lost = CancellationToken::new();
+        life.unaccounted.clear();
     }
 
     /// Ends this life: whatever is in its hands is nobody's business any more.
     fn end(&self) {
         let mut life = self.life();
-        life.id = None;
+        life.former = life.id.take().or(life.former);
         life.lost.cancel();
         life.running.clear();
+    }
+
+    fn former(&self) -> Option<Uuid> {
+        self.life().former
+    }
+
+    /// What the store says that this node has, and nobody here has held for two beats: an answer that did not arrive.
+    fn stranded(&self, held: &[Ticket]) -> Vec<Ticket> {
+        let mut life = self.life();
+        let unaccounted: HashSet<_> =
+            held.iter().filter(|ticket| !life.running.contains_key(&ticket.id)).copied().collect();
+        let before = std::mem::replace(&mut life.unaccounted, unaccounted);
+        life.unaccounted.intersection(&before).copied().collect()
     }
 
     fn call_off(&self, work: &[Uuid]) {
@@ -124,6 +144,12 @@ impl HostedService for Heart {
                 ),
                 Err(_) => tracing::warn!("the store did not hear in time that this node lives"),
             }
+            // Whoever cannot bury the dead is not dead for that.
+            match timeout(HEARTBEAT, self.bury_others()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "the dead could not be looked for"),
+                Err(_) => tracing::debug!("the dead could not be looked for in time"),
+            }
             if last.elapsed() + HEARTBEAT >= NODE_TTL - TTL_MARGIN && self.membership.current().is_some() {
                 tracing::error!(
                     silent_ms = u64::try_from(last.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -144,8 +170,11 @@ impl HostedService for Heart {
 }
 
 impl Heart {
-    /// Begins a life.
+    /// Begins a life, after what the former one had was given back.
     async fn join(&self) -> Result<()> {
+        if let Some(former) = self.membership.former() {
+            self.store.leave(former).await?;
+        }
         let id = self.ids.next_uuid();
         self.store.beat(&self.node(id)).await?;
         self.membership.begin(id);
@@ -158,10 +187,23 @@ impl Heart {
         if beat.is_new {
             tracing::error!(node.id = %id, "this node was taken for dead; it lets go of its work and begins anew");
             self.membership.end();
-            self.store.leave(id).await?;
             return self.join().await;
         }
         self.membership.call_off(&beat.cancelled);
+        let stranded = self.membership.stranded(&beat.held);
+        if !stranded.is_empty() {
+            tracing::warn!(
+                work.released = stranded.len(),
+                "work that this node does not know of was given back"
+            );
+            let settlements: Vec<_> =
+                stranded.into_iter().map(|ticket| (ticket, Settlement::Release)).collect();
+            self.store.settle(&settlements).await?;
+        }
+        Ok(())
+    }
+
+    async fn bury_others(&self) -> Result<()> {
         for burial in self.store.bury(NODE_TTL, BURIAL_BATCH).await? {
             tracing::warn!(
                 node.id = %burial.node,

@@ -6,6 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::work::Ticket;
 
 /// How often a node says that it lives: every 2 seconds.
 pub const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -45,6 +46,8 @@ pub struct Beat {
     pub is_new: bool,
     /// Work in its hands that somebody called off.
     pub cancelled: Vec<Uuid>,
+    /// All work that the store says is in its hands.
+    pub held: Vec<Ticket>,
 }
 
 /// A node that was found dead.

@@ -21,6 +21,7 @@ use crate::di::{Inject, Lifetime, Service, ServiceCollection};
 use crate::error::{Error, Result};
 use crate::hosting::HostedService;
 use crate::id::Ids;
+use crate::work::chain;
 
 /// How many messages leave together at most.
 const BATCH_MAX: u32 = 100;
@@ -36,6 +37,9 @@ const LEASE: Duration = Duration::from_secs(10);
 
 /// How often a relay looks that nobody woke: what another process left behind is found so.
 const POLL: Duration = Duration::from_secs(1);
+
+/// How many batches a relay sends at most after it was told to end.
+const LAST_BATCHES_MAX: u32 = 5;
 
 /// The pause after a batch that did not arrive; it doubles with each further one.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
@@ -75,7 +79,11 @@ impl HostedService for Relay {
         let mut pause = PAUSE_MIN;
         while !stop.is_cancelled() {
             let began = Instant::now();
-            match self.send_batch().await? {
+            let sent = self.send_batch().await.unwrap_or_else(|error| {
+                tracing::warn!(error = chain(&error), "the outbox could not be looked at; it is tried again");
+                Sent::NotAll
+            });
+            match sent {
                 Sent::Nothing => tokio::select! {
                     () = stop.cancelled() => {}
                     () = self.wake.outbox_rung() => {}
@@ -96,8 +104,14 @@ impl HostedService for Relay {
                 }
             }
         }
-        // What the last requests committed leaves with this process, not with the next one that looks.
-        while let Sent::All(_) = self.send_batch().await? {}
+        // What the last requests committed leaves with this process, not with the next one that looks; what others
+        // go on committing does not hold it.
+        for _ in 0..LAST_BATCHES_MAX {
+            match self.send_batch().await? {
+                Sent::All(count) if count == BATCH_MAX as usize => {}
+                _ => break,
+            }
+        }
         Ok(())
     }
 }

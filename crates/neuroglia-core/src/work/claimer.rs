@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
+use uuid::Uuid;
 
 use super::consumer::UNKNOWN;
 use super::doer::{Doer, Doers};
@@ -47,6 +48,10 @@ const INLINE_RETRIES_MAX: u32 = 2;
 
 /// What running work that was called off gets to end by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
+
+/// The pause before the store is told again how an attempt ended, and the longest one.
+const TELL_PAUSE_MIN: Duration = Duration::from_millis(100);
+const TELL_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// What is left of the deadline when running work is cut, to give it back.
 const HAND_BACK: Duration = Duration::from_secs(1);
@@ -119,25 +124,39 @@ impl HostedService for Claimer {
 
     async fn run(&self, stop: CancellationToken) -> Result<()> {
         let floor = Arc::new(Floor::new(&self.bench.plan));
-        let outcome = self.claim_until(&floor, &stop).await;
-        floor.begin_end();
+        let ending = async {
+            tokio::select! {
+                () = self.stopping.begun() => {}
+                () = stop.cancelled() => {}
+            }
+            // At once, also while a claim is under way: what it brings is given back.
+            floor.begin_end();
+        };
+        tokio::join!(self.claim_until_ending(&floor), ending);
         self.wait_for_end(&floor).await;
-        outcome
+        Ok(())
     }
 }
 
 impl Claimer {
-    async fn claim_until(&self, floor: &Arc<Floor>, stop: &CancellationToken) -> Result<()> {
+    async fn claim_until_ending(&self, floor: &Arc<Floor>) {
         let bench = Arc::new(self.bench.share());
         let kinds = bench.plan.doers.kinds();
-        while !self.stopping.has_begun() && !stop.is_cancelled() {
+        while !floor.ending.is_cancelled() {
             let rooms = floor.rooms(&bench.plan);
             let asked: u32 = rooms.iter().map(|room| room.limit).sum();
             let mut found = 0;
             if let Some((owner, lost)) = bench.membership.current().filter(|_| asked > 0) {
                 let claim = Claim { owner, token: bench.ids.next_uuid(), rooms, kinds: kinds.clone() };
-                let claimed = timeout(CLAIM_TIMEOUT, bench.store.claim(&claim));
-                let claimed = claimed.await.map_err(Error::unavailable)??;
+                let claimed = match timeout(CLAIM_TIMEOUT, bench.store.claim(&claim)).await {
+                    Ok(claimed) => claimed,
+                    Err(late) => Err(Error::unavailable(late)),
+                };
+                // What runs goes on; what the store may have given all the same is found by the next heartbeats.
+                let claimed = claimed.unwrap_or_else(|error| {
+                    tracing::warn!(error = chain(&error), "work could not be claimed; it is tried again");
+                    Vec::new()
+                });
                 found = claimed.len();
                 for claimed in claimed {
                     floor.begin(&bench, claimed, lost.clone());
@@ -147,14 +166,13 @@ impl Claimer {
                 continue;
             }
             tokio::select! {
-                () = self.stopping.begun() => {}
-                () = stop.cancelled() => {}
-                () = floor.changed(), if asked == 0 || found > 0 => {}
+                () = floor.ending.cancelled() => {}
+                // What ends may let its successor in the lane begin.
+                () = floor.changed() => {}
                 () = self.wake.work_rung() => {}
                 () = tokio::time::sleep(POLL + bench.ids.jitter(POLL / 4)) => {}
             }
         }
-        Ok(())
     }
 
     /// Waits for what runs, as long as the deadline allows, then has it given back.
@@ -244,10 +262,17 @@ impl Floor {
             .entry(claimed.queue.clone())
             .or_default() += 1;
         let (floor, bench) = (Arc::clone(self), Arc::clone(bench));
+        let called_off = CancellationToken::new();
+        bench.membership.hold(claimed.ticket.id, called_off.clone());
+        let held = Held {
+            floor: Arc::clone(self),
+            membership: Arc::clone(&bench.membership),
+            queue: claimed.queue.clone(),
+            work: claimed.ticket.id,
+        };
         self.tasks.spawn(async move {
-            let queue = claimed.queue.clone();
-            let _held = Held { floor: Arc::clone(&floor), queue };
-            bench.attend(&floor, claimed, &lost).await;
+            let _held = held;
+            bench.attend(&floor, claimed, &lost, &called_off).await;
         });
     }
 
@@ -269,11 +294,14 @@ impl Floor {
 /// Counts a piece of work as held for as long as it lives.
 struct Held {
     floor: Arc<Floor>,
+    membership: Arc<Membership>,
     queue: String,
+    work: Uuid,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
+        self.membership.let_go(self.work);
         let mut held_of = self.floor.held_of.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = held_of.get_mut(&self.queue) {
             *held -= 1;
@@ -314,7 +342,13 @@ impl Bench {
     }
 
     /// Has one piece of work done, and settles it.
-    async fn attend(&self, floor: &Floor, claimed: Claimed, lost: &CancellationToken) {
+    async fn attend(
+        &self,
+        floor: &Floor,
+        claimed: Claimed,
+        lost: &CancellationToken,
+        called_off: &CancellationToken,
+    ) {
         let Some(_place) = floor.place(&claimed.queue, lost).await else {
             if !lost.is_cancelled() {
                 self.settle(&claimed, Settlement::Release).await;
@@ -333,7 +367,7 @@ impl Bench {
             request.id = claimed.correlation_id,
         );
         let began = Instant::now();
-        let ended = self.attempt(floor, doer, &claimed, lost).instrument(span.clone()).await;
+        let ended = self.attempt(floor, doer, &claimed, lost, called_off).instrument(span.clone()).await;
         self.meter.running.fetch_sub(1, Ordering::Relaxed);
         self.conclude(&claimed, ended, began.elapsed()).instrument(span).await;
     }
@@ -344,26 +378,24 @@ impl Bench {
         doer: &Doer,
         claimed: &Claimed,
         lost: &CancellationToken,
+        called_off: &CancellationToken,
     ) -> Ended {
-        let (cancelled, called_off) = (lost.child_token(), CancellationToken::new());
-        self.membership.hold(claimed.ticket.id, called_off.clone());
-        let ended = tokio::select! {
+        let cancelled = lost.child_token();
+        tokio::select! {
             biased;
             () = lost.cancelled() => Ended::Lost,
             () = floor.cut.cancelled() => Ended::BrokenOff,
-            () = called_off_for_long(&called_off, &cancelled) => Ended::Cancelled,
+            () = called_off_for_long(called_off, &cancelled) => Ended::Cancelled,
             never = warn_of_end(&floor.ending, &cancelled) => match never {},
             outcome = timeout(doer.timeout, self.execute(doer, claimed, &cancelled)) => match outcome {
                 Ok(Ok(())) => Ended::Done,
                 Ok(Err(error)) if error.code() == LOST => Ended::Lost,
                 Ok(Err(_)) if called_off.is_cancelled() => Ended::Cancelled,
-                Ok(Err(_)) if floor.ending.is_cancelled() => Ended::HandedBack,
+                Ok(Err(error)) if floor.ending.is_cancelled() && may_be_of_the_end(&error) => Ended::HandedBack,
                 Ok(Err(error)) => Ended::Failed(error),
                 Err(_) => Ended::TimedOut(doer.timeout),
             },
-        };
-        self.membership.let_go(claimed.ticket.id);
-        ended
+        }
     }
 
     /// Runs the handler, again at once when it met a conflict, each time in a new scope.
@@ -462,11 +494,11 @@ impl Bench {
         self.tell(claimed.ticket, settlement).await;
     }
 
-    /// Tells the store, again when it does not answer. When it never does, the work is given back when this node
-    /// is found dead, or its successor finds it in its own name.
+    /// Tells the store, again when it does not answer, for a while. What it never hears is found by the heartbeats:
+    /// the store says that this node has it, and nobody here holds it.
     async fn tell(&self, ticket: Ticket, settlement: Settlement) {
         let settlements = [(ticket, settlement)];
-        let mut pause = Duration::from_millis(100);
+        let mut pause = TELL_PAUSE_MIN;
         loop {
             let error = match self.store.settle(&settlements).await {
                 Ok(held) => {
@@ -477,7 +509,7 @@ impl Bench {
                 }
                 Err(error) => error,
             };
-            let is_over = error.kind() != ErrorKind::Unavailable || pause > Duration::from_secs(5);
+            let is_over = error.kind() != ErrorKind::Unavailable || pause > TELL_PAUSE_MAX;
             tracing::warn!(work.id = %ticket.id, error = chain(&error), is_over, "work could not be settled");
             if is_over {
                 return;
@@ -493,6 +525,11 @@ async fn called_off_for_long(called_off: &CancellationToken, cancelled: &Cancell
     called_off.cancelled().await;
     cancelled.cancel();
     tokio::time::sleep(CANCEL_GRACE).await;
+}
+
+/// Whether a handler may have failed because it was told to end, and not by itself.
+fn may_be_of_the_end(error: &Error) -> bool {
+    error.retry().is_none() && matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Internal)
 }
 
 /// Tells running work when the process is about to end. It may finish all the same.

@@ -82,7 +82,6 @@ pub struct JobOptions {
     due: Due,
     priority: i16,
     unique: Option<String>,
-    queue: Option<&'static str>,
 }
 
 impl JobOptions {
@@ -104,11 +103,6 @@ impl JobOptions {
     /// Not as long as a job of its kind with this key has not ended: then enqueueing does nothing.
     pub fn unique(self, key: impl Into<String>) -> Self {
         Self { unique: Some(key.into()), ..self }
-    }
-
-    /// In another queue than its kind's.
-    pub fn queue(self, queue: &'static str) -> Self {
-        Self { queue: Some(queue), ..self }
     }
 }
 
@@ -137,7 +131,7 @@ impl Jobs {
         self.work.enqueue(NewWork {
             id,
             class: WorkClass::Job,
-            queue: options.queue.unwrap_or(J::QUEUE).to_owned(),
+            queue: J::QUEUE.to_owned(),
             kind: J::KIND.to_owned(),
             lane: None,
             key: options.unique,

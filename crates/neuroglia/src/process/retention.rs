@@ -13,9 +13,11 @@ use tokio_util::sync::CancellationToken;
 /// How often expired records are deleted; they are ignored from the moment at which they expire.
 const INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// How many pieces of finished work are deleted in one step, and how many steps there are at most.
+/// How many pieces of finished work are deleted in one step.
 const PURGE_BATCH: u32 = 5_000;
-const PURGE_STEPS_MAX: u32 = 20;
+
+/// How long after the start the first look is: processes that live shortly look as well.
+const FIRST_AFTER: Duration = Duration::from_secs(60);
 
 /// Deletes the expired answers of idempotency keys and finished work whose time is over, once an hour.
 #[derive(Inject)]
@@ -28,19 +30,17 @@ impl HostedService for Retention {
     const NAME: &'static str = "retention";
 
     async fn run(&self, stop: CancellationToken) -> Result<()> {
+        let mut pause = FIRST_AFTER;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(INTERVAL) => {}
+                () = tokio::time::sleep(pause) => {}
             }
             let mut deleted = self.store.purge_expired(self.clock.now()).await?;
-            for _ in 0..PURGE_STEPS_MAX {
-                let purged = self.store.purge_work(PURGE_BATCH).await?;
-                deleted += purged;
-                if purged < u64::from(PURGE_BATCH) {
-                    break;
-                }
-            }
+            let purged = self.store.purge_work(PURGE_BATCH).await?;
+            deleted += purged;
+            // A full step leaves more behind: it goes on soon, and gives others their turn in between.
+            pause = if purged < u64::from(PURGE_BATCH) { INTERVAL } else { Duration::from_secs(1) };
             if deleted > 0 {
                 tracing::debug!(records.deleted = deleted, "expired records deleted");
             }

@@ -52,7 +52,8 @@ impl ClusterStore for MemoryStore {
             let started_at = before.map_or(now, |known| known.record.started_at);
             let record = NodeRecord { node: node.clone(), started_at, heartbeat_at: now };
             state.cluster.nodes.insert(node.id, Known { record, stale_looks: 0 });
-            Ok(Beat { now, is_new, cancelled: state.work.called_off(node.id) })
+            let (cancelled, held) = (state.work.called_off(node.id), state.work.held_by(node.id));
+            Ok(Beat { now, is_new, cancelled, held })
         })
     }
 

@@ -242,6 +242,12 @@ impl WorkShelf {
         }
     }
 
+    /// What a node has in its hands.
+    pub(super) fn held_by(&self, owner: Uuid) -> Vec<Ticket> {
+        let items = self.items.values().filter(|item| item.record.owner == Some(owner));
+        items.filter_map(|item| Some(Ticket { id: item.record.id, token: item.token? })).collect()
+    }
+
     /// What a node has in its hands that somebody called off.
     pub(super) fn called_off(&self, owner: Uuid) -> Vec<Uuid> {
         let items = self.items.values().filter(|item| item.is_called_off && item.record.owner == Some(owner));

@@ -276,14 +276,23 @@ async fn revise_chosen(
     }
     let mut filter =
         WorkFilter { states: DEAD.to_vec(), kind: chosen.kind, limit: PAGE, ..WorkFilter::default() };
-    let mut count = 0_u64;
+    let (mut count, mut refused) = (0_u64, 0_u64);
     loop {
         let page = store.list_work(&filter).await?;
         let Some(last) = page.last() else { break };
         filter.after = last.seq;
         for record in &page {
-            count += u64::from(store.revise(record.id, revision).await?);
+            match store.revise(record.id, revision).await {
+                Ok(revised) => count += u64::from(revised),
+                // Another job with its key lives; it stays, and keeps nobody else from being replayed.
+                Err(error) if error.is_duplicate() => refused += 1,
+                Err(error) => return Err(error),
+            }
         }
     }
-    context.print(&format!("{done} {count}"))
+    match refused {
+        0 => context.print(&format!("{done} {count}")),
+        _ => context
+            .print(&format!("{done} {count}; {refused} stay, because another with the same key is not done")),
+    }
 }
