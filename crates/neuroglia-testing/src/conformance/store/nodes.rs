@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::refused;
 use super::workbench::{
-    LONG, asking_as, claim_as, claim_one, enqueue, finishing, is_past, job, node, now, record, records,
-    settle, state,
+    LONG, asking_as, claim, claim_as, claim_one, enqueue, finishing, is_past, job, node, now, record,
+    records, settle, state,
 };
 
 /// So soon is a node silent.
@@ -164,7 +164,7 @@ pub(super) async fn work_that_two_processes_died_of_is_given_back_apart(store: A
     for crashes in 1..=2 {
         let worker = node("worker");
         beat(&*store, &worker).await;
-        let asked = Claim { owner: worker.id, ..asking(&["kind"], 10) };
+        let asked = asking_as(worker.id, &["kind"], 10);
         assert_eq!(store.claim(&asked).await.expect("work is claimed").len(), 3, "after {crashes} deaths");
         assert_eq!(bury(&*store, worker.id).await, 3);
     }
