@@ -41,6 +41,18 @@ pub fn check_url(url: &Url) -> Result<(), String> {
     engine(url).map(|_| ())
 }
 
+/// Whether there is an event bus for such a URL: `local:`, the store itself.
+///
+/// # Errors
+/// What is wrong with it, as a fragment for the report of settings.
+pub fn check_bus_url(url: &Url) -> Result<(), String> {
+    match url.scheme() {
+        "local" if matches!(url.path(), "" | "/") && !url.has_host() => Ok(()),
+        "local" => Err("local: takes nothing after the colon".to_owned()),
+        scheme => Err(format!("there is no event bus {scheme}: use local:, the store itself")),
+    }
+}
+
 /// How an engine is opened.
 type Open = fn(Url) -> Pin<Box<dyn Future<Output = Result<Arc<dyn Store>>> + Send>>;
 
@@ -72,6 +84,14 @@ fn engine(url: &Url) -> Result<Open, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bus_is_judged_by_its_scheme() {
+        let fault = |url: &str| check_bus_url(&url.parse().expect("a URL")).err();
+        assert_eq!(fault("local:"), None);
+        assert!(fault("local://shop").is_some_and(|fault| fault.contains("nothing after the colon")));
+        assert!(fault("carrier-pigeon:").is_some_and(|fault| fault.contains("no event bus carrier-pigeon")));
+    }
 
     #[test]
     fn a_url_is_judged_by_its_scheme() {

@@ -8,7 +8,7 @@ use neuroglia::settings::Settings;
 use neuroglia::web::Quota;
 use pizzeria_domain::customer::EmailAddress;
 use pizzeria_domain::money::Currency;
-use pizzeria_integration::{DatabaseSettings, MailSettings};
+use pizzeria_integration::{DatabaseSettings, EventBusSettings, MailSettings};
 
 /// The pizzeria's settings.
 #[derive(Settings)]
@@ -16,6 +16,9 @@ pub struct PizzeriaSettings {
     /// Where orders are kept.
     #[setting(section, flatten)]
     pub database: DatabaseSettings,
+    /// What carries events.
+    #[setting(section, flatten)]
+    pub events: EventBusSettings,
     /// How access tokens are signed.
     #[setting(section)]
     pub jwt: TokenSettings,

@@ -1,5 +1,6 @@
 //! What operators do with orders and with work that failed, by the executable.
 
+use neuroglia::cluster::Node;
 use neuroglia::id::Ids;
 use neuroglia::messaging::{Parcel, Subscription};
 use neuroglia::work::{Claim, QueueRoom, Settlement, WorkFilter, WorkState};
@@ -58,8 +59,16 @@ async fn two_dead_letters(url: &str) {
         traceparent: None,
     };
     assert_eq!(store.fan_out(&[parcel]).await.expect("it is stored"), 2);
+    let node = Node {
+        id: ids.next_uuid(),
+        role: "worker".to_owned(),
+        host: "here".to_owned(),
+        version: "0".to_owned(),
+        is_draining: false,
+    };
+    store.beat(&node).await.expect("it is heard");
     let claim = Claim {
-        owner: ids.next_uuid(),
+        owner: node.id,
         token: ids.next_uuid(),
         rooms: vec![QueueRoom { queue: "default".to_owned(), limit: 10 }],
         kinds: consumers.map(ToOwned::to_owned).to_vec(),
@@ -68,6 +77,7 @@ async fn two_dead_letters(url: &str) {
     let dead = |ticket| (ticket, Settlement::Dead { failure: "the ink ran out".to_owned() });
     let settlements: Vec<_> = claimed.iter().map(|claimed| dead(claimed.ticket)).collect();
     assert_eq!(store.settle(&settlements).await.expect("it is settled"), [true, true]);
+    store.leave(node.id).await.expect("it is heard");
     store.close().await;
 }
 
