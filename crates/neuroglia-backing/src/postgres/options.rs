@@ -14,7 +14,8 @@ pub struct PostgresOptions {
     pub statement_timeout: Duration,
     /// How long a statement may wait for a lock.
     pub lock_timeout: Duration,
-    /// How long a transaction may be open without a statement.
+    /// How long a transaction may be open without a statement: shorter than the life of a node, so that a process
+    /// which was stopped in the middle of one does not keep others from its work.
     pub idle_in_transaction_timeout: Duration,
     /// How long a ping may take.
     pub ping_timeout: Duration,
@@ -29,9 +30,21 @@ impl Default for PostgresOptions {
             acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
             lock_timeout: Duration::from_secs(10),
-            idle_in_transaction_timeout: Duration::from_secs(30),
+            idle_in_transaction_timeout: Duration::from_secs(5),
             ping_timeout: Duration::from_secs(2),
             startup_patience: Duration::from_secs(20),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use neuroglia::cluster::NODE_TTL;
+
+    use super::*;
+
+    #[test]
+    fn what_a_stopped_node_has_locked_is_free_when_it_is_buried() {
+        assert!(PostgresOptions::default().idle_in_transaction_timeout < NODE_TTL);
     }
 }

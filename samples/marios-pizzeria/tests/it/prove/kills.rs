@@ -84,7 +84,7 @@ fn a_migration_killed_between_two_is_finished_by_the_next() {
 
 #[test]
 fn killed_at_random_moments_nothing_is_lost_or_doubled() {
-    at_once(2, [Engine::Sqlite, Engine::Postgres], |engine| kill_at_random(engine, times(10, 60)));
+    at_once(2, [Engine::Sqlite, Engine::Postgres], |engine| kill_at_random(engine, times(10, 50)));
 }
 
 fn kill_at_random(engine: Engine, kills: usize) {

@@ -19,7 +19,7 @@ fn three_schedulers_of_which_leaders_die_and_sleep_do_each_tick_once() {
     at_once(2, [Engine::Sqlite, Engine::Postgres], |engine| {
         let town = Town::ticking(engine);
         let mut schedulers: Vec<_> = (0..3).map(|_| town.open("scheduler")).collect();
-        let rounds = times(1, 5);
+        let rounds = times(1, 3);
         for _ in 0..rounds {
             let leader = take_leader(&mut schedulers);
             leader.signal(Signal::KILL);
