@@ -5,7 +5,10 @@
 mod bench;
 mod codegen;
 mod openapi;
+mod page;
 mod pages;
+mod prove;
+mod services;
 mod test;
 mod tidy;
 mod tools;
@@ -32,8 +35,12 @@ enum Chore {
     Tidy,
     /// Write the files that are generated from the sample's executable
     Codegen(codegen::Arguments),
+    /// Servers for the tests that stay between runs
+    Services(services::Arguments),
     /// Measure speed and size beside a raw program, and judge the figures
     Bench(bench::Arguments),
+    /// The kills, pauses and outages of the proof in full; writes docs/proof.md
+    Prove,
 }
 
 fn main() -> ExitCode {
@@ -42,7 +49,9 @@ fn main() -> ExitCode {
         Chore::Test(arguments) => test::run(&workspace, &arguments),
         Chore::Tidy => tidy::run(&workspace),
         Chore::Codegen(arguments) => codegen::run(&workspace, &arguments),
+        Chore::Services(arguments) => services::run(&workspace, &arguments),
         Chore::Bench(arguments) => bench::run(&workspace, &arguments),
+        Chore::Prove => prove::run(&workspace),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
-use crate::tools::{BASH, CURL};
+use crate::tools::{BASH, CURL, FAKETIME, NGINX};
 use crate::workspace::{Result, Workspace, run as execute, show};
-use crate::{codegen, openapi, pages, tidy, tools};
+use crate::{codegen, openapi, pages, services, tidy, tools};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -101,9 +101,16 @@ impl Step {
                 let all = ["clippy", "--workspace", "--all-targets", "--all-features"];
                 watch(cargo(&all).args(["--", "-D", "warnings"]))
             }
-            Self::Build => watch(&mut cargo(&["build", "--workspace", "--bins"])),
-            Self::Test => tools::provide(&[BASH, CURL])
-                .and_then(|()| watch(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))),
+            Self::Build => watch(&mut cargo(&["build", "--workspace", "--bins", "--examples"])),
+            Self::Test => {
+                tools::provide(&[BASH, CURL, NGINX, FAKETIME])?;
+                let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
+                let server = services::Postgres::for_run()?;
+                if let Some(server) = &server {
+                    tests.env(services::VARIABLE, &server.url);
+                }
+                watch(&mut tests)
+            }
             Self::Doc => {
                 // A module's page may lead its maintainers to rooms that are closed to users.
                 watch(

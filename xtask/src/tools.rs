@@ -11,6 +11,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::services;
 use crate::workspace::{Result, Workspace, read, run};
 
 const CARGO_DENY_VERSION: &str = "0.20.2";
@@ -32,6 +33,20 @@ pub(crate) const BASH: Program =
 /// What the README's tour asks the pizzeria with.
 pub(crate) const CURL: Program =
     Program { name: "curl", proof: &["--version"], package: "curl", why: "walks the README's tour" };
+/// What stands before the replicas of `web` in the proof of a rolling restart. Debian has it outside of a user's `PATH`.
+pub(crate) const NGINX: Program = Program {
+    name: "/usr/sbin/nginx",
+    proof: &["-v"],
+    package: "nginx-light",
+    why: "divides requests among the replicas of a proof",
+};
+/// What gives a process of a proof another clock.
+pub(crate) const FAKETIME: Program = Program {
+    name: "faketime",
+    proof: &["--version"],
+    package: "faketime",
+    why: "sets the clock of a process in a proof",
+};
 /// What installs tools that come as Python packages: with a pip, or able to make one.
 const PYTHON: Program = Program {
     name: "python3",
@@ -65,6 +80,8 @@ pub(crate) fn provide(programs: &[Program]) -> Result<()> {
         )
     };
     let privilege = privilege().map_err(failed)?;
+    // A server that the tests start by themselves need not run already.
+    let asked = services::Policy::refuse();
     for arguments in
         [&["update"][..], &[&["install", "--yes", "--no-install-recommends"], &packages[..]].concat()]
     {
@@ -72,6 +89,7 @@ pub(crate) fn provide(programs: &[Program]) -> Result<()> {
         let mut apt = Command::new(words.next().expect("there is `env` at least"));
         run(apt.args(words).arg("--quiet").args(arguments).stdin(Stdio::null())).map_err(failed)?;
     }
+    drop(asked);
     missing
         .iter()
         .find(|program| !program.is_there())

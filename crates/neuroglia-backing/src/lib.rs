@@ -7,6 +7,7 @@
 //! | URL | engine | feature |
 //! |---|---|---|
 //! | `sqlite:///var/lib/shop/shop.db`, `sqlite://shop.db` | a file, absolute or below the working directory | `sqlite` |
+//! | `postgres://user:password@host:5432/shop` | a database that many processes share | `postgres` |
 //! | `memory:` | this process, forgotten at its end | always there |
 
 use std::pin::Pin;
@@ -17,6 +18,8 @@ use neuroglia::data::memory::MemoryStore;
 use neuroglia::error::{Error, Result};
 use url::Url;
 
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -38,6 +41,18 @@ pub fn check_url(url: &Url) -> Result<(), String> {
     engine(url).map(|_| ())
 }
 
+/// Whether there is an event bus for such a URL: `local:`, the store itself.
+///
+/// # Errors
+/// What is wrong with it, as a fragment for the report of settings.
+pub fn check_bus_url(url: &Url) -> Result<(), String> {
+    match url.scheme() {
+        "local" if matches!(url.path(), "" | "/") && !url.has_host() => Ok(()),
+        "local" => Err("local: takes nothing after the colon".to_owned()),
+        scheme => Err(format!("there is no event bus {scheme}: use local:, the store itself")),
+    }
+}
+
 /// How an engine is opened.
 type Open = fn(Url) -> Pin<Box<dyn Future<Output = Result<Arc<dyn Store>>> + Send>>;
 
@@ -52,13 +67,31 @@ fn engine(url: &Url) -> Result<Open, String> {
         "sqlite" => sqlite::check_url(url).map(|()| -> Open { |url| Box::pin(sqlite::open(url)) }),
         #[cfg(not(feature = "sqlite"))]
         "sqlite" => Err("this executable was built without the feature `sqlite`".to_owned()),
-        scheme => Err(format!("there is no store engine {scheme}: use sqlite:///path/to/file.db or memory:")),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => {
+            postgres::check_url(url).map(|()| -> Open { |url| Box::pin(postgres::open(url)) })
+        }
+        #[cfg(not(feature = "postgres"))]
+        "postgres" | "postgresql" => {
+            Err("this executable was built without the feature `postgres`".to_owned())
+        }
+        scheme => Err(format!(
+            "there is no store engine {scheme}: use postgres://user@host/database, sqlite:///path/to/file.db or memory:"
+        )),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bus_is_judged_by_its_scheme() {
+        let fault = |url: &str| check_bus_url(&url.parse().expect("a URL")).err();
+        assert_eq!(fault("local:"), None);
+        assert!(fault("local://shop").is_some_and(|fault| fault.contains("nothing after the colon")));
+        assert!(fault("carrier-pigeon:").is_some_and(|fault| fault.contains("no event bus carrier-pigeon")));
+    }
 
     #[test]
     fn a_url_is_judged_by_its_scheme() {

@@ -16,6 +16,7 @@
 //!
 //! An application's own SQL joins a batch through [`statement`].
 
+mod cluster;
 mod commit;
 mod connections;
 mod error;
@@ -23,18 +24,22 @@ mod idempotency;
 mod location;
 mod migrate;
 mod options;
+mod outbox;
+#[cfg(test)]
+mod plans;
 mod presence;
+mod schema;
 mod select;
 mod statements;
+mod work;
 
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use neuroglia::clock::Timestamp;
+use neuroglia::clock::{Clock, Timestamp};
 use neuroglia::data::{
-    AppliedMigration, Batch, Document, History, Migration, MigrationRun, OutboxMessage, Reservation, Reserve,
-    Select, Store,
+    AppliedMigration, Batch, Document, History, Migration, MigrationRun, Reservation, Reserve, Select, Store,
 };
 use neuroglia::error::{Error, Result};
 use sqlx::sqlite::SqliteRow;
@@ -43,7 +48,7 @@ use url::Url;
 
 use self::connections::Connections;
 use self::presence::{Entered, Presence};
-use self::select::{Compiled, bind};
+use self::select::{Bound, Compiled, bind};
 use self::statements::Catalogue;
 
 pub use self::commit::{SqliteStep, StepFuture, statement};
@@ -65,6 +70,7 @@ pub(crate) async fn open(url: Url) -> Result<Arc<dyn Store>> {
 pub struct SqliteStore {
     connections: Connections,
     catalogue: Catalogue,
+    clock: Clock,
     _presence: Option<Presence>,
 }
 
@@ -85,7 +91,12 @@ impl SqliteStore {
                 "who else uses the database cannot be told; keys that a crash left behind end by their time"
             );
         });
-        Ok(Arc::new(Self { connections, catalogue: Catalogue::default(), _presence: presence.ok() }))
+        Ok(Arc::new(Self {
+            connections,
+            catalogue: Catalogue::default(),
+            clock: Clock::system(),
+            _presence: presence.ok(),
+        }))
     }
 
     /// How the engine would find the documents, a line for each step: whether an index is used.
@@ -98,6 +109,17 @@ impl SqliteStore {
         let mut reader = self.connections.reader().await?;
         let rows = reader.run(async |connection| query.fetch_all(connection).await).await?;
         rows.iter().map(|row| row.try_get("detail").map_err(error)).collect()
+    }
+
+    /// The store's clock: that of the machine, which all who share the file run on.
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Reads all rows of a query.
+    async fn read_all(&self, query: Bound) -> Result<Vec<SqliteRow>> {
+        let mut reader = self.connections.reader().await?;
+        reader.run(async |connection| query.fetch_all(connection).await).await
     }
 
     /// Runs work that changes something: in its turn, and to its end even when the caller is gone.
@@ -157,15 +179,8 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, batch: Batch) -> Result<()> {
-        let prepared = commit::Prepared::new(batch, &self.catalogue)?;
+        let prepared = commit::Prepared::new(batch, &self.catalogue, self.now())?;
         self.write(move |connection| Box::pin(prepared.commit(connection))).await
-    }
-
-    async fn outbox(&self, limit: u32) -> Result<Vec<OutboxMessage>> {
-        let query = sqlx::query(commit::OUTBOX).bind(limit);
-        let mut reader = self.connections.reader().await?;
-        let rows = reader.run(async |connection| query.fetch_all(connection).await).await?;
-        rows.iter().map(commit::message).collect()
     }
 
     async fn reserve(&self, reserve: &Reserve) -> Result<Reservation> {
@@ -185,7 +200,7 @@ impl Store for SqliteStore {
     async fn own_history(&self) -> Result<History> {
         let applied =
             self.write(|connection| Box::pin(migrate::applied(connection, migrate::Owner::Framework)));
-        Ok(History { expected: migrate::own(), applied: applied.await? })
+        Ok(History { expected: schema::own(), applied: applied.await? })
     }
 
     async fn applied_migrations(&self) -> Result<Vec<AppliedMigration>> {

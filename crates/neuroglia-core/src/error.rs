@@ -19,6 +19,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::work::Retry;
+
 /// What a handler, a behaviour or a port gives back.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -120,6 +122,7 @@ struct Inner {
     conflict: Option<VersionConflict>,
     is_duplicate: bool,
     retry_after_s: Option<u64>,
+    retry: Option<Retry>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -151,6 +154,7 @@ impl Error {
             conflict: None,
             is_duplicate: false,
             retry_after_s: None,
+            retry: None,
             source: None,
         }))
     }
@@ -233,6 +237,13 @@ impl Error {
         self
     }
 
+    /// This error with what durable work does about it, instead of what its kind says.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.0.retry = Some(retry);
+        self
+    }
+
     /// What the caller should do.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -266,6 +277,11 @@ impl Error {
     /// The seconds after which another try makes sense.
     pub fn retry_after_s(&self) -> Option<u64> {
         self.0.retry_after_s
+    }
+
+    /// What durable work does about it, when the error says so itself.
+    pub fn retry(&self) -> Option<Retry> {
+        self.0.retry
     }
 }
 

@@ -1,7 +1,10 @@
 //! Long-running parts of a process beside its requests.
 
 use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::di::Inject;
@@ -40,25 +43,45 @@ pub trait HostedService: Inject {
     }
 }
 
-/// Tells long-lived work beside the requests and hosted services that the process is about to end.
+/// Tells long-lived work beside the requests, workers and hosted services that the process is about to end, and by
+/// when.
 ///
-/// Every application has it as a service (`Arc<Stopping>`). Event streams need not ask for it: the host ends them.
+/// Every application has it as a service (`Arc<Stopping>`); clones are the same. Event streams need not ask for it:
+/// the host ends them.
 #[derive(Debug, Clone, Default)]
-pub struct Stopping(CancellationToken);
+pub struct Stopping {
+    begun: CancellationToken,
+    deadline: Arc<OnceLock<Instant>>,
+}
 
 impl Stopping {
-    /// Begins the end.
+    /// Begins the end, without a deadline.
     pub fn begin(&self) {
-        self.0.cancel();
+        self.begun.cancel();
+    }
+
+    /// Begins the end; at the deadline whatever is left is cut. Only the first deadline counts.
+    pub fn begin_until(&self, deadline: Instant) {
+        self.deadline.get_or_init(|| deadline);
+        self.begin();
     }
 
     /// Whether the end has begun.
     pub fn has_begun(&self) -> bool {
-        self.0.is_cancelled()
+        self.begun.is_cancelled()
     }
 
     /// Waits for the beginning of the end.
     pub async fn begun(&self) {
-        self.0.cancelled().await;
+        self.begun.cancelled().await;
+    }
+
+    /// Waits until only so much is left of the deadline; for ever when there is none.
+    pub async fn nearly_over(&self, left: Duration) {
+        self.begun().await;
+        match self.deadline.get() {
+            Some(deadline) => tokio::time::sleep_until(deadline.checked_sub(left).unwrap_or(*deadline)).await,
+            None => std::future::pending().await,
+        }
     }
 }

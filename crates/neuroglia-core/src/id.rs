@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
@@ -141,6 +142,19 @@ impl Ids {
                 // The version and variant bits make it a well-formed UUIDv7.
                 Uuid::from_u64_pair(0x7000, 0x8000_0000_0000_0000 | next)
             }
+        }
+    }
+
+    /// A random part of a span: what spreads those who would all come back at once.
+    #[expect(clippy::disallowed_methods, reason = "the one place that makes random values")]
+    pub fn jitter(&self, span: Duration) -> Duration {
+        match &self.0 {
+            Source::Random => {
+                let (_, low) = Uuid::new_v4().as_u64_pair();
+                // The lowest 32 bits are all random.
+                span.mul_f64(f64::from((low & 0xffff_ffff) as u32) / f64::from(u32::MAX))
+            }
+            Source::Sequence(_) => span / 2,
         }
     }
 

@@ -5,7 +5,8 @@
 //! `use neuroglia::…` everywhere, and `use neuroglia::web` in a domain crate is a compile error.
 //!
 //! In reading order: [`error`], [`clock`] and [`id`]; what a [`domain`] is made of; the container ([`di`]); the
-//! [`mediation`] of messages; the store port and the unit of work ([`data`]); [`settings`].
+//! [`mediation`] of messages; the store port and the unit of work ([`data`]); events for outside
+//! ([`messaging`]), durable [`work`], the nodes that share it ([`cluster`]) and [`schedule`]s; [`settings`].
 
 extern crate self as neuroglia;
 
@@ -24,5 +25,11 @@ pub mod data;
 
 pub mod hosting;
 pub mod mediation;
+
+pub mod messaging;
+pub mod work;
+
+pub mod cluster;
+pub mod schedule;
 
 pub mod settings;

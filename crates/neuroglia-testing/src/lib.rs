@@ -1,12 +1,18 @@
 //! Tools for testing applications, and engines, of Neuroglia.
 //!
 //! [`conformance`] says what every engine of a port must do: whoever writes one runs it against theirs.
+//! [`services`] starts the servers that an engine needs.
 
 pub mod conformance;
+pub mod services;
 
 mod test_app;
 
+mod perilous_store;
+mod store_layer;
 mod unsteady_store;
 
-pub use test_app::{TestApp, TestRequest, TestResponse, environment};
-pub use unsteady_store::{StoreControl, UnsteadyStore};
+pub use perilous_store::{Peril, Perilous, PerilousStore};
+pub use store_layer::{Layered, StoreLayer};
+pub use test_app::{TestApp, TestRequest, TestResponse, TestStream, environment};
+pub use unsteady_store::{StoreControl, Unsteady, UnsteadyStore};

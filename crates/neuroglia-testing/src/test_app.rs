@@ -1,10 +1,13 @@
 //! An application under test, entered by its users' door: real sockets, real HTTP.
 
+use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -14,6 +17,10 @@ use neuroglia::mediation::{Mediator, Message};
 use neuroglia::settings::{Environment, Settings};
 use neuroglia::{App, Running};
 use serde_json::Value;
+use tokio::time::timeout;
+
+/// How long a test waits for the next part of an answer.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An application that runs within the test, on a free port of the loopback interface.
 ///
@@ -186,6 +193,14 @@ impl TestRequest<'_> {
     /// # Panics
     /// When there is no answer.
     pub async fn send(self) -> TestResponse {
+        self.open().await.whole().await
+    }
+
+    /// Sends it and gives the answer as it comes, such as an event stream.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn open(self) -> TestStream {
         let request = self.request.body(Full::new(self.body)).expect("a well-formed request");
         let about = format!("{} {}", request.method(), request.uri().path());
         let response = match self.app.client.request(request).await {
@@ -193,17 +208,66 @@ impl TestRequest<'_> {
             Err(problem) => panic!("{about}: no answer: {problem:?}"),
         };
         let (parts, body) = response.into_parts();
-        let body = match body.collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(problem) => panic!("{about}: the answer broke off: {problem}"),
-        };
-        TestResponse { about, status: parts.status, headers: parts.headers, body }
+        let head = TestResponse { about, status: parts.status, headers: parts.headers, body: Bytes::new() };
+        TestStream { head, body: body.map_err(Into::into).boxed_unsync() }
     }
 }
 
 impl fmt::Debug for TestRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.request.fmt(f)
+    }
+}
+
+/// An answer that is still coming; the connection ends when it is dropped.
+pub struct TestStream {
+    head: TestResponse,
+    body: UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>,
+}
+
+impl TestStream {
+    /// What has come of the answer.
+    pub fn head(&self) -> &TestResponse {
+        &self.head
+    }
+
+    /// Reads on until the text is as wanted, or the answer ends; gives whether it is.
+    ///
+    /// # Panics
+    /// When nothing comes for too long, or the answer breaks off.
+    pub async fn read_until(&mut self, wanted: impl Fn(&str) -> bool) -> bool {
+        while !wanted(&self.head.text()) {
+            let Ok(frame) = timeout(PATIENCE, self.body.frame()).await else {
+                panic!("{}: nothing comes after: {}", self.head.about, self.head.text());
+            };
+            match frame {
+                Some(Ok(frame)) => {
+                    let more = frame.into_data().unwrap_or_default();
+                    self.head.body = [&self.head.body[..], &more].concat().into();
+                }
+                Some(Err(problem)) => panic!("{}: the answer broke off: {problem}", self.head.about),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Reads the answer to its end.
+    ///
+    /// # Panics
+    /// When it breaks off.
+    pub async fn whole(mut self) -> TestResponse {
+        match self.body.collect().await {
+            Ok(rest) => self.head.body = [&self.head.body[..], &rest.to_bytes()].concat().into(),
+            Err(problem) => panic!("{}: the answer broke off: {problem}", self.head.about),
+        }
+        self.head
+    }
+}
+
+impl fmt::Debug for TestStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.head.fmt(f)
     }
 }
 

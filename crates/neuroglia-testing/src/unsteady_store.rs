@@ -7,13 +7,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use neuroglia::clock::Timestamp;
-use neuroglia::data::{
-    AppliedMigration, Batch, Document, History, Migration, MigrationRun, OutboxMessage, Reservation, Reserve,
-    Select, Store,
-};
+use neuroglia::data::{Batch, Store};
 use neuroglia::error::{Error, Result};
 use tokio::sync::watch;
+
+use crate::{Layered, StoreLayer};
 
 /// A store around another one, in the hands of a [`StoreControl`].
 ///
@@ -29,7 +27,10 @@ use tokio::sync::watch;
 /// assert!(store.ping().await.is_err());
 /// # });
 /// ```
-pub struct UnsteadyStore {
+pub type UnsteadyStore = Layered<Unsteady>;
+
+/// What an [`UnsteadyStore`] does differently.
+pub struct Unsteady {
     inner: Arc<dyn Store>,
     control: StoreControl,
 }
@@ -49,14 +50,7 @@ impl UnsteadyStore {
     /// A store around this one, and the control of it.
     pub fn around(inner: Arc<dyn Store>) -> (Self, StoreControl) {
         let control = StoreControl(Arc::new(watch::Sender::new(Mood::default())));
-        (Self { inner, control: control.clone() }, control)
-    }
-
-    fn reach(&self) -> Result<&dyn Store> {
-        if self.control.0.borrow().is_away {
-            return Err(Error::unavailable("the test has taken the store away"));
-        }
-        Ok(&*self.inner)
+        (Layered(Unsteady { inner, control: control.clone() }), control)
     }
 }
 
@@ -111,72 +105,27 @@ impl Drop for Waiting<'_> {
 }
 
 #[async_trait]
-impl Store for UnsteadyStore {
-    fn engine(&self) -> &'static str {
-        self.inner.engine()
+impl StoreLayer for Unsteady {
+    fn behind(&self) -> &dyn Store {
+        &*self.inner
     }
 
-    fn is_ephemeral(&self) -> bool {
-        self.inner.is_ephemeral()
-    }
-
-    async fn load(&self, collection: &'static str, id: &str) -> Result<Option<Document>> {
-        self.reach()?.load(collection, id).await
-    }
-
-    async fn query(&self, select: &Select) -> Result<Vec<Document>> {
-        self.reach()?.query(select).await
-    }
-
-    async fn count(&self, select: &Select) -> Result<u64> {
-        self.reach()?.count(select).await
+    fn reach(&self) -> Result<&dyn Store> {
+        if self.control.0.borrow().is_away {
+            return Err(Error::unavailable("the test has taken the store away"));
+        }
+        Ok(&*self.inner)
     }
 
     async fn commit(&self, batch: Batch) -> Result<()> {
         self.control.pass().await;
         self.reach()?.commit(batch).await
     }
-
-    async fn outbox(&self, limit: u32) -> Result<Vec<OutboxMessage>> {
-        self.reach()?.outbox(limit).await
-    }
-
-    async fn reserve(&self, reserve: &Reserve) -> Result<Reservation> {
-        self.reach()?.reserve(reserve).await
-    }
-
-    async fn release(&self, key: &str, token: &str) -> Result<()> {
-        self.reach()?.release(key, token).await
-    }
-
-    async fn purge_expired(&self, now: Timestamp) -> Result<u64> {
-        self.reach()?.purge_expired(now).await
-    }
-
-    async fn own_history(&self) -> Result<History> {
-        self.reach()?.own_history().await
-    }
-
-    async fn applied_migrations(&self) -> Result<Vec<AppliedMigration>> {
-        self.reach()?.applied_migrations().await
-    }
-
-    async fn migrate(&self, migrations: &[Migration], now: Timestamp) -> Result<MigrationRun> {
-        self.reach()?.migrate(migrations, now).await
-    }
-
-    async fn ping(&self) -> Result<()> {
-        self.reach()?.ping().await
-    }
-
-    async fn close(&self) {
-        self.inner.close().await;
-    }
 }
 
-impl fmt::Debug for UnsteadyStore {
+impl fmt::Debug for Unsteady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnsteadyStore").field("engine", &self.inner.engine()).finish_non_exhaustive()
+        f.debug_struct("Unsteady").field("engine", &self.inner.engine()).finish_non_exhaustive()
     }
 }
 

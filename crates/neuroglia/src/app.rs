@@ -8,10 +8,11 @@ use neuroglia_core::data::{Migration, Migrations};
 use neuroglia_core::di::ServiceCollection;
 use neuroglia_core::hosting::HostedService;
 use neuroglia_core::mediation::Messages;
+use neuroglia_core::schedule::Scheduler;
 use neuroglia_core::settings::{Environment, Settings};
+use neuroglia_core::work::Worker;
 
 use crate::host;
-use crate::process::Retention;
 use crate::process::admin::Admin;
 use crate::process::hosted::Hosted;
 use crate::web::Web;
@@ -53,6 +54,8 @@ pub struct App<S = ()> {
     pub(crate) services: Vec<Register<S>>,
     pub(crate) messages: fn(Messages) -> Messages,
     pub(crate) web: fn(Web) -> Web,
+    pub(crate) worker: fn(Worker) -> Worker,
+    pub(crate) scheduler: fn(Scheduler) -> Scheduler,
     pub(crate) admin: fn(Admin) -> Admin,
     pub(crate) migrations: fn() -> Vec<Migration>,
     pub(crate) hosted: Vec<Hosted>,
@@ -69,9 +72,11 @@ impl<S: Settings> App<S> {
             services: Vec::new(),
             messages: |messages| messages,
             web: |web| web,
+            worker: |worker| worker,
+            scheduler: |scheduler| scheduler,
             admin: |admin| admin,
             migrations: Vec::new,
-            hosted: vec![Hosted::of::<Retention>()],
+            hosted: Vec::new(),
         }
     }
 
@@ -108,6 +113,16 @@ impl<S: Settings> App<S> {
         Self { web, ..self }
     }
 
+    /// Lists the consumers of events and the jobs.
+    pub fn worker(self, worker: fn(Worker) -> Worker) -> Self {
+        Self { worker, ..self }
+    }
+
+    /// Lists what is done at set times.
+    pub fn scheduler(self, scheduler: fn(Scheduler) -> Scheduler) -> Self {
+        Self { scheduler, ..self }
+    }
+
     /// Lists the admin commands.
     pub fn admin(self, admin: fn(Admin) -> Admin) -> Self {
         Self { admin, ..self }
@@ -118,7 +133,7 @@ impl<S: Settings> App<S> {
         Self { migrations, ..self }
     }
 
-    /// Adds a hosted service; they start in this order and stop in the reverse.
+    /// Adds a hosted service to every long-running process; they start in this order and stop in the reverse.
     pub fn hosted<H: HostedService>(mut self) -> Self {
         self.hosted.push(Hosted::of::<H>());
         self

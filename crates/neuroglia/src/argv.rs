@@ -2,14 +2,14 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::process::Role;
 use crate::process::admin::Admin;
+use crate::process::role::{Assignment, QueueChoice};
 
 /// What this process is to do.
 pub(crate) enum Task {
-    /// Answer HTTP.
-    Web,
-    /// Everything in one process.
-    All,
+    /// Be a long-running process.
+    Run(Assignment),
     /// One admin command, by its place in the table.
     Admin(usize, ArgMatches),
     /// Tell about the settings.
@@ -57,6 +57,17 @@ pub(crate) fn command(name: &'static str, version: &'static str, admin: &Admin) 
              75 work was left undone, or try again later; 78 the settings, services, routes or schema are at fault.",
         )
         .subcommand(Command::new("web").about("Answer HTTP requests"))
+        .subcommand(
+            Command::new("worker").about("Do what consumers and jobs ask for").arg(
+                Arg::new("queues")
+                    .long("queues")
+                    .help("Only these queues, such as mail,default; mail:2 for at most two pieces of its work at once")
+                    .value_name("QUEUE,…")
+                    .value_delimiter(',')
+                    .value_parser(clap::value_parser!(QueueChoice)),
+            ),
+        )
+        .subcommand(Command::new("scheduler").about("Plan what is due, and do it; any number may run"))
         .subcommand(Command::new("all").about("Run every kind of process in one, for a small machine"))
         .subcommand(admin_command)
         .subcommand(
@@ -77,8 +88,13 @@ pub(crate) fn command(name: &'static str, version: &'static str, admin: &Admin) 
 pub(crate) fn task(matches: &ArgMatches, admin: &Admin) -> Option<Task> {
     let (name, matches) = matches.subcommand()?;
     Some(match name {
-        "web" => Task::Web,
-        "all" => Task::All,
+        "web" => Task::Run(Assignment::of(Role::Web)),
+        "worker" => Task::Run(Assignment {
+            role: Role::Worker,
+            queues: matches.get_many("queues").unwrap_or_default().cloned().collect(),
+        }),
+        "scheduler" => Task::Run(Assignment::of(Role::Scheduler)),
+        "all" => Task::Run(Assignment::of(Role::All)),
         "admin" => {
             let (name, matches) = matches.subcommand()?;
             let position = admin.commands.iter().position(|listed| listed.name == name)?;

@@ -5,7 +5,9 @@ use std::fmt::{self, Write};
 use neuroglia_core::data::Migration;
 use neuroglia_core::di::ServiceDescription;
 use neuroglia_core::mediation::MessageDescription;
+use neuroglia_core::schedule::Scheduler;
 use neuroglia_core::settings::{Schema, Settings};
+use neuroglia_core::work::{WorkDescription, Worker};
 use serde::Serialize;
 
 use crate::app::App;
@@ -21,6 +23,7 @@ pub(crate) struct Description {
     processes: Vec<&'static str>,
     pipeline: Vec<&'static str>,
     messages: Vec<MessageDescription>,
+    work: Vec<WorkDescription>,
     routes: Vec<RouteDescription>,
     hosted_services: Vec<&'static str>,
     admin_commands: Vec<AdminDescription>,
@@ -61,9 +64,13 @@ impl Description {
         Self {
             name: app.name,
             version: app.version,
-            processes: vec!["web", "all", "admin"],
+            processes: vec!["web", "worker", "scheduler", "all", "admin"],
             pipeline: messages.pipeline_names(),
             messages: messages.descriptions().to_vec(),
+            work: {
+                let (worker, scheduler) = ((app.worker)(Worker::new()), (app.scheduler)(Scheduler::new()));
+                [worker.descriptions(), scheduler.descriptions()].concat()
+            },
             routes: (app.web)(Web::new()).describe(),
             hosted_services: app.hosted.iter().map(|hosted| hosted.name).collect(),
             admin_commands: admin
@@ -88,6 +95,10 @@ impl fmt::Display for Description {
             .iter()
             .map(|message| vec![message.kind.clone(), message.name.clone(), message.handler.clone()]);
         table(f, "messages", messages.collect())?;
+        let work = self.work.iter().map(|work| {
+            vec![work.kind.clone(), work.name.clone(), work.queue.clone(), work.handlers.join(", ")]
+        });
+        table(f, "work", work.collect())?;
         let routes = self.routes.iter().map(|route| {
             vec![route.method.clone(), route.path.clone(), route.policy.clone(), route.action.clone()]
         });

@@ -11,13 +11,17 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use neuroglia_core::cluster::{self, NodeName};
 use neuroglia_core::data::{History, Migrations, Store};
 use neuroglia_core::di::{ServiceCollection, ServiceDescription, Services};
 use neuroglia_core::error::{Error, Result};
-use neuroglia_core::fault::Faults;
+use neuroglia_core::fault::{Area, Fault, Faults};
 use neuroglia_core::hosting::Stopping;
 use neuroglia_core::mediation::Messages;
+use neuroglia_core::messaging;
+use neuroglia_core::schedule::Scheduler;
 use neuroglia_core::settings::{Environment, Report, Schema, Settings};
+use neuroglia_core::work::{self, WorkPlan, Worker};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -25,8 +29,11 @@ use crate::app::App;
 use crate::argv::{self, ConfigTask, Task};
 use crate::boot;
 use crate::describe::Description;
+use crate::process::Role;
 use crate::process::admin::{Admin, AdminContext};
-use crate::process::hosted::chain;
+use crate::process::backlog::Depths;
+use crate::process::hosted::{Hosted, chain};
+use crate::process::role::Assignment;
 use crate::process::starting::Starting;
 use crate::process::web::{self, Ended, Site, WebHost};
 use crate::shutdown::{EXIT_ABANDONED, EXIT_FAULTS, EXIT_USAGE, LAST_TASKS, Signals};
@@ -64,7 +71,7 @@ pub(crate) fn run_as<S: Settings>(
         Task::Describe { json } => describe(&app, environment, json),
         Task::OpenApi => print(&pretty(&openapi_document(&app))),
         Task::Admin(position, matches) => run_admin(app, environment, &admin.commands[position], matches),
-        Task::Web | Task::All => run_web(app, environment),
+        Task::Run(assignment) => run_process(app, environment, &assignment),
     }
 }
 
@@ -107,9 +114,8 @@ fn config<S: Settings>(app: &App<S>, environment: &Environment, task: ConfigTask
 }
 
 fn describe<S: Settings>(app: &App<S>, environment: &Environment, json: bool) -> ExitCode {
-    let services = environment.load::<(HostSettings, S)>(&app.prefixes).settings.map(|(_, settings)| {
-        let (collection, _) = collect(app, &settings);
-        collection.describe()
+    let services = environment.load::<(HostSettings, S)>(&app.prefixes).settings.map(|(host, settings)| {
+        collect(app, &Assignment::of(Role::All), &host, &settings).services.describe()
     });
     if services.is_none() {
         let _ = writeln!(io::stderr(), "note: the settings are not complete, so the services are left out");
@@ -125,23 +131,64 @@ fn openapi_document<S: Settings>(app: &App<S>) -> serde_json::Value {
     openapi::document(&info, web.routes())
 }
 
-/// The services of an application, unchecked, and its routes.
-fn collect<S: Settings>(app: &App<S>, settings: &S) -> (ServiceCollection, Web) {
+/// An application's parts, unchecked.
+struct Collected {
+    services: ServiceCollection,
+    web: Web,
+    hosted: Vec<Hosted>,
+}
+
+/// Gathers what the application is made of as this process.
+fn collect<S: Settings>(
+    app: &App<S>,
+    assignment: &Assignment,
+    host: &HostSettings,
+    settings: &S,
+) -> Collected {
     let mut services = ServiceCollection::new();
     services.add_instance(app.migration_list());
     services.add_instance(Stopping::default());
+    services.add_instance(Depths::default());
     (app.messages)(Messages::default()).register(&mut services);
     let web = (app.web)(Web::new());
     web.register(&mut services);
     services.enter_root::<WebHost>();
-    for hosted in &app.hosted {
-        hosted.declare(&mut services);
-    }
     for register in &app.services {
         register(&mut services, settings);
     }
+    let worker = (app.worker)(Worker::new());
+    messaging::register(&mut services, app.name, worker.subscriptions().to_vec());
+    work::register(&mut services);
+    cluster::register(&mut services, node_name(app, assignment.role));
+    let doers = {
+        let of_worker = worker.register(&mut services);
+        let of_scheduler = (app.scheduler)(Scheduler::new()).register(&mut services);
+        assignment.role.doers(of_worker, of_scheduler)
+    };
+    let plan = assignment.plan(doers, host.worker.concurrency.get()).unwrap_or_else(|what| {
+        services.fault(Fault {
+            area: Area::Services,
+            code: "queue",
+            what,
+            at: "--queues".to_owned(),
+            fix: "name queues of this process, or none for all".to_owned(),
+        });
+        WorkPlan::default()
+    });
+    services.add_instance(plan);
     neuroglia_core::data::register(&mut services);
-    (services, web)
+    let (mut hosted, after) = assignment.role.parts(&services);
+    hosted.extend(app.hosted.iter().copied());
+    hosted.extend(after);
+    for part in &hosted {
+        part.declare(&mut services);
+    }
+    Collected { services, web, hosted }
+}
+
+fn node_name<S>(app: &App<S>, role: Role) -> NodeName {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    NodeName { role: role.name().to_owned(), host, version: app.version.to_owned() }
 }
 
 /// Why an application did not start.
@@ -187,14 +234,23 @@ fn settle<S: Settings>(
     }
 }
 
+/// An application whose services have started.
+struct Started {
+    services: Services,
+    web: Web,
+    hosted: Vec<Hosted>,
+}
+
 /// Checks the graph and the routes, starts the services, and checks the schema.
 async fn start_services<S: Settings>(
     app: &App<S>,
+    assignment: &Assignment,
+    host: &HostSettings,
     starting: &Starting,
     settings: &S,
     check_schema: bool,
-) -> Result<(Services, Web), StartError> {
-    let (collection, web) = collect(app, settings);
+) -> Result<Started, StartError> {
+    let Collected { services: collection, web, hosted } = collect(app, assignment, host, settings);
     let mut faults = web.check();
     faults.extend(app.migration_list().faults());
     let graph = match collection.build() {
@@ -208,7 +264,7 @@ async fn start_services<S: Settings>(
     let services = starting.bound("attached resources", graph.start()).await?;
     let judged = starting.bound("the store", prepare_store(app.name, &services, check_schema)).await;
     let failed = match judged {
-        Ok(faults) if faults.is_empty() => return Ok((services, web)),
+        Ok(faults) if faults.is_empty() => return Ok(Started { services, web, hosted }),
         Ok(faults) => StartError::Faults(faults),
         Err(error) => StartError::Failed(error),
     };
@@ -301,7 +357,10 @@ fn run_admin<S: Settings>(
     };
     let code = runtime.block_on(async {
         let starting = Starting::new(&host, CancellationToken::new());
-        let (services, _) = match start_services(&app, &starting, &settings, !command.any_schema).await {
+        // A command works on all that there is, and runs nothing beside it.
+        let assignment = Assignment::of(Role::All);
+        let started = start_services(&app, &assignment, &host, &starting, &settings, !command.any_schema);
+        let Started { services, .. } = match started.await {
             Ok(started) => started,
             Err(error) => return start_failed(app.name, &error),
         };
@@ -345,7 +404,7 @@ fn failed_early(name: &str, problem: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn run_web<S: Settings>(app: App<S>, environment: &Environment) -> ExitCode {
+fn run_process<S: Settings>(app: App<S>, environment: &Environment, assignment: &Assignment) -> ExitCode {
     let (host, settings, report) = match settle(&app, environment) {
         Ok(settled) => settled,
         Err((faults, report)) => {
@@ -364,7 +423,7 @@ fn run_web<S: Settings>(app: App<S>, environment: &Environment) -> ExitCode {
         Ok(runtime) => runtime,
         Err(problem) => return failed_early(app.name, &problem),
     };
-    let code = runtime.block_on(serve_until_signal(&app, &host, &settings, &telemetry));
+    let code = runtime.block_on(serve_until_signal(&app, assignment, &host, &settings, &telemetry));
     // A task that blocks its thread does not hold the exit.
     runtime.shutdown_timeout(LAST_TASKS);
     drop(telemetry);
@@ -373,6 +432,7 @@ fn run_web<S: Settings>(app: App<S>, environment: &Environment) -> ExitCode {
 
 async fn serve_until_signal<S: Settings>(
     app: &App<S>,
+    assignment: &Assignment,
     host: &HostSettings,
     settings: &S,
     telemetry: &TelemetryGuard,
@@ -382,7 +442,7 @@ async fn serve_until_signal<S: Settings>(
         Err(problem) => return failed_early(app.name, &problem),
     };
     let interrupt = CancellationToken::new();
-    let mut starting = std::pin::pin!(open_site(app, host, settings, interrupt.clone()));
+    let mut starting = std::pin::pin!(open_site(app, assignment, host, settings, interrupt.clone()));
     let mut interrupted = None;
     let opened = loop {
         tokio::select! {
@@ -438,6 +498,9 @@ fn exit_code(ended: &Ended) -> ExitCode {
     for request in abandoned {
         tracing::warn!(http.method = %request.method, url.path = %request.path, "abandoned a request at the deadline");
     }
+    for work in &ended.broken_off {
+        tracing::warn!(work, "work was broken off at the deadline and given back");
+    }
     for service in &ended.late {
         tracing::warn!(service.name = service, "a hosted service did not end well and in time");
     }
@@ -450,6 +513,7 @@ fn exit_code(ended: &Ended) -> ExitCode {
             answers.unsent = unsent,
             tasks.stuck = stuck,
             services.late = ended.late.len(),
+            work.broken_off = ended.broken_off.len(),
             services.disposed = ended.disposed,
             "shutdown.incomplete: work was left undone"
         );
@@ -459,15 +523,18 @@ fn exit_code(ended: &Ended) -> ExitCode {
 
 async fn open_site<S: Settings>(
     app: &App<S>,
+    assignment: &Assignment,
     host: &HostSettings,
     settings: &S,
     interrupt: CancellationToken,
 ) -> Result<Site, StartError> {
     let starting = Starting::new(host, interrupt);
-    let (services, web) = start_services(app, &starting, settings, true).await?;
-    let document = host.http.docs.then(|| openapi_document(app));
-    let about = web::About { name: app.name, version: app.version };
-    match Site::open(&starting, about, host, services.clone(), web, document, &app.hosted).await {
+    let Started { services, web, hosted } =
+        start_services(app, assignment, host, &starting, settings, true).await?;
+    let web = assignment.role.answers_http().then_some(web);
+    let document = (web.is_some() && host.http.docs).then(|| openapi_document(app));
+    let about = web::About { name: app.name, version: app.version, role: assignment.role };
+    match Site::open(&starting, about, host, services.clone(), web, document, &hosted).await {
         Ok(site) => Ok(site),
         Err(error) => {
             starting.clean_up().bound(end_services(&services)).await;
@@ -481,7 +548,7 @@ async fn open_site<S: Settings>(
 /// It is the same application as the one that [`App::run`] runs, but for the signals, the telemetry and the exit
 /// code. [`Running::stop`] ends it as a signal would; dropping it cuts everything.
 pub struct Running {
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     admin_address: Option<SocketAddr>,
     services: Services,
     stop: tokio::sync::oneshot::Sender<()>,
@@ -489,14 +556,23 @@ pub struct Running {
 }
 
 impl<S: Settings + Send + Sync> App<S> {
-    /// Starts the web process within this one, with this environment.
+    /// Starts everything within this process, with this environment.
     ///
     /// # Errors
     /// Every fault of the settings, the graph, the routes and the schema; or what failed.
     pub async fn start(self, environment: &Environment) -> Result<Running, StartError> {
+        self.start_as(Role::All, environment).await
+    }
+
+    /// Starts one of the application's processes within this one, with this environment.
+    ///
+    /// # Errors
+    /// Those of [`App::start`].
+    pub async fn start_as(self, role: Role, environment: &Environment) -> Result<Running, StartError> {
         let (host, settings, _) =
             settle(&self, environment).map_err(|(faults, _)| StartError::Faults(faults))?;
-        let site = open_site(&self, &host, &settings, CancellationToken::new()).await?;
+        let site =
+            open_site(&self, &Assignment::of(role), &host, &settings, CancellationToken::new()).await?;
         let (address, admin_address) = (site.address(), site.admin_address());
         let services = site.services().clone();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -526,7 +602,9 @@ impl<S: Settings + Send + Sync> App<S> {
         let (host, settings, _) =
             settle(self, environment).map_err(|(faults, _)| StartError::Faults(faults))?;
         let starting = Starting::new(&host, CancellationToken::new());
-        let (services, _) = start_services(self, &starting, &settings, !C::ANY_SCHEMA).await?;
+        let assignment = Assignment::of(Role::All);
+        let Started { services, .. } =
+            start_services(self, &assignment, &host, &starting, &settings, !C::ANY_SCHEMA).await?;
         let context = AdminContext::new(services.scope(), self.name);
         let outcome = command.run(&context).await;
         context.scope().clone().close().await;
@@ -534,16 +612,27 @@ impl<S: Settings + Send + Sync> App<S> {
         Ok(outcome?)
     }
 
-    /// What the application's services are with these settings.
-    pub fn describe_services(&self, settings: &S) -> Vec<ServiceDescription> {
-        collect(self, settings).0.describe()
+    /// What the application's services are with this environment.
+    ///
+    /// # Errors
+    /// Every fault of the settings.
+    pub fn describe_services(
+        &self,
+        environment: &Environment,
+    ) -> Result<Vec<ServiceDescription>, StartError> {
+        let (host, settings, _) =
+            settle(self, environment).map_err(|(faults, _)| StartError::Faults(faults))?;
+        Ok(collect(self, &Assignment::of(Role::All), &host, &settings).services.describe())
     }
 }
 
 impl Running {
     /// Where it answers.
+    ///
+    /// # Panics
+    /// When the process does not answer HTTP.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.address.expect("a worker and a scheduler answer on their admin surface only")
     }
 
     /// Where its admin surface answers, when it has one.

@@ -25,6 +25,8 @@ pub struct HostSettings {
     #[setting(section)]
     pub(crate) admin: AdminSettings,
     #[setting(section)]
+    pub(crate) worker: WorkerSettings,
+    #[setting(section)]
     pub(crate) log: LogSettings,
     #[setting(section)]
     pub(crate) http: HttpSettings,
@@ -113,6 +115,14 @@ fn strangers_need_a_token(settings: &AdminSettings, problems: &mut Problems) {
     if settings.port.is_some() && !settings.host.is_loopback() && settings.token.is_none() {
         problems.add("token", "must be set when ADMIN_HOST is not a loopback address");
     }
+}
+
+/// How much a worker takes on.
+#[derive(Settings)]
+pub(crate) struct WorkerSettings {
+    /// How many pieces of work run at once in this process.
+    #[setting(default = "16")]
+    pub(crate) concurrency: NonZeroUsize,
 }
 
 /// What is logged, and how.

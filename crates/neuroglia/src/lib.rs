@@ -2,7 +2,8 @@
 //! resistance.
 //!
 //! An application is an [`App`]: a name, and one plain function for each of its parts. `main` runs it, tests
-//! start it, and its command line chooses the process: `web`, `all`, `admin …`, `config`, `describe`, `openapi`.
+//! start it, and its command line chooses the process: `web`, `worker`, `scheduler`, `all`, `admin …`, `config`,
+//! `describe`, `openapi`.
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -15,11 +16,14 @@
 //!
 //! This crate is the host: processes, [`web`], [`health`], shutdown, [`telemetry`]. What domain and application
 //! layers need is in `neuroglia-core`, all of which is re-exported here: [`di`], [`mediation`], [`data`],
-//! [`domain`], [`settings`], [`error`], [`clock`], [`id`].
+//! [`domain`], [`messaging`], [`work`], [`schedule`], [`settings`], [`error`], [`clock`], [`id`].
 
 extern crate self as neuroglia;
 
-pub use neuroglia_core::{clock, data, di, domain, error, fault, hosting, id, identity, mediation, settings};
+pub use neuroglia_core::{
+    clock, cluster, data, di, domain, error, fault, hosting, id, identity, mediation, messaging, schedule,
+    settings, work,
+};
 
 mod app;
 mod argv;
@@ -42,6 +46,7 @@ pub mod telemetry;
 
 pub use app::App;
 pub use host::{Running, StartError};
+pub use process::Role;
 pub use shutdown::{EXIT_ABANDONED, EXIT_FAULTS, EXIT_USAGE};
 
 /// The README's example, which is compiled with the doc tests.

@@ -74,6 +74,10 @@ impl Deadline {
         Self(Instant::now() + span)
     }
 
+    pub(crate) fn instant(self) -> Instant {
+        self.0
+    }
+
     pub(crate) async fn reached(self) {
         tokio::time::sleep_until(self.0).await;
     }

@@ -8,6 +8,7 @@ pub use settings::PizzeriaSettings;
 
 use neuroglia::App;
 use neuroglia::di::ServiceCollection;
+use pizzeria_api::StreamLimit;
 use pizzeria_application::House;
 use pizzeria_domain::order::PaymentMethod;
 
@@ -21,6 +22,8 @@ pub fn app() -> App<PizzeriaSettings> {
         .services(services)
         .messages(pizzeria_application::messages)
         .web(pizzeria_api::controllers)
+        .worker(pizzeria_application::worker)
+        .scheduler(pizzeria_application::scheduler)
         .admin(admin::commands)
 }
 
@@ -29,7 +32,11 @@ fn services(services: &mut ServiceCollection, settings: &PizzeriaSettings) {
         currency: settings.currency,
         kitchen_capacity: settings.kitchen_capacity,
         accepted: vec![PaymentMethod::Cash],
+        report_to: settings.report_to.clone(),
     });
+    services.add_instance(settings.time_zone.clone());
+    services.add_instance(StreamLimit::new(settings.events_streams_max));
     pizzeria_integration::register(services, &settings.database);
+    pizzeria_integration::register_mail(services, &settings.mail);
     security::register(services, settings);
 }

@@ -1,4 +1,4 @@
-//! Mario's Pizzeria: its web and admin processes in one executable.
+//! Mario's Pizzeria: all of its processes in one executable.
 
 fn main() -> std::process::ExitCode {
     marios_pizzeria::app().run()

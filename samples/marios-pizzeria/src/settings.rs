@@ -3,10 +3,12 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 
 use neuroglia::auth::TokenSettings;
+use neuroglia::schedule::Zone;
 use neuroglia::settings::Settings;
 use neuroglia::web::Quota;
+use pizzeria_domain::customer::EmailAddress;
 use pizzeria_domain::money::Currency;
-use pizzeria_integration::DatabaseSettings;
+use pizzeria_integration::{DatabaseSettings, EventBusSettings, MailSettings};
 
 /// The pizzeria's settings.
 #[derive(Settings)]
@@ -14,15 +16,30 @@ pub struct PizzeriaSettings {
     /// Where orders are kept.
     #[setting(section, flatten)]
     pub database: DatabaseSettings,
+    /// What carries events.
+    #[setting(section, flatten)]
+    pub events: EventBusSettings,
     /// How access tokens are signed.
     #[setting(section)]
     pub jwt: TokenSettings,
+    /// Who sends mail.
+    #[setting(section, flatten)]
+    pub mail: MailSettings,
     /// How many orders the kitchen cooks at once.
     #[setting(default = "3")]
     pub kitchen_capacity: NonZeroU32,
     /// The currency of the menu, as ISO 4217 has it.
     #[setting(default = "USD")]
     pub currency: Currency,
+    /// The time zone of the pizzeria, as the IANA database names it.
+    #[setting(default = "UTC")]
+    pub time_zone: Zone,
+    /// Who is told by mail each morning at four how the day before went; nobody when not set.
+    #[setting(example = "mario@marios-pizzeria.example")]
+    pub report_to: Option<EmailAddress>,
+    /// How many streams of live events each account may have open at one process.
+    #[setting(default = "5")]
+    pub events_streams_max: NonZeroUsize,
     /// How often may be tried to log in from one address.
     #[setting(default = "30/60s")]
     pub login_limit_address: Quota,

@@ -8,7 +8,7 @@
 //!
 //! Every answer is checked: a server that is fast because it answers something else is told.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
 use std::time::Duration;
@@ -145,6 +145,7 @@ impl<'a> Connection<'a> {
             filled += match self.stream.read(free) {
                 Ok(0) => return Err("the server closed a kept connection".to_owned()),
                 Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => 0,
                 Err(error) => return Err(format!("no answer within {PATIENCE:?}: {error}")),
             };
             let received = &self.buffer[..filled];

@@ -8,7 +8,7 @@ use std::thread;
 use crate::workspace::{Result, read};
 
 /// The machine and the tools of a run.
-pub(super) struct Machine {
+pub(crate) struct Machine {
     date: String,
     processor: String,
     cores: usize,
@@ -20,7 +20,7 @@ impl Machine {
     ///
     /// # Errors
     /// When `date` or `rustc` does not answer.
-    pub(super) fn describe() -> Result<Self> {
+    pub(crate) fn describe() -> Result<Self> {
         let line = |program: &str, argument: &str| {
             read(Command::new(program).arg(argument)).map(|text| text.trim().to_owned())
         };
@@ -34,7 +34,7 @@ impl Machine {
     }
 
     /// One sentence for the head of a report.
-    pub(super) fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let Self { date, processor, cores, compiler } = self;
         format!("{date}, {processor}, {cores} cores, {compiler}")
     }

@@ -23,3 +23,4 @@ mod machine;
 mod report;
 
 pub(crate) use chore::{Arguments, run};
+pub(crate) use machine::Machine;

@@ -5,14 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 
 use crate::bench::machine::Machine;
+use crate::page::Page;
 use crate::workspace::{Result, Workspace};
 
-const PAGE: &str = "docs/benchmarks.md";
-const BEGIN: &str = "<!-- written by `cargo xtask bench --save`: begin -->";
-const END: &str = "<!-- written by `cargo xtask bench --save`: end -->";
+const PAGE: Page = Page { path: "docs/benchmarks.md", command: "cargo xtask bench --save" };
 
 /// What has a mark, in the order of the table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,20 +116,7 @@ impl Figures {
 /// # Errors
 /// When the page cannot be read or written, or has no markers.
 pub(super) fn save(workspace: &Workspace, machine: &Machine, figures: &Figures) -> Result<()> {
-    let page = spliced(&workspace.read(PAGE)?, &figures.section(machine))?;
-    fs::write(workspace.root.join(PAGE), page).map_err(|error| format!("cannot write {PAGE}: {error}"))?;
-    println!("{PAGE} written");
-    Ok(())
-}
-
-/// The page with another text between its markers.
-fn spliced(page: &str, text: &str) -> Result<String> {
-    let parts = page.split_once(BEGIN).and_then(|(before, rest)| {
-        let (_, after) = rest.split_once(END)?;
-        Some((before, after))
-    });
-    let (before, after) = parts.ok_or_else(|| format!("{PAGE} lacks the lines\n  {BEGIN}\n  {END}"))?;
-    Ok(format!("{before}{BEGIN}\n\n{}\n\n{END}{after}", text.trim_end()))
+    PAGE.write(workspace, &figures.section(machine))
 }
 
 /// A Markdown table whose source is readable as it is; the first row is its head.
@@ -208,14 +193,5 @@ mod tests {
     fn the_table_is_aligned_and_markdown() {
         let rows = [["what", "must"], ["a × b", "1"]].map(|row| row.map(str::to_owned));
         assert_eq!(aligned(&rows), "| what  | must |\n|-------|------|\n| a × b | 1    |\n");
-    }
-
-    #[test]
-    fn only_what_is_between_the_markers_is_replaced() {
-        let page = format!("# Page\n\n{BEGIN}\nold\n{END}\n\nwords\n");
-        let new = spliced(&page, "new\n").expect("the page has markers");
-        assert_eq!(new, format!("# Page\n\n{BEGIN}\n\nnew\n\n{END}\n\nwords\n"));
-        assert_eq!(spliced(&new, "new").as_ref(), Ok(&new));
-        assert!(spliced("# Page\n", "new").is_err());
     }
 }

@@ -102,7 +102,9 @@ pub(super) fn check(source: &Source) -> Vec<Finding> {
 }
 
 fn environment(source: &Source) -> Vec<usize> {
-    if source.is_test() || source.is_command_line() || source.is_below(&["crates/neuroglia/src/host"]) {
+    // A test run is told by its environment which servers there are.
+    let rooms = ["crates/neuroglia/src/host", "crates/neuroglia-testing/src/services"];
+    if source.is_test() || source.is_command_line() || source.is_below(&rooms) {
         return Vec::new();
     }
     let readers = ["env::var", "env::vars", "env::var_os", "env::vars_os", "env::set_var", "option_env!"];
@@ -135,8 +137,10 @@ fn signals(source: &Source) -> Vec<usize> {
 }
 
 fn global_state(source: &Source) -> Vec<usize> {
-    // Standard output belongs to the process, and so does what telemetry keeps to write to it.
-    if source.is_test() || source.is_below(&["crates/neuroglia/src/telemetry"]) {
+    // Standard output belongs to the process, and so does what telemetry keeps to write to it; all tests of a
+    // process share its servers.
+    let rooms = ["crates/neuroglia/src/telemetry", "crates/neuroglia-testing/src/services"];
+    if source.is_test() || source.is_below(&rooms) {
         return Vec::new();
     }
     const CELLS: [&str; 11] = [
@@ -359,6 +363,8 @@ mod tests {
                 "crates/neuroglia/src/app.rs",
                 "#[cfg(test)]\nmod tests {\n    fn now() { Timestamp::now(); println!(); }\n}",
             ),
+            ("crates/neuroglia-testing/src/services/a.rs", "static SERVER: OnceLock<u8> = OnceLock::new();"),
+            ("crates/neuroglia-testing/src/services/a.rs", "let server = std::env::var(VARIABLE);"),
             ("crates/neuroglia/tests/it/boot.rs", "static RUNS: AtomicU64 = AtomicU64::new(0);"),
             ("xtask/src/main.rs", "println!(\"{:?}\", std::env::var(\"CARGO\"));"),
         ];

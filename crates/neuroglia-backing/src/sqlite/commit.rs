@@ -2,19 +2,17 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use neuroglia::clock::Timestamp;
 use neuroglia::data::{Batch, Change, Completion, NativeStep, OutboxMessage, Write};
 use neuroglia::error::{Error, Result, VersionConflict};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
-use uuid::Uuid;
+use neuroglia::work::{Finish, NewWork};
+use sqlx::{Connection, SqliteConnection};
 
-use super::ENGINE;
 use super::error::{error, in_collection};
 use super::statements::{Catalogue, Statements};
+use super::{ENGINE, outbox, work};
 
 /// What a step gives back: boxed, because closures cannot yet say that their future may change threads.
 pub type StepFuture<'c, T = ()> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
@@ -64,20 +62,27 @@ pub(super) struct Prepared {
     at: Timestamp,
     writes: Vec<(Arc<Statements>, Write)>,
     outbox: Vec<OutboxMessage>,
+    work: Vec<NewWork>,
+    finish: Option<Finish>,
     completion: Option<Completion>,
     steps: Vec<SqliteStep>,
+    /// The store's clock.
+    now: Timestamp,
 }
 
 impl Prepared {
     /// Refuses what this engine cannot do, before anything is done.
-    pub(super) fn new(batch: Batch, catalogue: &Catalogue) -> Result<Self> {
-        let Batch { at, writes, outbox, completion, native } = batch;
+    pub(super) fn new(batch: Batch, catalogue: &Catalogue, now: Timestamp) -> Result<Self> {
+        let Batch { at, writes, outbox, work, finish, completion, native } = batch;
         let writes = writes.into_iter().map(|write| Ok((catalogue.of(write.collection)?, write)));
         Ok(Self {
             at,
             writes: writes.collect::<Result<_>>()?,
             outbox,
+            work,
+            finish,
             completion,
+            now,
             steps: native.into_iter().map(own_step).collect::<Result<_>>()?,
         })
     }
@@ -101,8 +106,13 @@ impl Prepared {
         for (statements, change) in self.writes {
             write(connection, &statements, change, self.at).await?;
         }
-        for messages in self.outbox.chunks(MESSAGES_MAX) {
-            send(connection, messages).await?;
+        outbox::send(connection, &self.outbox).await?;
+        // What ends gives its key back, so that it may ask for its own successor.
+        if let Some(finish) = self.finish {
+            work::finish(connection, finish, self.now).await?;
+        }
+        for work in &self.work {
+            work::add(connection, work, self.now).await?;
         }
         if let Some(completion) = self.completion {
             complete(connection, completion).await?;
@@ -164,28 +174,6 @@ async fn write(
     })
 }
 
-/// Messages in one statement.
-const MESSAGES_MAX: usize = 16;
-
-const COLUMNS: &str = "id, name, version, subject, data, correlation_id, traceparent, at";
-
-async fn send(connection: &mut SqliteConnection, messages: &[OutboxMessage]) -> Result<()> {
-    let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?)"; messages.len()].join(", ");
-    let mut query = sqlx::query(AssertSqlSafe(format!("INSERT INTO ng_outbox ({COLUMNS}) VALUES {rows}")));
-    for message in messages {
-        query = query
-            .bind(message.id.to_string())
-            .bind(&*message.name)
-            .bind(message.version)
-            .bind(&*message.subject)
-            .bind(&*message.data)
-            .bind(message.correlation_id.as_deref())
-            .bind(message.traceparent.as_deref())
-            .bind(message.at.unix_micros());
-    }
-    query.execute(connection).await.map(|_| ()).map_err(error)
-}
-
 async fn complete(connection: &mut SqliteConnection, completion: Completion) -> Result<()> {
     let done = sqlx::query(
         "UPDATE ng_idempotency SET response = ?3, expires_at = ?4 WHERE key = ?1 AND token = ?2 AND response IS NULL",
@@ -198,24 +186,4 @@ async fn complete(connection: &mut SqliteConnection, completion: Completion) -> 
     .await
     .map_err(error)?;
     if done.rows_affected() == 1 { Ok(()) } else { Err(completion.lost()) }
-}
-
-/// The oldest messages. One connection writes, so the order of `seq` is that of the commits.
-pub(super) const OUTBOX: &str = "SELECT id, name, version, subject, data, correlation_id, traceparent, at \
-                                 FROM ng_outbox ORDER BY seq LIMIT ?";
-
-pub(super) fn message(row: &SqliteRow) -> Result<OutboxMessage> {
-    let read = || {
-        Ok(OutboxMessage {
-            id: Uuid::from_str(row.try_get(0)?).map_err(|cause| sqlx::Error::Decode(cause.into()))?,
-            name: row.try_get(1)?,
-            version: row.try_get(2)?,
-            subject: row.try_get(3)?,
-            data: row.try_get(4)?,
-            correlation_id: row.try_get(5)?,
-            traceparent: row.try_get(6)?,
-            at: Timestamp::from_unix_micros(row.try_get(7)?),
-        })
-    };
-    read().map_err(error)
 }

@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
 use super::ENGINE;
 use super::error::error;
+use super::schema::own;
 use super::select::field;
 
 /// Whose history.
@@ -26,36 +27,6 @@ impl Owner {
             Self::Application => "application",
         }
     }
-}
-
-/// The framework's own history; like an application's, it only ever grows.
-pub(super) fn own() -> Vec<Migration> {
-    let sql = |statement| Step::Sql { engine: ENGINE, statement };
-    vec![Migration {
-        version: 1,
-        name: "framework: outbox and idempotency",
-        steps: vec![
-            sql("CREATE TABLE ng_outbox (
-                     seq INTEGER PRIMARY KEY,
-                     id TEXT NOT NULL,
-                     name TEXT NOT NULL,
-                     version INTEGER NOT NULL,
-                     subject TEXT NOT NULL,
-                     data TEXT NOT NULL,
-                     correlation_id TEXT,
-                     traceparent TEXT,
-                     at INTEGER NOT NULL
-                 ) STRICT"),
-            sql("CREATE TABLE ng_idempotency (
-                     key TEXT PRIMARY KEY,
-                     fingerprint TEXT NOT NULL,
-                     token TEXT NOT NULL,
-                     response TEXT,
-                     expires_at INTEGER NOT NULL
-                 ) STRICT, WITHOUT ROWID"),
-            sql("CREATE INDEX ng_idempotency_expires_at ON ng_idempotency (expires_at)"),
-        ],
-    }]
 }
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS ng_migration (

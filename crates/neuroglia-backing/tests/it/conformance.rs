@@ -1,4 +1,4 @@
-//! Both engines keep every rule of the port.
+//! All engines keep every rule of the port.
 
 mod memory {
     use std::sync::Arc;
@@ -23,6 +23,22 @@ mod sqlite {
     async fn make() -> (Arc<dyn Store>, TempDir) {
         let (store, folder) = support::sqlite().await;
         (store, folder)
+    }
+
+    neuroglia_testing::store_conformance!(make);
+}
+
+mod postgres {
+    use std::sync::Arc;
+
+    use neuroglia::data::Store;
+    use neuroglia_testing::services::Database;
+
+    use crate::support;
+
+    async fn make() -> (Arc<dyn Store>, Database) {
+        let (store, database) = support::postgres().await;
+        (store, database)
     }
 
     neuroglia_testing::store_conformance!(make);

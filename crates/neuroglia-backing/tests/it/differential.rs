@@ -1,4 +1,4 @@
-//! Random documents and random queries: both engines give the same documents in the same order.
+//! Random documents and random queries: all engines give the same documents in the same order.
 
 use std::sync::Arc;
 
@@ -118,11 +118,12 @@ pub(crate) fn schema() -> Migration {
 }
 
 #[test]
-fn both_engines_give_the_same_documents_in_the_same_order() {
+fn all_engines_give_the_same_documents_in_the_same_order() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a machine that runs tests has a thread to spare");
     let (sqlite, _folder) = runtime.block_on(support::sqlite());
-    let stores: [Arc<dyn Store>; 2] = [Arc::new(MemoryStore::new()), sqlite];
+    let (postgres, _database) = runtime.block_on(support::postgres());
+    let stores: [Arc<dyn Store>; 3] = [Arc::new(MemoryStore::new()), sqlite, postgres];
     runtime.block_on(async {
         for store in &stores {
             store.migrate(&[schema()], Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
@@ -146,18 +147,19 @@ fn both_engines_give_the_same_documents_in_the_same_order() {
             commit(bodies.iter().enumerate().map(insert).collect()).await;
             let mut answers = Vec::new();
             for select in &selects {
-                let mut both = Vec::new();
+                let mut all = Vec::new();
                 for store in &stores {
                     let found = store.query(select).await.expect("a sound query is answered");
                     let ids: Vec<_> = found.into_iter().map(|document| document.id).collect();
-                    both.push((ids, store.count(select).await.expect("a sound count is answered")));
+                    all.push((ids, store.count(select).await.expect("a sound count is answered")));
                 }
-                answers.push((select, both));
+                answers.push((select, all));
             }
             commit((0..bodies.len()).map(|place| write(place, Change::Delete { expected: 0 })).collect())
                 .await;
-            for (select, both) in answers {
-                prop_assert_eq!(&both[0], &both[1], "memory and sqlite on {:?} over {:#?}", select, &bodies);
+            for (select, all) in answers {
+                prop_assert_eq!(&all[0], &all[1], "memory and sqlite on {:?} over {:#?}", select, &bodies);
+                prop_assert_eq!(&all[0], &all[2], "memory and postgres on {:?} over {:#?}", select, &bodies);
             }
             Ok(())
         })

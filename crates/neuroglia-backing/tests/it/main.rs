@@ -1,8 +1,11 @@
-//! The engines by their port, and the SQLite engine by what is its own.
+//! The engines by their port, and each by what is its own.
 
 mod conformance;
 mod differential;
 mod paging;
+mod postgres_outages;
+mod postgres_plans;
+mod postgres_steps;
 mod sqlite_commands;
 mod sqlite_files;
 mod sqlite_plans;

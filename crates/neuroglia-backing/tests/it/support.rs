@@ -1,11 +1,13 @@
-//! Stores for tests, each in a folder of its own.
+//! Stores for tests, each in a folder or a database of its own.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use neuroglia::clock::Timestamp;
 use neuroglia::data::{Batch, Change, Index, Migration, Step, Store, Write};
+use neuroglia_backing::postgres::{PostgresOptions, PostgresStore};
 use neuroglia_backing::sqlite::{SqliteOptions, SqliteStore};
+use neuroglia_testing::services::Database;
 use serde_json::json;
 use tempfile::TempDir;
 use url::Url;
@@ -22,6 +24,17 @@ pub(crate) async fn open(path: &Path) -> Arc<SqliteStore> {
 pub(crate) async fn sqlite() -> (Arc<SqliteStore>, TempDir) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     (open(&folder.path().join("store.db")).await, folder)
+}
+
+/// A new store, and its database.
+pub(crate) async fn postgres() -> (Arc<PostgresStore>, Database) {
+    let database = Database::create();
+    (connect(&database.url()).await, database)
+}
+
+pub(crate) async fn connect(url: &str) -> Arc<PostgresStore> {
+    let url = url.parse().expect("a URL");
+    PostgresStore::open(&url, PostgresOptions::default()).await.expect("the database is there")
 }
 
 /// A new store with a collection `orders`.
@@ -46,6 +59,10 @@ pub(crate) fn history() -> Vec<Migration> {
             Step::Sql {
                 engine: "sqlite",
                 statement: "CREATE TABLE sales (pizza TEXT PRIMARY KEY, sold INTEGER)",
+            },
+            Step::Sql {
+                engine: "postgres",
+                statement: "CREATE TABLE sales (pizza text PRIMARY KEY, sold integer)",
             },
         ],
     }]

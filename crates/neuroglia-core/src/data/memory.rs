@@ -4,7 +4,10 @@
 //! steps need no file. One lock guards everything and is never held over an `.await`; a batch that fails half
 //! way is undone before the lock is given back.
 
+mod cluster;
 mod condition;
+mod outbox;
+mod work;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -12,12 +15,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
+use self::cluster::Cluster;
 use self::condition::Key;
+use self::outbox::Outbox;
+use self::work::WorkShelf;
 use super::{
     AppliedMigration, Batch, Change, Completion, Document, Index, Migration, MigrationRun, Migrations,
-    OutboxMessage, Reservation, Reserve, Select, Step, Store, Write,
+    Reservation, Reserve, Select, Step, Store, Write,
 };
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result, VersionConflict};
 
 /// What [`Store::engine`] gives for this engine.
@@ -49,7 +55,11 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct State {
     collections: HashMap<&'static str, Collection>,
-    outbox: Vec<OutboxMessage>,
+    outbox: Outbox,
+    work: WorkShelf,
+    cluster: Cluster,
+    /// The one clock of the store.
+    clock: Clock,
     answers: HashMap<String, Answer>,
     applied: Vec<AppliedMigration>,
 }
@@ -141,10 +151,6 @@ impl Store for MemoryStore {
 
     async fn commit(&self, batch: Batch) -> Result<()> {
         self.with(|state| state.commit(batch))
-    }
-
-    async fn outbox(&self, limit: u32) -> Result<Vec<OutboxMessage>> {
-        self.with(|state| Ok(state.outbox.iter().take(limit as usize).cloned().collect()))
     }
 
     async fn reserve(&self, reserve: &Reserve) -> Result<Reservation> {
@@ -244,6 +250,7 @@ impl State {
             .writes
             .into_iter()
             .try_for_each(|write| self.write(write, batch.at, &mut undo))
+            .and_then(|()| batch.finish.as_ref().map_or(Ok(()), |finish| self.work.check(finish.ticket)))
             .and_then(|()| batch.completion.map_or(Ok(()), |completion| self.complete(completion)));
         if let Err(error) = outcome {
             for (collection, id, before) in undo.into_iter().rev() {
@@ -254,7 +261,15 @@ impl State {
             }
             return Err(error);
         }
+        // Nothing from here on can fail.
+        let now = self.clock.now();
         self.outbox.extend(batch.outbox);
+        if let Some(finish) = batch.finish {
+            self.work.finish(finish, now);
+        }
+        for work in batch.work {
+            self.work.add(work, now);
+        }
         Ok(())
     }
 

@@ -57,4 +57,5 @@ pub use repository::Repository;
 pub use store::{
     Batch, Change, Completion, Document, NativeStep, OutboxMessage, Reservation, Reserve, Store, Write,
 };
+pub(crate) use unit_of_work::Ending;
 pub use unit_of_work::{UnitOfWork, register};

@@ -8,7 +8,10 @@ use uuid::Uuid;
 
 use super::{AppliedMigration, History, Migration, MigrationRun, Select};
 use crate::clock::Timestamp;
+use crate::cluster::ClusterStore;
 use crate::error::{Error, Result};
+use crate::messaging::OutboxStore;
+use crate::work::{Finish, NewWork, WorkStore};
 
 /// A store engine. `DATABASE_URL` chooses which; the conformance suite of `neuroglia-testing` says what each
 /// must do.
@@ -17,7 +20,7 @@ use crate::error::{Error, Result};
 /// Every method gives [`ErrorKind::Unavailable`](crate::error::ErrorKind::Unavailable) when the engine cannot
 /// be reached in time; that is never the same as "not found".
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: OutboxStore + WorkStore + ClusterStore + Send + Sync + 'static {
     /// The engine's name, such as `sqlite`.
     fn engine(&self) -> &'static str;
 
@@ -43,9 +46,6 @@ pub trait Store: Send + Sync + 'static {
     /// kind `NotFound` when an update or a delete finds no document;
     /// [`Error::duplicate`](crate::error::Error::duplicate) naming the unique index.
     async fn commit(&self, batch: Batch) -> Result<()>;
-
-    /// The oldest messages of the outbox, in the order in which their batches were committed.
-    async fn outbox(&self, limit: u32) -> Result<Vec<OutboxMessage>>;
 
     /// Takes an idempotency key, unless it is taken.
     async fn reserve(&self, reserve: &Reserve) -> Result<Reservation>;
@@ -103,6 +103,11 @@ pub struct Batch {
     pub writes: Vec<Write>,
     /// Messages for outside.
     pub outbox: Vec<OutboxMessage>,
+    /// Jobs that are asked for. One whose key another unfinished job of its kind has is passed over.
+    pub work: Vec<NewWork>,
+    /// The end of the piece of work whose effects the batch has; when its ticket was lost, the batch fails as
+    /// [`lost`](crate::work::lost).
+    pub finish: Option<Finish>,
     /// The answer to be kept for an idempotency key.
     pub completion: Option<Completion>,
     /// The application's own statements, run last, on the engine's connection inside the transaction.
@@ -114,6 +119,8 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty()
             && self.outbox.is_empty()
+            && self.work.is_empty()
+            && self.finish.is_none()
             && self.completion.is_none()
             && self.native.is_empty()
     }

@@ -18,6 +18,8 @@ use crate::domain::{Aggregate, AnyEvent, Root};
 use crate::error::{Error, Result};
 use crate::id::Ids;
 use crate::identity::Correlation;
+use crate::messaging::Wake;
+use crate::work::{Finish, NewWork};
 
 /// The scope's gathered changes.
 ///
@@ -28,6 +30,7 @@ pub struct UnitOfWork {
     clock: Clock,
     ids: Ids,
     correlation: Arc<Correlation>,
+    wake: Option<Arc<Wake>>,
     state: Mutex<State>,
 }
 
@@ -47,6 +50,7 @@ struct Gathered {
     index: HashMap<(&'static str, String), usize>,
     events: Vec<RaisedBy>,
     outbox: Vec<OutboxMessage>,
+    work: Vec<NewWork>,
     native: Vec<NativeStep>,
 }
 
@@ -70,6 +74,15 @@ struct Stored {
     updated_at: Timestamp,
 }
 
+/// What ends together with the outermost command.
+#[derive(Debug, Default)]
+pub(crate) struct Ending {
+    /// The answer to be kept for an idempotency key.
+    pub(crate) completion: Option<Completion>,
+    /// The piece of work whose effects these are.
+    pub(crate) finish: Option<Finish>,
+}
+
 #[derive(Clone)]
 pub(crate) struct RaisedBy {
     pub(crate) event: AnyEvent,
@@ -79,7 +92,7 @@ pub(crate) struct RaisedBy {
 impl UnitOfWork {
     /// A unit of work over a store; in an application the container makes one for each scope.
     pub fn new(store: Arc<dyn Store>, clock: Clock, ids: Ids) -> Self {
-        Self { store, clock, ids, correlation: Arc::default(), state: Mutex::default() }
+        Self { store, clock, ids, correlation: Arc::default(), wake: None, state: Mutex::default() }
     }
 
     pub(super) fn store(&self) -> &dyn Store {
@@ -95,6 +108,12 @@ impl UnitOfWork {
     /// When a query tries to.
     pub fn native(&self, engine: &'static str, step: impl Any + Send + Sync) -> Result<()> {
         self.change()?.gathered.native.push(NativeStep { engine, step: Box::new(step) });
+        Ok(())
+    }
+
+    /// Adds a piece of work to the batch.
+    pub(crate) fn enqueue(&self, work: NewWork) -> Result<()> {
+        self.change()?.gathered.work.push(work);
         Ok(())
     }
 
@@ -190,10 +209,10 @@ impl UnitOfWork {
         if self.is_entered() {
             return Err(Error::internal("a command that runs in the unit of work commits it"));
         }
-        self.send(None).await
+        self.send(Ending::default()).await
     }
 
-    async fn send(&self, completion: Option<Completion>) -> Result<()> {
+    async fn send(&self, ending: Ending) -> Result<()> {
         let raised = self.take_raised();
         let gathered = std::mem::take(&mut self.state().gathered);
         raised?;
@@ -201,10 +220,25 @@ impl UnitOfWork {
             at: self.clock.now(),
             writes: gathered.entries.into_iter().filter_map(Entry::into_write).collect(),
             outbox: gathered.outbox,
-            completion,
+            work: gathered.work,
+            finish: ending.finish,
+            completion: ending.completion,
             native: gathered.native,
         };
-        if batch.is_empty() { Ok(()) } else { self.store.commit(batch).await }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let (sends, asks) = (!batch.outbox.is_empty(), !batch.work.is_empty());
+        self.store.commit(batch).await?;
+        if let Some(wake) = &self.wake {
+            if sends {
+                wake.outbox();
+            }
+            if asks {
+                wake.work();
+            }
+        }
+        Ok(())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -341,6 +375,7 @@ impl Inject for UnitOfWork {
         needs.one::<Clock>();
         needs.one::<Ids>();
         needs.one::<Correlation>();
+        needs.optional::<Wake>();
     }
 
     fn inject(scope: &Scope) -> Result<Self> {
@@ -349,6 +384,7 @@ impl Inject for UnitOfWork {
             clock: scope.inject()?,
             ids: scope.inject()?,
             correlation: scope.get()?,
+            wake: scope.find()?,
             state: Mutex::default(),
         })
     }

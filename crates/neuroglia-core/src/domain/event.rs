@@ -27,6 +27,13 @@ pub trait DomainEvent: Serialize + Send + Sync + 'static {
     const NAME: &'static str;
     /// The version of its data.
     const VERSION: u32 = 1;
+
+    /// Makes data of this version from that of an older one; none for a version that is not known, and then a
+    /// delivery waits for a release that knows it.
+    fn upcast(from: u32, data: serde_json::Value) -> Option<serde_json::Value> {
+        let _ = (from, data);
+        None
+    }
 }
 
 /// Any raised event: the concrete value and, beside it, what the outside may know of it.

@@ -7,9 +7,9 @@ use tracing::Instrument;
 use super::event::EventHandlers;
 use super::message::Kind;
 use super::pipeline::{Behaviour, Call, Next};
-use crate::data::UnitOfWork;
+use crate::data::{Ending, UnitOfWork};
 use crate::di::Inject;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::identity::Identity;
 
 /// Puts a span around the message, at level debug.
@@ -60,9 +60,6 @@ pub struct Commit {
     handlers: Arc<EventHandlers>,
 }
 
-/// How often events may raise further events in one unit of work; more is a circle.
-const EVENT_ROUNDS_MAX: u32 = 32;
-
 impl Behaviour for Commit {
     async fn handle(&self, call: &mut Call<'_>, next: Next<'_>) -> Result<()> {
         let Some(work) = &self.work else { return next.run(call).await };
@@ -71,27 +68,19 @@ impl Behaviour for Commit {
         }
         let command = work.begin(call.name())?;
         if command.is_outermost() {
-            command.run(self.run(call, next, work)).await?;
-            command.commit(call.answer_to_keep()?).await?;
+            let scope = call.scope().clone();
+            let name = call.name();
+            let handled = async {
+                next.run(call).await?;
+                self.handlers.handle_raised(&scope, work, name).await
+            };
+            command.run(handled).await?;
+            command.commit(Ending { completion: call.answer_to_keep()?, finish: None }).await?;
         } else {
             command.run(next.run(call)).await?;
             command.join();
         }
         call.take_unkept_answer();
         Ok(())
-    }
-}
-
-impl Commit {
-    async fn run(&self, call: &mut Call<'_>, next: Next<'_>, work: &UnitOfWork) -> Result<()> {
-        next.run(call).await?;
-        for _ in 0..EVENT_ROUNDS_MAX {
-            let raised = work.take_raised()?;
-            if raised.is_empty() {
-                return Ok(());
-            }
-            self.handlers.handle_all(call.scope(), raised.iter().map(|raised| &raised.event)).await?;
-        }
-        Err(Error::internal(format!("the events of `{}` raise each other without end", call.name())))
     }
 }

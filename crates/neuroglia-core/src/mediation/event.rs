@@ -8,9 +8,11 @@ use std::marker::PhantomData;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use crate::data::{Ending, UnitOfWork};
 use crate::di::{Inject, Scope};
 use crate::domain::{AnyEvent, DomainEvent};
 use crate::error::{Error, Result};
+use crate::work::Finish;
 
 /// Reacts to an event.
 ///
@@ -24,6 +26,29 @@ use crate::error::{Error, Result};
 pub trait EventHandler<E>: Inject {
     /// Reacts to it.
     fn handle(&self, event: &E) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// How often events may raise further events in one unit of work; more is a circle.
+const EVENT_ROUNDS_MAX: u32 = 32;
+
+/// Runs something as a command of its own: what it saves, what the events' handlers save, and the end of the piece
+/// of work that it is, are committed as one batch. The action gives the work's result, as JSON text.
+pub(crate) async fn as_command(
+    scope: &Scope,
+    finish: Finish,
+    action: impl Future<Output = Result<Option<String>>>,
+) -> Result<()> {
+    const NAME: &str = "durable work";
+    let work = scope.get::<UnitOfWork>()?;
+    let handlers = scope.get::<EventHandlers>()?;
+    let command = work.begin(NAME)?;
+    let done = async {
+        let result = action.await?;
+        handlers.handle_raised(scope, &work, NAME).await?;
+        Ok(result)
+    };
+    let result = command.run(done).await?;
+    command.commit(Ending { completion: None, finish: Some(Finish { result, ..finish }) }).await
 }
 
 /// The application's event handlers, by event.
@@ -44,12 +69,20 @@ impl EventHandlers {
         add(&mut self.of_every, OnEvery::<H>(PhantomData))
     }
 
+    /// Runs the handlers of everything that was raised in the unit of work, and of what they raise in turn.
+    pub(super) async fn handle_raised(&self, scope: &Scope, work: &UnitOfWork, name: &str) -> Result<()> {
+        for _ in 0..EVENT_ROUNDS_MAX {
+            let raised = work.take_raised()?;
+            if raised.is_empty() {
+                return Ok(());
+            }
+            self.handle_all(scope, raised.iter().map(|raised| &raised.event)).await?;
+        }
+        Err(Error::internal(format!("the events of `{name}` raise each other without end")))
+    }
+
     /// Runs every handler of every event, one after another; a failing one does not keep the others from it.
-    pub(super) async fn handle_all(
-        &self,
-        scope: &Scope,
-        events: impl Iterator<Item = &AnyEvent> + Send,
-    ) -> Result<()> {
+    async fn handle_all(&self, scope: &Scope, events: impl Iterator<Item = &AnyEvent> + Send) -> Result<()> {
         let mut failed: Option<Error> = None;
         for event in events {
             let own = self.of.get(&event.value_type()).into_iter().flatten();

@@ -49,6 +49,7 @@ mod validation;
 
 pub use behaviours::{Authorise, Commit, Trace, Validate};
 pub use event::EventHandler;
+pub(crate) use event::as_command;
 pub use idempotency::Idempotency;
 pub use mediator::Mediator;
 pub use message::{Command, CommandHandler, Kind, Message, Query, QueryHandler};

@@ -5,6 +5,7 @@ extern crate neuroglia_core as neuroglia;
 mod compile_fail;
 mod container;
 mod disposal;
+mod durable;
 mod idempotency;
 mod mediator;
 mod report;

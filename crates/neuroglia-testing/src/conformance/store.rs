@@ -20,12 +20,21 @@
 //! The suite is itself tested: engines that are wrong in one way each must fail it.
 
 mod aggregates;
+mod attempts;
+mod claims;
 mod commits;
+mod deliveries;
 mod documents;
 mod idempotency;
+mod jobs;
+mod leases;
 mod migrations;
+mod nodes;
+mod operators;
 mod outbox;
 mod queries;
+mod schedule;
+mod workbench;
 
 use std::any::Any;
 use std::fmt;
@@ -169,6 +178,14 @@ rules! { ($)
         a_failed_batch_sends_nothing,
         the_oldest_messages_come_first,
         concurrent_batches_do_not_mix_their_messages,
+        a_relay_gets_the_oldest_messages_first,
+        of_a_subject_only_the_first_message_is_given,
+        a_confirmed_message_is_gone_and_its_successor_can_go,
+        who_did_not_claim_a_message_neither_confirms_nor_returns_it,
+        a_returned_message_waits_for_its_pause_before_its_successors,
+        a_claim_whose_lease_is_over_is_free_again,
+        concurrent_relays_never_get_the_same_message,
+        the_depth_tells_count_and_age,
     }
     idempotency {
         a_key_is_taken_once,
@@ -182,6 +199,86 @@ rules! { ($)
         an_answered_key_is_not_released,
         a_taker_that_was_never_heard_of_again_loses_the_key,
         expired_records_are_purged_and_no_others,
+    }
+    deliveries {
+        an_event_is_delivered_to_each_of_its_consumers_and_to_no_others,
+        an_event_is_delivered_once_even_after_it_was_handled,
+        subscriptions_are_changed_listed_and_taken_back,
+        an_ordered_consumer_gets_the_events_of_a_subject_in_turn,
+    }
+    claims {
+        a_claim_counts_the_attempt_and_gives_what_was_stored,
+        a_higher_priority_comes_before_an_older_age,
+        a_claim_takes_from_its_queues_and_kinds_only,
+        a_claim_takes_no_more_than_its_room,
+        of_a_lane_only_the_head_is_claimed,
+        a_failed_head_holds_up_its_lane_until_its_time,
+        a_head_that_has_failed_for_good_lets_the_next_go,
+        a_lane_follows_what_operators_do,
+        lanes_and_kinds_do_not_hold_each_other_up,
+        concurrent_claimers_never_get_the_same_work,
+    }
+    attempts {
+        a_finish_commits_effects_messages_and_jobs_with_the_end,
+        a_finish_with_a_lost_ticket_changes_nothing,
+        a_failed_batch_leaves_the_work_running,
+        a_retry_waits_for_its_pause_and_keeps_the_failure,
+        a_release_does_not_count_the_attempt,
+        dead_work_keeps_its_last_failures_each_of_bounded_size,
+        parked_work_waits_for_an_operator,
+        a_settlement_with_a_lost_ticket_changes_nothing,
+        progress_is_noted_with_a_valid_ticket_only,
+        work_that_was_called_off_is_not_tried_again,
+    }
+    operators {
+        a_list_filters_and_pages,
+        a_replay_begins_at_the_first_attempt,
+        an_edit_changes_the_payload,
+        deleted_work_is_forgotten,
+        waiting_work_is_called_off_at_once,
+        running_work_that_is_called_off_is_told_to_its_node,
+        a_purge_deletes_what_is_over_and_nothing_else,
+        depths_count_by_queue_kind_and_state,
+        replayed_work_is_purged_no_earlier_than_other_work,
+    }
+    jobs {
+        a_job_comes_with_its_batch_or_not_at_all,
+        a_job_is_not_claimed_before_its_time,
+        a_unique_key_keeps_an_equal_live_job_out,
+        a_unique_key_is_free_when_its_job_has_ended,
+        a_job_may_ask_for_its_own_successor,
+        a_replay_whose_key_is_taken_is_a_conflict,
+        a_result_is_kept,
+        a_job_is_stored_once_by_its_id,
+    }
+    nodes {
+        a_first_beat_is_new_and_later_ones_are_not,
+        a_silent_node_is_buried_at_the_second_look_and_its_work_given_back,
+        a_node_that_beats_again_is_not_buried,
+        a_buried_nodes_tickets_are_void_and_its_next_beat_is_new,
+        who_is_not_known_gets_no_work,
+        a_crash_means_what_the_work_says,
+        work_that_takes_too_many_processes_along_is_parked,
+        work_that_two_processes_died_of_is_given_back_apart,
+        called_off_work_of_the_dead_is_not_tried_again,
+        a_node_that_leaves_gives_its_work_back_uncounted,
+        the_work_of_the_dead_is_given_back_in_steps,
+        a_node_goes_with_its_last_piece_of_work,
+    }
+    leases {
+        a_lease_has_one_holder_at_a_time,
+        a_renewal_keeps_the_epoch_and_moves_the_end,
+        a_lease_that_is_over_goes_to_another_with_a_larger_epoch,
+        a_resigned_lease_is_free_at_once,
+        a_strangers_resignation_changes_nothing,
+        leases_do_not_touch_each_other,
+        of_concurrent_candidates_one_leads,
+    }
+    schedule {
+        a_run_is_planned_once_with_its_work,
+        of_concurrent_planners_one_plans,
+        the_last_run_is_the_latest,
+        old_runs_are_purged_but_the_last_of_each_schedule,
     }
     migrations {
         a_new_store_has_none,

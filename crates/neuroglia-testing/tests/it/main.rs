@@ -1,3 +1,4 @@
 //! The tests of the test tools.
 
 mod broken_stores;
+mod broken_work;

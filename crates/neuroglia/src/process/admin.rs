@@ -1,5 +1,7 @@
 //! Admin commands: one-off processes of the same executable, in a scope of the same container.
 
+mod work;
+
 use std::fmt;
 use std::io::{self, BufRead, Write};
 
@@ -128,7 +130,7 @@ pub(crate) struct Listed {
     pub(crate) run: Run,
 }
 
-/// The table of an application's admin commands. `migrate` is always there.
+/// The table of an application's admin commands. `migrate` and those for durable work are always there.
 #[derive(Clone)]
 pub struct Admin {
     pub(crate) commands: Vec<Listed>,
@@ -136,7 +138,12 @@ pub struct Admin {
 
 impl Admin {
     pub(crate) fn new() -> Self {
-        Self { commands: Vec::new() }.command::<Migrate>()
+        Self { commands: Vec::new() }
+            .command::<Migrate>()
+            .command::<work::DeadLetters>()
+            .command::<work::Work>()
+            .command::<work::Nodes>()
+            .command::<work::Subscriptions>()
     }
 
     /// Lists a command.

@@ -27,6 +27,7 @@ const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 const SHARE_MIN: Duration = Duration::from_millis(100);
 
 /// A hosted service by its type, not built yet.
+#[derive(Clone, Copy)]
 pub(crate) struct Hosted {
     pub(crate) name: &'static str,
     declare: fn(&mut ServiceCollection),

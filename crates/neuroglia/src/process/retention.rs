@@ -13,10 +13,16 @@ use tokio_util::sync::CancellationToken;
 /// How often expired records are deleted; they are ignored from the moment at which they expire.
 const INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// Deletes the expired answers of idempotency keys, once an hour.
+/// How many pieces of finished work are deleted in one step.
+const PURGE_BATCH: u32 = 5_000;
+
+/// How long after the start the first look is: processes that live shortly look as well.
+const FIRST_AFTER: Duration = Duration::from_secs(60);
+
+/// Deletes the expired answers of idempotency keys and finished work whose time is over, once an hour.
 #[derive(Inject)]
 pub(crate) struct Retention {
-    store: Option<Arc<dyn Store>>,
+    store: Arc<dyn Store>,
     clock: Clock,
 }
 
@@ -24,13 +30,17 @@ impl HostedService for Retention {
     const NAME: &'static str = "retention";
 
     async fn run(&self, stop: CancellationToken) -> Result<()> {
-        let Some(store) = &self.store else { return Ok(()) };
+        let mut pause = FIRST_AFTER;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(INTERVAL) => {}
+                () = tokio::time::sleep(pause) => {}
             }
-            let deleted = store.purge_expired(self.clock.now()).await?;
+            let mut deleted = self.store.purge_expired(self.clock.now()).await?;
+            let purged = self.store.purge_work(PURGE_BATCH).await?;
+            deleted += purged;
+            // A full step leaves more behind: it goes on soon, and gives others their turn in between.
+            pause = if purged < u64::from(PURGE_BATCH) { INTERVAL } else { Duration::from_secs(1) };
             if deleted > 0 {
                 tracing::debug!(records.deleted = deleted, "expired records deleted");
             }
@@ -59,7 +69,7 @@ mod tests {
         };
         assert_eq!(store.reserve(&reserve).await.expect("it answers"), Reservation::Taken);
         clock.advance(Duration::from_secs(2 * 60 * 60));
-        let retention = Retention { store: Some(Arc::clone(&store)), clock: clock.clone() };
+        let retention = Retention { store: Arc::clone(&store), clock: clock.clone() };
         let stop = CancellationToken::new();
         let running = tokio::spawn({
             let stop = stop.clone();

@@ -1,4 +1,4 @@
-//! The web process: opened, served, and ended within one deadline.
+//! A long-running process: opened, served, and ended within one deadline.
 //!
 //! The end, as section 4.8 of the reliability notes has it: readiness says 503 and every answer
 //! `Connection: close` at once; the listener stays open for the delay, then closes; requests in flight finish;
@@ -16,8 +16,11 @@ use neuroglia_core::di::{Inject, Scope, Services};
 use neuroglia_core::error::{Error, ErrorKind, Result};
 use neuroglia_core::hosting::Stopping;
 use neuroglia_core::id::Ids;
+use neuroglia_core::work::BrokenOff;
 
+use super::backlog;
 use super::hosted::{Hosted, Supervisor};
+use super::role::Role;
 use super::starting::Starting;
 use crate::auth::Authenticator;
 use crate::health::{Health, Indicator};
@@ -33,6 +36,7 @@ use crate::web::{Context, Web, docs};
 pub(crate) struct About {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
+    pub(crate) role: Role,
 }
 
 /// What the host itself takes of the services and keeps: none of it may live for one scope only.
@@ -43,7 +47,7 @@ pub(crate) struct WebHost {
     authenticator: Option<Arc<dyn Authenticator>>,
 }
 
-/// An opened web process: its ports are bound and its services run.
+/// An opened process: its ports are bound and its services run.
 pub(crate) struct Site {
     services: Services,
     /// Keeps what was built for the host and the hosted services: it ends after them.
@@ -51,7 +55,7 @@ pub(crate) struct Site {
     health: Health,
     metrics: Metrics,
     drain: Drain,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     admin_address: Option<SocketAddr>,
     bound: std::sync::Mutex<Option<Bound>>,
     supervisor: std::sync::Mutex<Option<Supervisor>>,
@@ -59,8 +63,8 @@ pub(crate) struct Site {
 
 /// What is consumed by serving.
 struct Bound {
-    server: Server,
-    edge: Edge,
+    /// None in a process that answers operators only.
+    door: Option<(Server, Edge)>,
     admin: Option<(Server, Edge)>,
 }
 
@@ -70,13 +74,15 @@ pub(crate) struct Ended {
     pub(crate) drained: Drained,
     /// The hosted services that did not stop in time.
     pub(crate) late: Vec<&'static str>,
+    /// Durable work that was broken off, by kind and id.
+    pub(crate) broken_off: Vec<String>,
     /// Whether the services and the store could be disposed of in time.
     pub(crate) disposed: bool,
 }
 
 impl Ended {
     pub(crate) fn is_clean(&self) -> bool {
-        self.drained.is_clean() && self.late.is_empty() && self.disposed
+        self.drained.is_clean() && self.late.is_empty() && self.broken_off.is_empty() && self.disposed
     }
 }
 
@@ -87,7 +93,7 @@ impl Site {
         about: About,
         host: &HostSettings,
         services: Services,
-        web: Web,
+        web: Option<Web>,
         document: Option<serde_json::Value>,
         hosted: &[Hosted],
     ) -> Result<Self> {
@@ -101,15 +107,21 @@ impl Site {
             health.add_shared(indicator);
         }
         let metrics = Metrics::new(about.name, about.version, host.release_id.as_deref());
-        let context = Context::new(services.clone(), authenticator);
-        let mut router = web.into_router(&context).merge(noting_route(health.router()));
-        if let Some(document) = document {
-            router = router.merge(noting_route(docs::router(about.name, &document)));
-        }
+        backlog::show(&metrics, &services.get()?, &services.get()?, &services.get()?);
         let (ids, clock) = (services.get::<Ids>()?, services.get::<Clock>()?);
-        let edge = Edge::new(router, host.http.edge(), &ids, &clock).with_metrics(metrics.clone());
         let limits = host.http.limits();
-        let server = bind(host.server.address(), limits.clone(), "PORT")?;
+        let door = match web {
+            None => None,
+            Some(web) => {
+                let context = Context::new(services.clone(), authenticator);
+                let mut router = web.into_router(&context).merge(noting_route(health.router()));
+                if let Some(document) = document {
+                    router = router.merge(noting_route(docs::router(about.name, &document)));
+                }
+                let edge = Edge::new(router, host.http.edge(), &ids, &clock).with_metrics(metrics.clone());
+                Some((bind(host.server.address(), limits.clone(), "PORT")?, edge))
+            }
+        };
         let admin = match host.admin.address() {
             None => {
                 tracing::info!(
@@ -124,12 +136,14 @@ impl Site {
                 Some((server, Edge::new(noting_route(router), settings, &ids, &clock)))
             }
         };
-        let (address, admin_address) =
-            (server.local_addr(), admin.as_ref().map(|(server, _)| server.local_addr()));
+        let address_of =
+            |bound: &Option<(Server, Edge)>| bound.as_ref().map(|(server, _)| server.local_addr());
+        let (address, admin_address) = (address_of(&door), address_of(&admin));
         let supervisor = Supervisor::start(hosted, &scope, starting).await?;
         health.ready();
         tracing::info!(
-            server.address = %address,
+            process.role = about.role.name(),
+            server.address = address.map(tracing::field::display),
             admin.address = admin_address.map(tracing::field::display),
             version = about.version,
             environment = host.environment,
@@ -143,12 +157,13 @@ impl Site {
             drain: Drain::new(),
             address,
             admin_address,
-            bound: std::sync::Mutex::new(Some(Bound { server, edge, admin })),
+            bound: std::sync::Mutex::new(Some(Bound { door, admin })),
             supervisor: std::sync::Mutex::new(Some(supervisor)),
         })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// Where it answers HTTP, if it does.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
@@ -168,7 +183,7 @@ impl Site {
     /// Answers until [`Site::end`] has come to its end.
     pub(crate) async fn serve(&self) -> Drained {
         let bound = self.bound.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        let Some(Bound { server, edge, admin }) = bound else { return Drained::default() };
+        let Some(Bound { door, admin }) = bound else { return Drained::default() };
         // The admin surface answers to the very end: that is when operators look. At the deadline it is cut together
         // with the requests, and not after them.
         let admin_drain = Drain { abort: self.drain.abort.child_token(), ..Drain::new() };
@@ -176,7 +191,13 @@ impl Site {
             let drain = admin_drain.clone();
             tokio::spawn(async move { server.serve(edge, drain).await })
         });
-        let drained = server.serve(edge, self.drain.clone()).await;
+        let drained = match door {
+            Some((server, edge)) => server.serve(edge, self.drain.clone()).await,
+            None => {
+                self.drain.close.cancelled().await;
+                Drained::default()
+            }
+        };
         admin_drain.abort.cancel();
         if let Some(admin) = admin {
             // What a reader of metrics lost at the end is no work undone.
@@ -196,7 +217,7 @@ impl Site {
         self.health.draining();
         self.drain.begin.cancel();
         if let Ok(stopping) = self.services.get::<Stopping>() {
-            stopping.begin();
+            stopping.begin_until(deadline.instant());
         }
         let drained = {
             let moments = async {
@@ -216,6 +237,7 @@ impl Site {
             Some(supervisor) => supervisor.stop(deadline.at_least(LAST_MOMENTS)).await,
             None => Vec::new(),
         };
+        let broken_off = self.services.get::<BrokenOff>().map(|work| work.take()).unwrap_or_default();
         let disposed = deadline
             .at_least(LAST_MOMENTS)
             .bound(async {
@@ -223,7 +245,7 @@ impl Site {
                 end_services(&self.services).await;
             })
             .await;
-        Ended { drained, late, disposed }
+        Ended { drained, late, broken_off, disposed }
     }
 }
 

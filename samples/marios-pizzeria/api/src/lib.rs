@@ -3,6 +3,7 @@
 mod auth;
 mod customers;
 mod deliveries;
+mod events;
 mod kitchen;
 mod menu;
 mod orders;
@@ -10,6 +11,7 @@ mod paging;
 mod statistics;
 
 pub use auth::LoginLimits;
+pub use events::StreamLimit;
 
 use neuroglia::web::Web;
 
@@ -22,4 +24,5 @@ pub fn controllers(web: Web) -> Web {
         .controller::<deliveries::DeliveriesController>()
         .controller::<customers::MeController>()
         .controller::<statistics::StatisticsController>()
+        .controller::<events::EventsController>()
 }

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use pizzeria_domain::Refusal;
+use pizzeria_domain::customer::EmailAddress;
 use pizzeria_domain::money::{Currency, Money};
 use pizzeria_domain::order::PaymentMethod;
 
@@ -15,6 +16,8 @@ pub struct House {
     pub kitchen_capacity: NonZeroU32,
     /// The payment methods that are taken: cash only, as long as no gateway is attached.
     pub accepted: Vec<PaymentMethod>,
+    /// Who is told each morning how the day before went.
+    pub report_to: Option<EmailAddress>,
 }
 
 impl House {

@@ -15,6 +15,8 @@ pub mod customers;
 
 pub mod statistics;
 
+pub mod feed;
+
 pub mod accounts;
 
 mod house;
@@ -24,8 +26,11 @@ pub use house::House;
 pub use schema::migrations;
 
 use neuroglia::mediation::Messages;
+use neuroglia::schedule::Scheduler;
+use neuroglia::work::{Consumer, Worker};
 use pizzeria_domain::order::{
-    OrderCancelled, OrderCookingStarted, OrderCreated, OrderDelivered, OrderDeliveryStarted, OrderReady,
+    OrderCancelled, OrderConfirmed, OrderCookingStarted, OrderCorrected, OrderCreated, OrderDelivered,
+    OrderDeliveryStarted, OrderDriverAssigned, OrderLate, OrderPaymentChanged, OrderReady,
 };
 
 use accounts::{CreateUser, LogIn, ResetUser};
@@ -33,10 +38,18 @@ use customers::{
     DismissNotification, GetMyProfile, KeepActiveOrders, ListMyNotifications, ListMyOrders, NotifyCustomer,
     ReadNotification, UpdateMyProfile,
 };
-use kitchen::{FreeSlot, GetKitchen, GetKitchenQueue};
+use feed::{KeepEvent, NumberEvents, ReadFeed, TrimEveryMinute, TrimFeed};
+use kitchen::{FixPlaces, FreeSlot, GetKitchen, GetKitchenQueue};
 use menu::{AddPizza, ChangePizza, GetPizza, ListMenu, RemovePizza, SeedMenu};
-use orders::{AdvanceOrder, AssignDriver, CancelOrder, GetOrder, ListDeliveries, ListOrders, PlaceOrder};
-use statistics::GetOverview;
+use orders::{
+    AdvanceOrder, AssignDriver, CancelOrder, ExpireEveryMinute, ExpireUnpaidOrders, ExportOrders,
+    FixCorruptedOrders, GetOrder, ListDeliveries, ListOrders, MarkLateEveryMinute, MarkLateOrders,
+    PlaceOrder,
+};
+use statistics::{
+    DailyReport, GetKitchenTimes, GetOverview, GetPizzaSales, GetStaffWork, GetTimeseries, ProjectStatistics,
+    RebuildStatistics, ReportDay,
+};
 
 /// The table of the pizzeria's messages, and of what happens inside the unit of work of each event.
 pub fn messages(messages: Messages) -> Messages {
@@ -54,6 +67,11 @@ pub fn messages(messages: Messages) -> Messages {
         .command::<CancelOrder>()
         .command::<AssignDriver>()
         .query::<ListDeliveries>()
+        .query::<ExportOrders>()
+        .command::<FixCorruptedOrders>()
+        .command::<FixPlaces>()
+        .command::<ExpireUnpaidOrders>()
+        .command::<MarkLateOrders>()
         .query::<GetKitchen>()
         .query::<GetKitchenQueue>()
         .query::<GetMyProfile>()
@@ -63,17 +81,74 @@ pub fn messages(messages: Messages) -> Messages {
         .command::<ReadNotification>()
         .command::<DismissNotification>()
         .query::<GetOverview>()
+        .query::<GetTimeseries>()
+        .query::<GetPizzaSales>()
+        .query::<GetKitchenTimes>()
+        .query::<GetStaffWork>()
+        .command::<RebuildStatistics>()
+        .command::<ReportDay>()
+        .command::<NumberEvents>()
+        .query::<ReadFeed>()
+        .command::<TrimFeed>()
         .query::<LogIn>()
         .command::<CreateUser>()
         .command::<ResetUser>()
         .event::<OrderCreated, KeepActiveOrders>()
         .event::<OrderDelivered, KeepActiveOrders>()
         .event::<OrderCancelled, KeepActiveOrders>()
-        .event::<OrderCookingStarted, NotifyCustomer>()
-        .event::<OrderReady, NotifyCustomer>()
-        .event::<OrderDeliveryStarted, NotifyCustomer>()
-        .event::<OrderDelivered, NotifyCustomer>()
-        .event::<OrderCancelled, NotifyCustomer>()
         .event::<OrderReady, FreeSlot>()
         .event::<OrderCancelled, FreeSlot>()
+}
+
+/// The table of what happens after an event's commit, each consumer by itself.
+///
+/// A customer's active orders and the kitchen's places stay in the unit of work of the event: the next request of
+/// the same person relies on them.
+pub fn worker(worker: Worker) -> Worker {
+    worker.consumer(notifications()).consumer(statistics_projection()).consumer(live_feed())
+}
+
+fn notifications() -> Consumer {
+    Consumer::new("notifications")
+        .on::<OrderCookingStarted, NotifyCustomer>()
+        .on::<OrderReady, NotifyCustomer>()
+        .on::<OrderDeliveryStarted, NotifyCustomer>()
+        .on::<OrderDelivered, NotifyCustomer>()
+        .on::<OrderCancelled, NotifyCustomer>()
+}
+
+fn statistics_projection() -> Consumer {
+    Consumer::new("statistics")
+        .on::<OrderCreated, ProjectStatistics>()
+        .on::<OrderConfirmed, ProjectStatistics>()
+        .on::<OrderCookingStarted, ProjectStatistics>()
+        .on::<OrderReady, ProjectStatistics>()
+        .on::<OrderDeliveryStarted, ProjectStatistics>()
+        .on::<OrderDelivered, ProjectStatistics>()
+        .on::<OrderCancelled, ProjectStatistics>()
+        .on::<OrderCorrected, ProjectStatistics>()
+}
+
+fn live_feed() -> Consumer {
+    Consumer::new("live-feed")
+        .on::<OrderCreated, KeepEvent>()
+        .on::<OrderConfirmed, KeepEvent>()
+        .on::<OrderCookingStarted, KeepEvent>()
+        .on::<OrderReady, KeepEvent>()
+        .on::<OrderLate, KeepEvent>()
+        .on::<OrderDriverAssigned, KeepEvent>()
+        .on::<OrderDeliveryStarted, KeepEvent>()
+        .on::<OrderDelivered, KeepEvent>()
+        .on::<OrderCancelled, KeepEvent>()
+        .on::<OrderPaymentChanged, KeepEvent>()
+        .on::<OrderCorrected, KeepEvent>()
+}
+
+/// The table of what is done again and again.
+pub fn scheduler(scheduler: Scheduler) -> Scheduler {
+    scheduler
+        .task::<ExpireEveryMinute>()
+        .task::<MarkLateEveryMinute>()
+        .task::<DailyReport>()
+        .task::<TrimEveryMinute>()
 }

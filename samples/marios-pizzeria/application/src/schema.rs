@@ -9,7 +9,7 @@ use pizzeria_domain::user::User;
 
 /// The pizzeria's migrations, in order.
 pub fn migrations() -> Vec<Migration> {
-    vec![opening(), seedings(), ownership()]
+    vec![opening(), seedings(), ownership(), mail(), statistics(), feed()]
 }
 
 fn opening() -> Migration {
@@ -66,6 +66,48 @@ fn ownership() -> Migration {
                  ))",
             ),
             index("notifications", "notifications_user", vec![Notification::USER_ID_PATH]),
+        ],
+    }
+}
+
+/// Mail waits in the store until somebody sends it.
+fn mail() -> Migration {
+    Migration {
+        version: 4,
+        name: "mail waits to be sent",
+        steps: vec![
+            Step::CreateCollection("outgoing_mail"),
+            index("outgoing_mail", "outgoing_mail_state", vec!["state"]),
+        ],
+    }
+}
+
+/// The statistics are books of their own; `admin rebuild-statistics` enters the orders that were there before.
+fn statistics() -> Migration {
+    Migration {
+        version: 5,
+        name: "the statistics have books of their own",
+        steps: vec![
+            Step::CreateCollection("statistics_editions"),
+            Step::CreateCollection("statistics_entries"),
+            index("statistics_entries", "statistics_entries_edition", vec!["edition"]),
+            Step::CreateCollection("statistics_tallies"),
+            index("statistics_tallies", "statistics_tallies_day", vec!["edition", "day"]),
+        ],
+    }
+}
+
+/// What happens to orders is kept for a while, for those who follow live.
+fn feed() -> Migration {
+    Migration {
+        version: 6,
+        name: "orders can be followed live",
+        steps: vec![
+            Step::CreateCollection("feed_entries"),
+            index("feed_entries", "feed_entries_number", vec!["number"]),
+            index("feed_entries", "feed_entries_owner", vec!["owner", "number"]),
+            index("feed_entries", "feed_entries_at", vec!["at"]),
+            Step::CreateCollection("feed_heads"),
         ],
     }
 }

@@ -7,6 +7,7 @@
 //! The capacity is a setting and not part of the document, so that it can change between two starts. Orders that
 //! cook already keep their places when it shrinks.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::num::NonZeroU32;
 
@@ -51,6 +52,18 @@ impl Kitchen {
         }
         self.cooking.push(order);
         Ok(())
+    }
+
+    /// Has exactly these orders cook, however many places there are; those that had a place keep their turn. Gives
+    /// those that got a place, and those that lost theirs.
+    pub fn correct(&mut self, cooking: &[OrderId]) -> (Vec<OrderId>, Vec<OrderId>) {
+        let mut seen = HashSet::new();
+        let (kept, lost) = std::mem::take(&mut self.cooking)
+            .into_iter()
+            .partition::<Vec<_>, _>(|order| cooking.contains(order) && seen.insert(*order));
+        let got: Vec<_> = cooking.iter().copied().filter(|order| seen.insert(*order)).collect();
+        self.cooking = kept.into_iter().chain(got.iter().copied()).collect();
+        (got, lost)
     }
 
     /// Frees the order's place; tells whether it had one.

@@ -13,6 +13,7 @@
 //! - The contact is the one at the time of ordering. A customer who moves later does not redirect pizzas.
 //! - Of a guest's tracking token the order keeps a digest that is made elsewhere; neither appears in an event.
 
+mod correction;
 mod draft;
 mod error;
 mod events;
@@ -26,11 +27,12 @@ use neuroglia::domain::{Aggregate, Root};
 use neuroglia::id::Id;
 use serde::{Deserialize, Serialize};
 
+pub use correction::Defect;
 pub use draft::{LineDraft, LineId, OrderDraft, OrderLine, PricedDraft};
 pub use error::OrderError;
 pub use events::{
-    OrderCancelled, OrderConfirmed, OrderCookingStarted, OrderCreated, OrderDelivered, OrderDeliveryStarted,
-    OrderDriverAssigned, OrderPaymentChanged, OrderReady,
+    OrderCancelled, OrderConfirmed, OrderCookingStarted, OrderCorrected, OrderCreated, OrderDelivered,
+    OrderDeliveryStarted, OrderDriverAssigned, OrderEvent, OrderLate, OrderPaymentChanged, OrderReady,
 };
 pub use payment::{
     NotAPaymentSource, Payment, PaymentMethod, PaymentSource, PaymentStatus, UnknownPaymentMethod,
@@ -64,6 +66,8 @@ pub struct Order {
     confirmed_at: Option<Timestamp>,
     estimated_ready_at: Option<Timestamp>,
     ready_at: Option<Timestamp>,
+    #[serde(default)]
+    late_at: Option<Timestamp>,
     driver: Option<UserId>,
     cancel_reason: Option<String>,
     tracking_digest: Option<String>,
@@ -101,6 +105,10 @@ impl Order {
     pub const FIRST_PIZZA: Duration = Duration::from_secs(15 * 60);
     /// How much longer each further pizza takes.
     pub const FURTHER_PIZZA: Duration = Duration::from_secs(2 * 60);
+    /// How long an order waits for its driver before it is late.
+    pub const LATE_AFTER: Duration = Duration::from_secs(30 * 60);
+    /// How long an order may be unpaid before it expires.
+    pub const EXPIRES_AFTER: Duration = Duration::from_secs(15 * 60);
     /// The most characters of a reason to cancel.
     pub const REASON_CHARS_MAX: usize = 500;
 
@@ -116,6 +124,8 @@ impl Order {
     pub const CONFIRMED_AT_PATH: &'static str = "confirmed_at";
     /// The path of the time since which it waits for its driver.
     pub const READY_AT_PATH: &'static str = "ready_at";
+    /// The path of the time at which it was noticed that it is late.
+    pub const LATE_AT_PATH: &'static str = "late_at";
     /// The path of the driver's id.
     pub const DRIVER_PATH: &'static str = "driver";
     /// The path of how far the payment has come.
@@ -148,6 +158,7 @@ impl Order {
             confirmed_at: None,
             estimated_ready_at: None,
             ready_at: None,
+            late_at: None,
             driver: None,
             cancel_reason: None,
             tracking_digest,
@@ -219,6 +230,40 @@ impl Order {
             by,
         });
         Ok(())
+    }
+
+    /// Notes that it has waited too long for its driver, once; gives whether that was news.
+    pub fn mark_late(&mut self, at: Timestamp) -> bool {
+        let Some(ready_at) = self.ready_at.filter(|_| self.status == OrderStatus::Ready) else {
+            return false;
+        };
+        if self.late_at.is_some() || at.since(ready_at) < Self::LATE_AFTER {
+            return false;
+        }
+        self.late_at = Some(at);
+        self.raise(OrderLate {
+            order_id: self.id,
+            customer_id: self.customer_id,
+            driver: self.driver.clone(),
+            ready_at,
+            at,
+        });
+        true
+    }
+
+    /// Gives it up when nobody has paid for it in time; gives whether that was so.
+    ///
+    /// That is an order by card whose payment is not assured. An order in cash is paid at the door, and waits for a
+    /// person to confirm it, however long that takes.
+    ///
+    /// # Errors
+    /// Those of [`Order::cancel`].
+    pub fn expire(&mut self, at: Timestamp) -> Result<bool, OrderError> {
+        let is_unpaid = self.status == OrderStatus::Pending && !self.payment.status.is_assured();
+        if !is_unpaid || at.since(self.placed_at) < Self::EXPIRES_AFTER {
+            return Ok(false);
+        }
+        self.cancel("not paid in time", Stamp::anonymous(at)).map(|()| true)
     }
 
     /// Says who drives it, whoever was to drive it before; the same driver again changes nothing.
@@ -449,6 +494,11 @@ impl Order {
     /// When it was ready.
     pub const fn ready_at(&self) -> Option<Timestamp> {
         self.ready_at
+    }
+
+    /// When it was noticed that it has waited too long for its driver.
+    pub const fn late_at(&self) -> Option<Timestamp> {
+        self.late_at
     }
 
     /// Who drives it.

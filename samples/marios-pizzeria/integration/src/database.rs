@@ -9,7 +9,8 @@ use url::Url;
 /// Where documents are kept.
 #[derive(Settings)]
 pub struct DatabaseSettings {
-    /// Where orders are kept: `sqlite:///absolute/path.db`, `sqlite://relative.db`, or `memory:` for tests.
+    /// Where orders are kept: `sqlite:///absolute/path.db`, `sqlite://relative.db`,
+    /// `postgres://user:password@host:5432/database`, or `memory:` for tests.
     #[setting(example = "sqlite://pizzeria.db", check = neuroglia_backing::check_url)]
     pub database_url: Url,
 }

@@ -1,5 +1,9 @@
 //! The adapters of Mario's Pizzeria: what its ports are in the world outside.
 
 mod database;
+mod events;
+mod mail;
 
 pub use database::{DatabaseSettings, register};
+pub use events::EventBusSettings;
+pub use mail::{MailSettings, MailState, OutgoingMail, register as register_mail};

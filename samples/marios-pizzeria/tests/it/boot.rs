@@ -53,7 +53,7 @@ async fn settings_and_routes_are_reported_together() {
         assert!(!fault.what.is_empty() && !fault.fix.is_empty(), "{fault:?}");
     }
     let routes = faults.iter().filter(|fault| fault.area == Area::Routes).count();
-    assert_eq!(routes, 26, "{faults}");
+    assert_eq!(routes, 31, "{faults}");
     assert!(!faults.to_string().contains("`short`"), "a secret is not echoed");
     // The report is one document for machines as well.
     let document = serde_json::to_value(&faults).expect("JSON");
@@ -112,7 +112,7 @@ async fn the_whole_graph_is_judged_before_anything_is_opened() {
         find(&faults, Area::Services, what);
     }
     let routes = faults.iter().filter(|fault| fault.area == Area::Routes).count();
-    assert_eq!(routes, 26, "{faults}");
+    assert_eq!(routes, 31, "{faults}");
     let files: Vec<_> = folder.path().read_dir().expect("a folder").collect();
     assert!(files.is_empty(), "no database was opened: {files:?}");
 }
@@ -261,15 +261,17 @@ async fn a_test_replaces_a_port() {
 
 #[tokio::test]
 async fn what_was_stored_is_there_after_a_restart() {
-    let shop = Opening::new().on(Engine::Sqlite).open().await;
-    let order = shop.guest_order().await;
-    shop.bring_to(&order.id, "cooking").await;
-    let before = shop.order(&order.id).await.json();
-    let shop = shop.reopen().await;
-    assert_eq!(shop.order(&order.id).await.json(), before);
-    assert_eq!(shop.read(&shop.people.chef, "/api/v1/kitchen").await["cooking"], json!([order.id]));
-    let path = format!("/api/v1/orders/{}", order.id);
-    let followed = shop.get(&path).header("x-tracking-token", &order.token).send().await;
-    assert_eq!(followed.assert_status(200).json(), before);
-    shop.close().await;
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let shop = Opening::new().on(engine).open().await;
+        let order = shop.guest_order().await;
+        shop.bring_to(&order.id, "cooking").await;
+        let before = shop.order(&order.id).await.json();
+        let shop = shop.reopen().await;
+        assert_eq!(shop.order(&order.id).await.json(), before);
+        assert_eq!(shop.read(&shop.people.chef, "/api/v1/kitchen").await["cooking"], json!([order.id]));
+        let path = format!("/api/v1/orders/{}", order.id);
+        let followed = shop.get(&path).header("x-tracking-token", &order.token).send().await;
+        assert_eq!(followed.assert_status(200).json(), before);
+        shop.close().await;
+    }
 }

@@ -71,7 +71,7 @@ async fn a_step_that_changes_nothing_gives_no_new_version() {
     let again = shop.step(&id, "driver").bearer(driver).send().await.assert_status(200);
     let stored = shop.order(&id).await;
     assert_eq!(again.header("etag"), stored.header("etag"), "the tag is that of what is stored");
-    assert_eq!(shop.outbox_of(&id).await.len(), 3, "nothing was told again");
+    assert_eq!(shop.events_of(&id).await.len(), 3, "nothing was told again");
     shop.close().await;
 }
 

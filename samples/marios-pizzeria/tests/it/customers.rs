@@ -20,7 +20,7 @@ async fn a_returning_phone_is_the_same_customer_and_a_new_one_is_not() {
             assert_eq!(customer_of(&shop, &order_with_phone(same)).await, first, "{same}");
         }
         assert_ne!(customer_of(&shop, &order_with_phone("+1 555 0199")).await, first);
-        let outbox = shop.store().outbox(1000).await.expect("an outbox");
+        let outbox = shop.events().await;
         let registered = outbox.iter().filter(|message| message.name == "customer.registered").count();
         assert_eq!(registered, 2);
         shop.close().await;
@@ -135,6 +135,7 @@ async fn active_orders_follow_from_what_happens_to_orders() {
 
 /// Order, kind and status of what the customer was told, the newest first.
 async fn told(shop: &Shop, customer: &Person) -> Vec<(String, String, String)> {
+    shop.settled().await;
     let page = shop.read(customer, "/api/v1/me/notifications").await;
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let items = page["items"].as_array().expect("a list");
@@ -152,6 +153,7 @@ async fn a_customer_is_told_what_happens() {
         for step in ["cook", "ready", "deliver", "complete"] {
             shop.done(&eaten, step).await;
         }
+        shop.settled().await;
         shop.done(&given_up, "cancel").await;
 
         let expected = [
@@ -179,6 +181,7 @@ async fn a_notification_is_read_and_put_away_once() {
         let (customer, other) = (&shop.people.customer, &shop.people.other_customer);
         let order = shop.order_of(customer).await;
         shop.bring_to(&order, "ready").await;
+        shop.settled().await;
         let page = shop.read(customer, "/api/v1/me/notifications").await;
         let [first, second] = [0, 1].map(|index| page["items"][index]["id"].as_str().expect("an id"));
 

@@ -49,7 +49,7 @@ async fn a_repeated_request_gets_the_first_answer_again() {
             assert_eq!(again.header("etag"), first.header("etag"));
         }
         assert_eq!(order_count(&shop).await, 1);
-        assert_eq!(shop.outbox_of(&id).await.len(), 2);
+        assert_eq!(shop.events_of(&id).await.len(), 2);
         shop.close().await;
     }
 }

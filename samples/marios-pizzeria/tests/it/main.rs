@@ -10,8 +10,13 @@ mod steps;
 mod kitchen;
 mod statistics;
 
+mod corruption;
 mod customers;
+mod mail;
 mod ownership;
+
+mod events;
+mod schedule;
 
 mod roles;
 mod security;
@@ -27,3 +32,5 @@ mod describe;
 
 mod process;
 mod tour;
+
+mod prove;

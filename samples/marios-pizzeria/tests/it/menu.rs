@@ -114,7 +114,7 @@ async fn the_manager_adds_changes_and_removes_a_pizza() {
         shop.get(path).send().await.assert_status(200);
         remove().header("if-match", "\"1\"").send().await.assert_status(204);
         shop.get(path).send().await.problem(404, "pizza.not_found");
-        let outbox = shop.outbox_of("diavola-rose").await;
+        let outbox = shop.events_of("diavola-rose").await;
         let names: Vec<_> = outbox.iter().map(|message| &*message.name).collect();
         assert_eq!(names, ["pizza.created", "pizza.price.changed", "pizza.removed"]);
         shop.close().await;

@@ -61,6 +61,7 @@ async fn an_order_has_the_documented_wire_format() {
             "history": [{"status": "pending", "at": "…", "by": null}],
             "placed_at": "…",
             "estimated_ready_at": null,
+            "late_at": null,
             "driver": null,
             "cancel_reason": null,
         });
@@ -71,7 +72,7 @@ async fn an_order_has_the_documented_wire_format() {
             shop.get(&format!("/api/v1/orders/{id}")).header("x-tracking-token", token).send().await;
         assert_eq!(followed.header("etag"), Some("\"0\""));
         assert_eq!(settled(followed.assert_status(200).json()), expected);
-        let messages = shop.store().outbox(1000).await.expect("an outbox");
+        let messages = shop.events().await;
         assert!(!format!("{messages:?}").contains(token));
         shop.close().await;
     }
@@ -131,7 +132,7 @@ async fn an_order_lives_from_the_menu_to_the_door() {
             time(&order["estimated_ready_at"]).since(time(&order["history"][2]["at"])).as_secs();
         assert_eq!(cooking_for, 17 * 60);
 
-        let outbox = shop.outbox_of(id).await;
+        let outbox = shop.events_of(id).await;
         let names: Vec<_> = outbox.iter().map(|message| &*message.name).collect();
         let expected = [
             "order.created",
@@ -171,7 +172,7 @@ async fn a_change_is_traced_to_the_request_that_made_it() {
         .send()
         .await
         .assert_status(200);
-    let outbox = shop.outbox_of(&order.id).await;
+    let outbox = shop.events_of(&order.id).await;
     let confirmed = outbox.last().expect("a message");
     assert_eq!((&*confirmed.name, confirmed.correlation_id.as_deref()), ("order.confirmed", Some("req-7")));
     assert!(confirmed.traceparent.as_deref().is_some_and(|parent| parent.contains(trace)), "{confirmed:?}");
@@ -254,7 +255,7 @@ async fn what_cannot_be_ordered_is_refused_with_its_place_and_rule() {
             .as_array()
             .is_some_and(Vec::is_empty)
     );
-    let outbox = shop.store().outbox(1000).await.expect("an outbox");
+    let outbox = shop.events().await;
     assert!(!outbox.iter().any(|message| message.name.starts_with("order.")), "nothing was stored");
     assert!(!outbox.iter().any(|message| message.name.starts_with("customer.")), "nobody was registered");
     shop.close().await;

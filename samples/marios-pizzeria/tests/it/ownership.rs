@@ -38,6 +38,7 @@ async fn assert_hidden(shop: &Shop, person: &Person, order: &GuestOrder) {
     for list in ["/api/v1/orders", "/api/v1/me/orders"] {
         assert!(!ids(&shop.read(person, list).await).contains(&&*order.id), "{list}");
     }
+    shop.settled().await;
     for path in ["/api/v1/me", "/api/v1/me/notifications"] {
         let told = shop.read(person, path).await.to_string();
         assert!(!told.contains(&order.id), "{path}: {told}");
@@ -66,6 +67,7 @@ async fn who_orders_with_the_number_of_a_guest_does_not_get_the_guests_orders() 
         shop.bring_to(&own, "ready").await;
         assert_eq!(ids(&shop.read(customer, "/api/v1/me/orders").await), [&*own]);
         assert_eq!(shop.read(customer, "/api/v1/me").await["active_orders"], json!([own]));
+        shop.settled().await;
         let told = shop.read(customer, "/api/v1/me/notifications").await;
         assert_eq!(ids(&told).len(), 2, "{engine:?}: {told}");
         shop.close().await;

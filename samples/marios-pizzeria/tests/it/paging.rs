@@ -53,6 +53,7 @@ async fn every_list_is_walked_without_gaps_or_repeats() {
             shop.done(order, "ready").await;
         }
         assert_eq!(walk(&shop, &people.driver, "/api/v1/deliveries", 3).await, newest_first);
+        shop.settled().await;
         let notifications = walk(&shop, &people.customer, "/api/v1/me/notifications", 4).await;
         assert_eq!(notifications.len(), 14);
         assert!(notifications.is_sorted_by(|newer, older| newer > older), "the newest first");

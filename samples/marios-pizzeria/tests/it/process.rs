@@ -15,9 +15,12 @@ mod limits;
 mod logs;
 mod operators;
 mod pid1;
+mod roles;
 mod running;
 mod secrets;
 mod signals;
+mod upkeep;
+mod work;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -40,6 +43,7 @@ pub(crate) const SIGNING_KEY: &str = "tX8vQ2mK5wR9zB4nL7cJ1hG6fD3sP0yA";
 
 /// A folder, and the settings of a pizzeria whose database is in it.
 pub(crate) struct Premises {
+    executable: PathBuf,
     folder: Arc<TempDir>,
     environment: BTreeMap<&'static str, String>,
 }
@@ -55,7 +59,8 @@ impl Premises {
             ("SERVER_HOST", "127.0.0.1".to_owned()),
             ("PORT", "0".to_owned()),
         ]);
-        Self { folder, environment }
+        let executable = PathBuf::from(env!("CARGO_BIN_EXE_marios-pizzeria"));
+        Self { executable, folder, environment }
     }
 
     /// With a schema and a menu.
@@ -64,6 +69,11 @@ impl Premises {
         premises.run(&["admin", "migrate"]).assert_code(0);
         premises.run(&["admin", "seed"]).assert_code(0);
         premises
+    }
+
+    /// With another executable than the pizzeria's.
+    pub(crate) fn of_executable(self, executable: PathBuf) -> Self {
+        Self { executable, ..self }
     }
 
     /// With one more setting.
@@ -89,7 +99,7 @@ impl Premises {
 
     /// A command of the application, in the folder, with its settings and nothing else in the environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_marios-pizzeria"));
+        let mut command = Command::new(&self.executable);
         command.args(arguments).env_clear().envs(&self.environment).current_dir(self.folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -97,7 +107,12 @@ impl Premises {
 
     /// Starts a command.
     pub(crate) fn start(&self, arguments: &[&str]) -> Process {
-        Process::spawn(&mut self.command(arguments)).keeping(&self.folder)
+        self.spawn(&mut self.command(arguments))
+    }
+
+    /// Starts a command of [`Premises::command`], to which something was added.
+    pub(crate) fn spawn(&self, command: &mut Command) -> Process {
+        Process::spawn(command).keeping(&self.folder)
     }
 
     /// Runs a command to its end.

@@ -1,19 +1,26 @@
 //! A pizzeria that opens for one test: with its own database, its menu, and somebody of each role.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use async_trait::async_trait;
 use marios_pizzeria::PizzeriaSettings;
 use neuroglia::App;
 use neuroglia::auth::Tokens;
 use neuroglia::clock::Clock;
-use neuroglia::data::{OutboxMessage, Store};
-use neuroglia::di::ServiceCollection;
+use neuroglia::data::{Batch, Change, Condition, Select, Store, Write};
+use neuroglia::di::{Lifetime, Service, ServiceCollection};
+use neuroglia::error::Result;
 use neuroglia::identity::Identity;
+use neuroglia::messaging::{CloudEvent, EventBus, LocalBus, Origin};
 use neuroglia::web::Web;
+use neuroglia::work::{WorkClass, WorkFilter, WorkState};
+use neuroglia_testing::services::Database;
 use neuroglia_testing::{TestApp, TestRequest, TestResponse};
 use pizzeria_application::accounts::CreateUser;
 use pizzeria_application::menu::SeedMenu;
+use pizzeria_application::statistics::RebuildStatistics;
 use pizzeria_domain::user::{PasswordHash, Role};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -31,10 +38,56 @@ const NO_PASSWORD: &str =
 pub(crate) enum Engine {
     Memory,
     Sqlite,
+    Postgres,
 }
 
 impl Engine {
-    pub(crate) const ALL: [Self; 2] = [Self::Memory, Self::Sqlite];
+    pub(crate) const ALL: [Self; 3] = [Self::Memory, Self::Sqlite, Self::Postgres];
+}
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An event as it left the pizzeria.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) name: String,
+    pub(crate) subject: String,
+    pub(crate) data: String,
+    pub(crate) correlation_id: Option<String>,
+    pub(crate) traceparent: Option<String>,
+}
+
+/// Every event that left, in order.
+type Journal = Arc<Mutex<Vec<Told>>>;
+
+/// The bus of the pizzeria, and a journal of what it carried.
+struct JournalledBus {
+    bus: LocalBus,
+    origin: Arc<Origin>,
+    journal: Journal,
+}
+
+#[async_trait]
+impl EventBus for JournalledBus {
+    fn name(&self) -> &'static str {
+        self.bus.name()
+    }
+
+    async fn publish(&self, events: &[CloudEvent]) -> Vec<Result<()>> {
+        let told = events.iter().map(|event| {
+            let (name, _) = self.origin.parse_type(&event.event_type).expect("a type of the pizzeria");
+            Told {
+                name: name.to_owned(),
+                subject: event.subject.clone().unwrap_or_default(),
+                data: event.data.get().to_owned(),
+                correlation_id: event.correlationid.clone(),
+                traceparent: event.traceparent.clone(),
+            }
+        });
+        self.journal.lock().expect("nobody panicked").extend(told);
+        self.bus.publish(events).await
+    }
 }
 
 /// A pizzeria that is about to open.
@@ -43,13 +96,28 @@ pub(crate) struct Opening {
     engine: Engine,
     has_menu: bool,
     variables: Vec<(String, String)>,
+    journal: Journal,
 }
 
 impl Opening {
     /// One like `main`'s, in memory.
     pub(crate) fn new() -> Self {
+        let journal = Journal::default();
+        let kept = Arc::clone(&journal);
+        let app = marios_pizzeria::app().services(move |services, _| {
+            let journal = Arc::clone(&kept);
+            services.add(Service::factory::<dyn EventBus, (Arc<dyn Store>, Arc<Origin>), _>(
+                Lifetime::Singleton,
+                move |(store, origin)| {
+                    let bus = LocalBus::new(store, (*origin).clone());
+                    Ok(Arc::new(JournalledBus { bus, origin, journal: Arc::clone(&journal) })
+                        as Arc<dyn EventBus>)
+                },
+            ));
+        });
         Self {
-            app: marios_pizzeria::app(),
+            app,
+            journal,
             engine: Engine::Memory,
             has_menu: true,
             variables: vec![("JWT_SECRET_KEY".to_owned(), JWT_KEY.to_owned())],
@@ -87,9 +155,11 @@ impl Opening {
 
     pub(crate) async fn open(mut self) -> Shop {
         let folder = tempfile::tempdir().expect("a folder");
-        let url = match self.engine {
-            Engine::Memory => "memory:".to_owned(),
-            Engine::Sqlite => sqlite_url(&folder),
+        let database = (self.engine == Engine::Postgres).then(Database::create);
+        let url = match (self.engine, &database) {
+            (_, Some(database)) => database.url(),
+            (Engine::Sqlite, None) => sqlite_url(&folder),
+            (_, None) => "memory:".to_owned(),
         };
         migrate(&url).await;
         self.variables.push(("DATABASE_URL".to_owned(), url));
@@ -98,7 +168,7 @@ impl Opening {
             app.send(SeedMenu {}).await.expect("a menu");
         }
         let people = People::employed(&app).await;
-        Shop { app, people, variables: self.variables, folder }
+        Shop { app, people, variables: self.variables, journal: self.journal, kept: (folder, database) }
     }
 }
 
@@ -167,7 +237,8 @@ pub(crate) struct Shop {
     app: TestApp,
     pub(crate) people: People,
     variables: Vec<(String, String)>,
-    folder: TempDir,
+    journal: Journal,
+    kept: (TempDir, Option<Database>),
 }
 
 impl Deref for Shop {
@@ -186,10 +257,10 @@ impl Shop {
 
     /// Closes for the night, and opens again with what the database has kept.
     pub(crate) async fn reopen(self) -> Self {
-        let Self { app, people, variables, folder } = self;
+        let Self { app, people, variables, journal, kept } = self;
         app.stop().await;
         let app = TestApp::start(marios_pizzeria::app(), variables.clone()).await;
-        Self { app, people, variables, folder }
+        Self { app, people, variables, journal, kept }
     }
 
     /// As [`reopen`](Self::reopen), with one more setting.
@@ -207,10 +278,65 @@ impl Shop {
         self.running().services().get::<dyn Store>().expect("registered")
     }
 
-    /// What the outbox has of this subject, oldest first.
-    pub(crate) async fn outbox_of(&self, subject: &str) -> Vec<OutboxMessage> {
-        let messages = self.store().outbox(10_000).await.expect("an outbox");
-        messages.into_iter().filter(|message| message.subject == subject).collect()
+    /// Waits until every event has left and every consumer has done with it.
+    pub(crate) async fn settled(&self) {
+        let store = self.store();
+        let live = WorkFilter {
+            class: Some(WorkClass::Delivery),
+            states: vec![WorkState::Waiting, WorkState::Scheduled, WorkState::Running],
+            limit: 10,
+            ..WorkFilter::default()
+        };
+        eventually("the consumers are done", async || {
+            store.outbox_depth().await.expect("a depth").count == 0
+                && store.list_work(&live).await.expect("a list").is_empty()
+        })
+        .await;
+    }
+
+    /// Rebuilds the statistics, as `admin rebuild-statistics` does.
+    pub(crate) async fn rebuild_statistics(&self) {
+        let mut next = Some(RebuildStatistics::Begin);
+        while let Some(stage) = next {
+            next = self.send(stage).await.expect("a stage that succeeds");
+        }
+    }
+
+    /// The documents of a collection, as they are stored.
+    pub(crate) async fn documents(&self, collection: &'static str) -> Vec<Value> {
+        let select = Select { collection, condition: Condition::All(vec![]), sort: vec![], limit: 1000 };
+        let documents = self.store().query(&select).await.expect("the documents");
+        documents.iter().map(|document| serde_json::from_str(&document.body).expect("JSON")).collect()
+    }
+
+    /// Changes every document of a collection behind the application's back, as no release of it would.
+    pub(crate) async fn change(&self, collection: &'static str, change: impl Fn(&mut Value)) {
+        let select = Select { collection, condition: Condition::All(vec![]), sort: vec![], limit: 1000 };
+        for document in self.store().query(&select).await.expect("the documents") {
+            self.change_one(collection, &document.id, &change).await;
+        }
+    }
+
+    /// Changes one document behind the application's back.
+    pub(crate) async fn change_one(&self, collection: &'static str, id: &str, change: impl Fn(&mut Value)) {
+        let document = self.store().load(collection, id).await.expect("it answers").expect("it is there");
+        let mut body = serde_json::from_str(&document.body).expect("JSON");
+        change(&mut body);
+        let change = Change::Update { expected: document.version, body: body.to_string() };
+        let writes = vec![Write { collection, id: id.to_owned(), change }];
+        let batch = Batch { at: Clock::system().now(), writes, ..Batch::default() };
+        self.store().commit(batch).await.expect("it is stored");
+    }
+
+    /// The events that left, oldest first.
+    pub(crate) async fn events(&self) -> Vec<Told> {
+        self.settled().await;
+        self.journal.lock().expect("nobody panicked").clone()
+    }
+
+    /// The events that left about this subject, oldest first.
+    pub(crate) async fn events_of(&self, subject: &str) -> Vec<Told> {
+        self.events().await.into_iter().filter(|event| event.subject == subject).collect()
     }
 
     /// A guest's order, placed.
@@ -303,4 +429,15 @@ pub(crate) fn order_with_phone(phone: &str) -> Value {
 pub(crate) fn ids(page: &Value) -> Vec<&str> {
     let items = page["items"].as_array().expect("a list");
     items.iter().map(|item| item["id"].as_str().expect("an id")).collect()
+}
+
+/// Waits for a condition, which must come true.
+pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let look = async {
+        let mut pulse = tokio::time::interval(Duration::from_millis(5));
+        while !holds().await {
+            pulse.tick().await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, look).await.is_ok(), "never: {what}");
 }

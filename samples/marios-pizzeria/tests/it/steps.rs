@@ -31,7 +31,7 @@ async fn a_step_from_a_wrong_status_names_the_right_one_and_changes_nothing() {
             let id = shop.guest_order().await.id;
             shop.bring_to(&id, status).await;
             let before = shop.order(&id).await;
-            let told = shop.outbox_of(&id).await.len();
+            let told = shop.events_of(&id).await.len();
             for (step, needs) in STEPS.iter().filter(|(_, needs)| !needs.contains(&status)) {
                 let refused = shop.step(&id, step).bearer(manager).send().await;
                 let problem = refused.problem(409, "order.wrong_state");
@@ -43,7 +43,7 @@ async fn a_step_from_a_wrong_status_names_the_right_one_and_changes_nothing() {
             let after = shop.order(&id).await;
             assert_eq!(after.header("etag"), before.header("etag"), "{status}");
             assert_eq!(after.json(), before.json(), "{status}");
-            assert_eq!(shop.outbox_of(&id).await.len(), told, "{status}");
+            assert_eq!(shop.events_of(&id).await.len(), told, "{status}");
         }
         shop.close().await;
     }
@@ -193,7 +193,7 @@ async fn of_two_steps_at_once_exactly_one_wins() {
 
             let order = shop.order(&id).await.json();
             assert_eq!((&order["status"], &order["version"]), (&status, &json!(2)));
-            let outbox = shop.outbox_of(&id).await;
+            let outbox = shop.events_of(&id).await;
             let names: Vec<_> = outbox.iter().map(|message| &*message.name).collect();
             let last = if status == "cooking" { "order.cooking.started" } else { "order.cancelled" };
             assert_eq!(names, ["order.created", "order.confirmed", last]);
@@ -214,7 +214,7 @@ async fn of_twenty_cancellations_exactly_one_succeeds() {
         let answers = join_all((0..20).map(|_| cancel())).await;
         assert_eq!(count(&answers), BTreeMap::from([(200, 1), (409, 19)]), "{engine:?}");
         assert_eq!(shop.order(&order.id).await.json()["version"], 1);
-        let outbox = shop.outbox_of(&order.id).await;
+        let outbox = shop.events_of(&order.id).await;
         assert_eq!(outbox.iter().filter(|message| message.name == "order.cancelled").count(), 1);
         shop.close().await;
     }

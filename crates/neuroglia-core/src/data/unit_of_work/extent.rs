@@ -9,7 +9,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::thread::{self, ThreadId};
 
-use super::{Completion, Gathered, UnitOfWork};
+use super::{Ending, Gathered, UnitOfWork};
 use crate::error::{Error, Result};
 
 /// How deep commands may send commands; more is a circle, and would end the thread's stack.
@@ -138,11 +138,11 @@ impl Command<'_> {
         self.has_ended = true;
     }
 
-    /// Ends the outermost well, and commits, with the answer that is to be kept.
+    /// Ends the outermost well, and commits, with what ends together with it.
     ///
     /// # Errors
     /// Those of [`Store::commit`](super::super::Store::commit).
-    pub(crate) async fn commit(mut self, completion: Option<Completion>) -> Result<()> {
+    pub(crate) async fn commit(mut self, ending: Ending) -> Result<()> {
         let doomed_by = self.work.state().running.doomed_by;
         if let Some(inner) = doomed_by {
             return Err(Error::internal(format!(
@@ -150,7 +150,7 @@ impl Command<'_> {
                 self.name
             )));
         }
-        self.work.send(completion).await?;
+        self.work.send(ending).await?;
         self.has_ended = true;
         Ok(())
     }

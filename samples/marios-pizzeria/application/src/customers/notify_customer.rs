@@ -1,65 +1,72 @@
-//! A customer is told what happens to an order.
+//! A customer is told what happens to an order: in the store, and by mail to whoever gave an address.
 
-use neuroglia::clock::Timestamp;
+use std::sync::Arc;
+
 use neuroglia::data::Repository;
 use neuroglia::di::Inject;
 use neuroglia::error::Result;
 use neuroglia::id::Ids;
 use neuroglia::mediation::EventHandler;
-use pizzeria_domain::customer::CustomerId;
 use pizzeria_domain::notification::{Notification, NotificationKind};
-use pizzeria_domain::order::{
-    Order, OrderCancelled, OrderCookingStarted, OrderDelivered, OrderDeliveryStarted, OrderId, OrderReady,
-};
+use pizzeria_domain::order::{Order, OrderEvent};
 
-/// Keeps a notification in the store, in the unit of work of what it tells.
+use super::{Mail, Mailer};
+
+/// Keeps a notification and a mail in one unit of work, once for each event.
 #[derive(Inject)]
 pub struct NotifyCustomer {
     notifications: Repository<Notification>,
     orders: Repository<Order>,
+    mailer: Arc<dyn Mailer>,
     ids: Ids,
 }
 
-impl NotifyCustomer {
-    async fn tell(
-        &self,
-        customer: CustomerId,
-        order: OrderId,
-        kind: NotificationKind,
-        at: Timestamp,
-    ) -> Result<()> {
-        let placed_by = self.orders.get(&order).await?.and_then(|order| order.placed_by().cloned());
-        let mut notification = Notification::about(self.ids.next(), customer, placed_by, order, kind, at);
-        self.notifications.save(&mut notification)
+impl<E: OrderEvent> EventHandler<E> for NotifyCustomer {
+    async fn handle(&self, event: &E) -> Result<()> {
+        let (Some(kind), Some(order)) =
+            (E::LEADS_TO.and_then(NotificationKind::of), self.orders.get(&event.order_id()).await?)
+        else {
+            return Ok(());
+        };
+        let mut notification = Notification::about(
+            self.ids.next(),
+            order.customer_id(),
+            order.placed_by().cloned(),
+            event.order_id(),
+            kind,
+            event.at(),
+        );
+        self.notifications.save(&mut notification)?;
+        match mail(&order, kind) {
+            Some(mail) => self.mailer.send(mail).await,
+            None => Ok(()),
+        }
     }
 }
 
-impl EventHandler<OrderCookingStarted> for NotifyCustomer {
-    async fn handle(&self, event: &OrderCookingStarted) -> Result<()> {
-        self.tell(event.customer_id, event.order_id, NotificationKind::Cooking, event.at).await
-    }
-}
-
-impl EventHandler<OrderReady> for NotifyCustomer {
-    async fn handle(&self, event: &OrderReady) -> Result<()> {
-        self.tell(event.customer_id, event.order_id, NotificationKind::Ready, event.at).await
-    }
-}
-
-impl EventHandler<OrderDeliveryStarted> for NotifyCustomer {
-    async fn handle(&self, event: &OrderDeliveryStarted) -> Result<()> {
-        self.tell(event.customer_id, event.order_id, NotificationKind::Delivering, event.at).await
-    }
-}
-
-impl EventHandler<OrderDelivered> for NotifyCustomer {
-    async fn handle(&self, event: &OrderDelivered) -> Result<()> {
-        self.tell(event.customer_id, event.order_id, NotificationKind::Delivered, event.at).await
-    }
-}
-
-impl EventHandler<OrderCancelled> for NotifyCustomer {
-    async fn handle(&self, event: &OrderCancelled) -> Result<()> {
-        self.tell(event.customer_id, event.order_id, NotificationKind::Cancelled, event.at).await
-    }
+/// What the customer of an order reads; none when there is no address.
+fn mail(order: &Order, kind: NotificationKind) -> Option<Mail> {
+    use neuroglia::domain::Aggregate;
+    let news = match kind {
+        NotificationKind::Cooking => "is in the oven",
+        NotificationKind::Ready => "is ready and waits for its driver",
+        NotificationKind::Delivering => "is on its way",
+        NotificationKind::Delivered => "has arrived",
+        NotificationKind::Cancelled => "was cancelled",
+    };
+    let contact = order.contact();
+    let reason = match (kind, order.cancel_reason()) {
+        (NotificationKind::Cancelled, Some(reason)) => format!("Reason: {reason}\n"),
+        _ => String::new(),
+    };
+    Some(Mail {
+        key: format!("{}.{}", order.id(), kind.as_str()),
+        to: contact.email()?.clone(),
+        subject: format!("Your pizza {news}: order {}", order.id()),
+        text: format!(
+            "Dear {},\n\nyour order {} {news}.\n{reason}\nMario's Pizzeria\n",
+            contact.name(),
+            order.id()
+        ),
+    })
 }

@@ -35,6 +35,9 @@ pub struct OrderDto {
     /// When it will probably be ready; known once it cooks.
     #[schemars(with = "Option<String>")]
     pub estimated_ready_at: Option<Timestamp>,
+    /// When it was noticed that it waits too long for its driver.
+    #[schemars(with = "Option<String>")]
+    pub late_at: Option<Timestamp>,
     /// Who drives it.
     pub driver: Option<String>,
     /// Why it was cancelled.
@@ -134,6 +137,7 @@ impl OrderDto {
             history: order.history().iter().map(HistoryDto::of).collect(),
             placed_at: order.placed_at(),
             estimated_ready_at: order.estimated_ready_at(),
+            late_at: order.late_at(),
             driver: order.driver().map(ToString::to_string),
             cancel_reason: order.cancel_reason().map(ToOwned::to_owned),
         }

@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use neuroglia::clock::{Clock, Timestamp};
-use neuroglia::data::{PAGE_LIMIT_MAX, Query as Find, Repository};
 use neuroglia::di::Inject;
-use neuroglia::error::{Error, Result};
+use neuroglia::error::Result;
 use neuroglia::mediation::{Query, QueryHandler};
-use pizzeria_domain::money::Money;
-use pizzeria_domain::order::{Order, OrderStatus};
+use pizzeria_domain::order::OrderStatus;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::ledger::Ledger;
 use crate::house::House;
 use crate::money::MoneyDto;
-use crate::orders::STATUS;
 
 /// Show how many orders there are in each status, and what came in.
 pub struct GetOverview {}
@@ -53,48 +51,26 @@ impl Query for GetOverview {
 /// Handles [`GetOverview`].
 #[derive(Inject)]
 pub struct GetOverviewHandler {
-    orders: Repository<Order>,
+    ledger: Ledger,
     house: Arc<House>,
     clock: Clock,
 }
 
 impl QueryHandler<GetOverview> for GetOverviewHandler {
     async fn handle(&self, _: GetOverview) -> Result<OverviewDto> {
+        let totals = self.ledger.totals().await?;
+        let count = |status: OrderStatus| totals.statuses.count(status.as_str());
         let orders = OrderCountsDto {
-            total: self.orders.count(Find::all()).await?,
-            pending: self.count(OrderStatus::Pending).await?,
-            confirmed: self.count(OrderStatus::Confirmed).await?,
-            cooking: self.count(OrderStatus::Cooking).await?,
-            ready: self.count(OrderStatus::Ready).await?,
-            delivering: self.count(OrderStatus::Delivering).await?,
-            delivered: self.count(OrderStatus::Delivered).await?,
-            cancelled: self.count(OrderStatus::Cancelled).await?,
+            total: totals.statuses.total(),
+            pending: count(OrderStatus::Pending),
+            confirmed: count(OrderStatus::Confirmed),
+            cooking: count(OrderStatus::Cooking),
+            ready: count(OrderStatus::Ready),
+            delivering: count(OrderStatus::Delivering),
+            delivered: count(OrderStatus::Delivered),
+            cancelled: count(OrderStatus::Cancelled),
         };
-        let revenue = self.revenue().await?.into();
+        let revenue = totals.revenue_in(self.house.currency)?.into();
         Ok(OverviewDto { orders, revenue, as_of: self.clock.now() })
-    }
-}
-
-impl GetOverviewHandler {
-    async fn count(&self, status: OrderStatus) -> Result<u64> {
-        self.orders.count(Find::filter(STATUS.eq(status.as_str()))).await
-    }
-
-    async fn revenue(&self) -> Result<Money> {
-        let mut revenue = Money::zero(self.house.currency);
-        let mut cursor = None;
-        loop {
-            let delivered = Find::filter(STATUS.eq(OrderStatus::Delivered.as_str()));
-            let page = self.orders.find(delivered.after(cursor).limit(PAGE_LIMIT_MAX)).await?;
-            for order in &page.items {
-                if order.total().currency() == self.house.currency {
-                    revenue = revenue.checked_add(order.total()).map_err(Error::from)?;
-                }
-            }
-            match page.next {
-                Some(next) => cursor = Some(next),
-                None => return Ok(revenue),
-            }
-        }
     }
 }

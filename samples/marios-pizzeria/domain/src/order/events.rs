@@ -1,16 +1,63 @@
 //! What happens to orders, as others learn of it.
 //!
 //! Each event carries the ids, the time and the acting user; none carries a name, a telephone number, an
-//! address, the customer's notes or a tracking token.
+//! address, the customer's notes or a tracking token. Who needs more reads the order.
 
 use neuroglia::clock::Timestamp;
 use neuroglia::domain::DomainEvent;
 use serde::{Deserialize, Serialize};
 
-use super::{OrderId, OrderLine, PaymentMethod, PaymentStatus};
+use super::{OrderId, OrderLine, OrderStatus, PaymentMethod, PaymentStatus};
 use crate::customer::CustomerId;
 use crate::money::Money;
 use crate::user::UserId;
+
+/// What all events of orders tell.
+pub trait OrderEvent: DomainEvent {
+    /// The status that the order came to; `None` when it kept its own.
+    const LEADS_TO: Option<OrderStatus>;
+
+    /// The order.
+    fn order_id(&self) -> OrderId;
+
+    /// When.
+    fn at(&self) -> Timestamp;
+}
+
+/// Gives each event its name, and the status that it tells of.
+macro_rules! order_events {
+    ($($event:ident: $name:literal => $leads_to:expr;)+) => {$(
+        impl DomainEvent for $event {
+            const NAME: &'static str = $name;
+        }
+
+        impl OrderEvent for $event {
+            const LEADS_TO: Option<OrderStatus> = $leads_to;
+
+            fn order_id(&self) -> OrderId {
+                self.order_id
+            }
+
+            fn at(&self) -> Timestamp {
+                self.at
+            }
+        }
+    )+};
+}
+
+order_events! {
+    OrderCreated: "order.created" => Some(OrderStatus::Pending);
+    OrderConfirmed: "order.confirmed" => Some(OrderStatus::Confirmed);
+    OrderCookingStarted: "order.cooking.started" => Some(OrderStatus::Cooking);
+    OrderLate: "order.late" => None;
+    OrderReady: "order.ready" => Some(OrderStatus::Ready);
+    OrderDriverAssigned: "order.driver.assigned" => None;
+    OrderDeliveryStarted: "order.delivery.started" => Some(OrderStatus::Delivering);
+    OrderDelivered: "order.delivered" => Some(OrderStatus::Delivered);
+    OrderCancelled: "order.cancelled" => Some(OrderStatus::Cancelled);
+    OrderPaymentChanged: "order.payment.changed" => None;
+    OrderCorrected: "order.corrected" => None;
+}
 
 /// An order was placed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,10 +78,6 @@ pub struct OrderCreated {
     pub by: Option<UserId>,
 }
 
-impl DomainEvent for OrderCreated {
-    const NAME: &'static str = "order.created";
-}
-
 /// An order was accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderConfirmed {
@@ -48,10 +91,6 @@ pub struct OrderConfirmed {
     pub at: Timestamp,
     /// Who confirmed it; `None` when it was paid by card.
     pub by: Option<UserId>,
-}
-
-impl DomainEvent for OrderConfirmed {
-    const NAME: &'static str = "order.confirmed";
 }
 
 /// The kitchen has started an order.
@@ -69,10 +108,6 @@ pub struct OrderCookingStarted {
     pub by: Option<UserId>,
 }
 
-impl DomainEvent for OrderCookingStarted {
-    const NAME: &'static str = "order.cooking.started";
-}
-
 /// An order waits for its driver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderReady {
@@ -88,8 +123,19 @@ pub struct OrderReady {
     pub by: Option<UserId>,
 }
 
-impl DomainEvent for OrderReady {
-    const NAME: &'static str = "order.ready";
+/// An order has waited too long for its driver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLate {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub customer_id: CustomerId,
+    /// Who is to drive it.
+    pub driver: Option<UserId>,
+    /// Since when it waits.
+    pub ready_at: Timestamp,
+    /// When it was noticed.
+    pub at: Timestamp,
 }
 
 /// An order has a driver, or another one.
@@ -107,10 +153,6 @@ pub struct OrderDriverAssigned {
     pub by: Option<UserId>,
 }
 
-impl DomainEvent for OrderDriverAssigned {
-    const NAME: &'static str = "order.driver.assigned";
-}
-
 /// An order is on its way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderDeliveryStarted {
@@ -124,10 +166,6 @@ pub struct OrderDeliveryStarted {
     pub at: Timestamp,
     /// Who took it out.
     pub by: Option<UserId>,
-}
-
-impl DomainEvent for OrderDeliveryStarted {
-    const NAME: &'static str = "order.delivery.started";
 }
 
 /// An order has arrived.
@@ -151,10 +189,6 @@ pub struct OrderDelivered {
     pub by: Option<UserId>,
 }
 
-impl DomainEvent for OrderDelivered {
-    const NAME: &'static str = "order.delivered";
-}
-
 /// An order was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderCancelled {
@@ -174,10 +208,6 @@ pub struct OrderCancelled {
     pub by: Option<UserId>,
 }
 
-impl DomainEvent for OrderCancelled {
-    const NAME: &'static str = "order.cancelled";
-}
-
 /// The payment of an order has come further.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderPaymentChanged {
@@ -195,6 +225,19 @@ pub struct OrderPaymentChanged {
     pub by: Option<UserId>,
 }
 
-impl DomainEvent for OrderPaymentChanged {
-    const NAME: &'static str = "order.payment.changed";
+/// What an order says of itself was made to agree again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderCorrected {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub customer_id: CustomerId,
+    /// What it costs.
+    pub total: Money,
+    /// How far it has come.
+    pub status: OrderStatus,
+    /// When.
+    pub at: Timestamp,
+    /// Who did it; `None` for an operator without an account.
+    pub by: Option<UserId>,
 }

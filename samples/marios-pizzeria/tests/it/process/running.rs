@@ -159,6 +159,13 @@ impl Process {
         })
     }
 
+    /// The last line of JSON of this kind that it has written to standard output, if any.
+    pub(crate) fn last_line(&self, wanted: impl Fn(&Value) -> bool) -> Option<Value> {
+        let state = self.seen.state();
+        let mut lines = state.stdout.iter().rev().filter_map(|line| serde_json::from_str(line).ok());
+        lines.find(|line| wanted(line))
+    }
+
     /// Waits until it has a handler for the signal, so that the system's default does not hold any more.
     pub(crate) fn wait_until_it_catches(&self, signal: Signal) {
         eventually("it catches the signal", || self.catches(signal).then_some(()));

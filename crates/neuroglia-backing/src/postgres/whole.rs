@@ -1,0 +1,253 @@
+//! A batch as one statement.
+//!
+//! Its text depends only on the collections and on what happens in each, so that the driver and the server know
+//! it from the second time on; what is written goes over as arrays. Each part counts what it did, and the last
+//! one raises when that is not what was asked.
+
+use neuroglia::clock::Timestamp;
+use neuroglia::data::{Change, Completion, OutboxMessage, Write};
+use neuroglia::work::{Finish, NewWork};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, PgConnection, Postgres};
+
+use super::commit::Prepared;
+use super::work;
+
+/// What the framework's function raises with.
+pub(super) const CONFLICT: &str = "NG001";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Insert,
+    Update,
+    Delete,
+}
+
+/// The writes of one collection, all of one kind, each of another document.
+struct Part<'a> {
+    collection: &'static str,
+    kind: Kind,
+    ids: Vec<&'a str>,
+    expected: Vec<i64>,
+    bodies: Vec<&'a str>,
+}
+
+/// A batch that one statement can carry out.
+pub(super) struct Whole<'a> {
+    parts: Vec<Part<'a>>,
+    outbox: &'a [OutboxMessage],
+    work: &'a [NewWork],
+    finish: Option<&'a Finish>,
+    completion: Option<&'a Completion>,
+    sql: String,
+}
+
+impl<'a> Whole<'a> {
+    /// Gives nothing when the order of the writes matters, which one statement does not keep.
+    pub(super) fn of(prepared: &'a Prepared) -> Option<Self> {
+        let Prepared { writes, outbox, work, finish, completion, .. } = prepared;
+        // What ends gives its key back, so that it may ask for its own successor; one statement does not see that.
+        if finish.is_some() && work.iter().any(|work| work.key.is_some()) {
+            return None;
+        }
+        // In one order for all batches, so that they do not lock each other out, and so that those of one shape
+        // have one text.
+        let mut sorted: Vec<_> = writes.iter().collect();
+        sorted.sort_by_key(|write| (write.collection, write.id.as_str()));
+        if sorted.windows(2).any(|pair| pair[0].collection == pair[1].collection && pair[0].id == pair[1].id)
+        {
+            return None;
+        }
+        let mut parts: Vec<Part<'a>> = Vec::new();
+        for Write { collection, id, change } in sorted {
+            let kind = match change {
+                Change::Insert { .. } => Kind::Insert,
+                Change::Update { .. } => Kind::Update,
+                Change::Delete { .. } => Kind::Delete,
+            };
+            let part = match parts.last_mut().filter(|part| part.collection == *collection) {
+                Some(part) if part.kind == kind => part,
+                Some(_) => return None,
+                None => parts.push_mut(Part {
+                    collection,
+                    kind,
+                    ids: Vec::new(),
+                    expected: Vec::new(),
+                    bodies: Vec::new(),
+                }),
+            };
+            part.ids.push(id);
+            part.expected.extend(change.expected().map(u64::cast_signed));
+            if let Change::Insert { body } | Change::Update { body, .. } = change {
+                part.bodies.push(body);
+            }
+        }
+        let (finish, completion) = (finish.as_ref(), completion.as_ref());
+        let mut whole = Self { parts, outbox, work, finish, completion, sql: String::new() };
+        whole.sql = whole.text();
+        Some(whole)
+    }
+
+    /// Whether a unique value that is taken can only be taken by another batch.
+    pub(super) fn is_one_write(&self) -> bool {
+        matches!(&*self.parts, [part] if part.ids.len() == 1)
+    }
+
+    pub(super) async fn run(&self, connection: &mut PgConnection, at: Timestamp) -> sqlx::Result<()> {
+        let mut query = sqlx::query(AssertSqlSafe(self.sql.as_str()));
+        let mut asked = 0_usize;
+        for part in &self.parts {
+            asked += part.ids.len();
+            query = query.bind(part.ids.as_slice());
+            query = match part.kind {
+                Kind::Insert => query.bind(part.bodies.as_slice()).bind(at.unix_micros()),
+                Kind::Update => {
+                    let query = query.bind(part.expected.as_slice());
+                    query.bind(part.bodies.as_slice()).bind(at.unix_micros())
+                }
+                Kind::Delete => query.bind(part.expected.as_slice()),
+            };
+        }
+        if !self.outbox.is_empty() {
+            query = bind_messages(query, self.outbox);
+        }
+        if !self.work.is_empty() {
+            query = work::bind_new(query, self.work);
+        }
+        if let Some(finish) = self.finish {
+            asked += 1;
+            query = work::bind_finish(query, finish);
+        }
+        if let Some(completion) = self.completion {
+            asked += 1;
+            query = bind_completion(query, completion);
+        }
+        let asked = i64::try_from(asked).map_err(|cause| sqlx::Error::Encode(cause.into()))?;
+        query.bind(asked).execute(connection).await.map(|_| ())
+    }
+
+    fn text(&self) -> String {
+        let mut last = 0_usize;
+        let mut parameters = |many: usize| {
+            last += many;
+            last - many + 1
+        };
+        let mut steps = Vec::new();
+        let mut counted = Vec::new();
+        for (place, Part { collection, kind, .. }) in self.parts.iter().enumerate() {
+            let change = match kind {
+                Kind::Insert => {
+                    let at = parameters(3);
+                    let (ids, bodies, time) = (at, at + 1, at + 2);
+                    format!(
+                        "INSERT INTO \"{collection}\" (id, version, created_at, updated_at, body) \
+                         SELECT t.id, 0, ${time}::bigint, ${time}::bigint, t.body::jsonb \
+                         FROM unnest(${ids}::text[], ${bodies}::text[]) AS t (id, body) \
+                         ON CONFLICT (id) DO NOTHING RETURNING 1"
+                    )
+                }
+                Kind::Update => {
+                    let at = parameters(4);
+                    let (ids, expected, bodies, time) = (at, at + 1, at + 2, at + 3);
+                    format!(
+                        "UPDATE \"{collection}\" AS d \
+                         SET version = d.version + 1, updated_at = ${time}::bigint, body = t.body::jsonb \
+                         FROM unnest(${ids}::text[], ${expected}::bigint[], ${bodies}::text[]) \
+                         AS t (id, expected, body) WHERE d.id = t.id AND d.version = t.expected RETURNING 1"
+                    )
+                }
+                Kind::Delete => {
+                    let at = parameters(2);
+                    let (ids, expected) = (at, at + 1);
+                    format!(
+                        "DELETE FROM \"{collection}\" AS d \
+                         USING unnest(${ids}::text[], ${expected}::bigint[]) AS t (id, expected) \
+                         WHERE d.id = t.id AND d.version = t.expected RETURNING 1"
+                    )
+                }
+            };
+            steps.push(format!("w{place} AS ({change})"));
+            counted.push(format!("(SELECT count(*) FROM w{place})"));
+        }
+        if !self.outbox.is_empty() {
+            let first = parameters(MESSAGE_PARAMETERS);
+            steps.push("b AS MATERIALIZED (SELECT nextval('ng_outbox_batch') AS batch)".to_owned());
+            steps.push(format!("o AS ({})", messages(first, "(SELECT batch FROM b)")));
+        }
+        if !self.work.is_empty() {
+            let first = parameters(work::NEW_PARAMETERS);
+            steps.push(format!("j AS ({})", work::new(first, "true")));
+        }
+        if self.finish.is_some() {
+            let first = parameters(work::FINISH_PARAMETERS);
+            steps.push(format!("f AS ({} RETURNING 1)", work::finish(first)));
+            counted.push("(SELECT count(*) FROM f)".to_owned());
+        }
+        if self.completion.is_some() {
+            let first = parameters(COMPLETION_PARAMETERS);
+            steps.push(format!("c AS ({} RETURNING 1)", completion(first)));
+            counted.push("(SELECT count(*) FROM c)".to_owned());
+        }
+        if counted.is_empty() {
+            counted.push("0".to_owned());
+        }
+        format!(
+            "WITH {} SELECT CASE WHEN {} = ${}::bigint THEN 0 ELSE ng_conflict() END",
+            steps.join(", "),
+            counted.join(" + "),
+            parameters(1)
+        )
+    }
+}
+
+const MESSAGE_PARAMETERS: usize = 8;
+
+/// Inserts messages from arrays that begin with this parameter.
+pub(super) fn messages(first: usize, batch: &str) -> String {
+    let types = ["uuid", "text", "bigint", "text", "text", "text", "text", "bigint"];
+    let arrays: Vec<_> =
+        types.iter().enumerate().map(|(place, kind)| format!("${}::{kind}[]", first + place)).collect();
+    let columns = "id, name, version, subject, data, correlation_id, traceparent, at";
+    format!(
+        "INSERT INTO ng_outbox (batch, place, {columns}) SELECT {batch}, place, {columns} \
+         FROM unnest({}) WITH ORDINALITY AS t ({columns}, place)",
+        arrays.join(", ")
+    )
+}
+
+pub(super) type Bound<'q> = Query<'q, Postgres, PgArguments>;
+
+pub(super) fn bind_messages<'q>(query: Bound<'q>, messages: &[OutboxMessage]) -> Bound<'q> {
+    fn column<'a, T>(messages: &'a [OutboxMessage], of: impl Fn(&'a OutboxMessage) -> T) -> Vec<T> {
+        messages.iter().map(of).collect()
+    }
+    query
+        .bind(column(messages, |message| message.id))
+        .bind(column(messages, |message| message.name.as_str()))
+        .bind(column(messages, |message| i64::from(message.version)))
+        .bind(column(messages, |message| message.subject.as_str()))
+        .bind(column(messages, |message| message.data.as_str()))
+        .bind(column(messages, |message| message.correlation_id.as_deref()))
+        .bind(column(messages, |message| message.traceparent.as_deref()))
+        .bind(column(messages, |message| message.at.unix_micros()))
+}
+
+const COMPLETION_PARAMETERS: usize = 4;
+
+/// Keeps an answer, unless its key is lost.
+pub(super) fn completion(first: usize) -> String {
+    let (key, token, response, until) = (first, first + 1, first + 2, first + 3);
+    format!(
+        "UPDATE ng_idempotency SET response = ${response}, expires_at = ${until} \
+         WHERE key = ${key} AND token = ${token} AND response IS NULL"
+    )
+}
+
+pub(super) fn bind_completion<'q>(query: Bound<'q>, completion: &Completion) -> Bound<'q> {
+    query
+        .bind(completion.key.as_str())
+        .bind(completion.token.as_str())
+        .bind(completion.response.as_str())
+        .bind(completion.keep_until.unix_micros())
+}

@@ -1,0 +1,249 @@
+//! Nodes, leases and planned runs: the processes that share the file on one machine.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use neuroglia::clock::Timestamp;
+use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord, STALE_LOOKS};
+use neuroglia::error::Result;
+use neuroglia::work::{NewWork, OnCrash, Ticket};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Connection, Row, SqliteConnection};
+use uuid::Uuid;
+
+use super::error::error;
+use super::outbox::uuid;
+use super::{SqliteStore, work};
+
+/// What a row says of crashes; one that says nothing known is tried again.
+pub(super) fn on_crash(name: &str) -> OnCrash {
+    match name {
+        "fail" => OnCrash::Fail,
+        "quarantine" => OnCrash::Quarantine,
+        _ => OnCrash::Retry,
+    }
+}
+
+async fn beat(connection: &mut SqliteConnection, node: Node, now: Timestamp) -> Result<Beat> {
+    let id = node.id.to_string();
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
+    let known =
+        sqlx::query("UPDATE ng_node SET heartbeat_at = ?2, is_draining = ?3, stale_looks = 0 WHERE id = ?1")
+            .bind(&*id)
+            .bind(now.unix_micros())
+            .bind(node.is_draining)
+            .execute(&mut *transaction)
+            .await
+            .map_err(error)?;
+    let is_new = known.rows_affected() == 0;
+    if is_new {
+        sqlx::query(
+            "INSERT INTO ng_node (id, role, host, version, is_draining, started_at, heartbeat_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+        )
+        .bind(&*id)
+        .bind(node.role)
+        .bind(node.host)
+        .bind(node.version)
+        .bind(node.is_draining)
+        .bind(now.unix_micros())
+        .execute(&mut *transaction)
+        .await
+        .map_err(error)?;
+    }
+    let rows = sqlx::query("SELECT id, token, called_off FROM ng_work WHERE owner = ?")
+        .bind(&*id)
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(error)?;
+    let (mut cancelled, mut held) = (Vec::new(), Vec::new());
+    for row in &rows {
+        let ticket = Ticket { id: uuid(row, 0).map_err(error)?, token: uuid(row, 1).map_err(error)? };
+        held.push(ticket);
+        if row.try_get(2).map_err(error)? {
+            cancelled.push(ticket.id);
+        }
+    }
+    transaction.commit().await.map_err(error)?;
+    Ok(Beat { now, is_new, cancelled, held })
+}
+
+async fn bury(
+    connection: &mut SqliteConnection,
+    stale_before: Timestamp,
+    limit: u32,
+    now: Timestamp,
+) -> Result<Vec<Burial>> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
+    let rows = sqlx::query(
+        "UPDATE ng_node SET stale_looks = stale_looks + 1 WHERE heartbeat_at < ? \
+         RETURNING id, stale_looks, heartbeat_at",
+    )
+    .bind(stale_before.unix_micros())
+    .fetch_all(&mut *transaction)
+    .await
+    .map_err(error)?;
+    let mut left = limit;
+    let mut burials = Vec::new();
+    for row in &rows {
+        if row.try_get::<u32, _>(1).map_err(error)? < STALE_LOOKS {
+            continue;
+        }
+        let id: String = row.try_get(0).map_err(error)?;
+        let released = work::release_of_dead(&mut transaction, &id, left, now).await?;
+        left = left.saturating_sub(u32::try_from(released).unwrap_or(u32::MAX));
+        let gone = sqlx::query(
+            "DELETE FROM ng_node WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM ng_work WHERE owner = ?1)",
+        );
+        gone.bind(&*id).execute(&mut *transaction).await.map_err(error)?;
+        let silent = now.since(Timestamp::from_unix_micros(row.try_get(2).map_err(error)?));
+        burials.push(Burial { node: uuid(row, 0).map_err(error)?, released, silent });
+    }
+    transaction.commit().await.map_err(error)?;
+    Ok(burials)
+}
+
+async fn plan(
+    connection: &mut SqliteConnection,
+    schedule: String,
+    run_at: Timestamp,
+    work: NewWork,
+    now: Timestamp,
+) -> Result<bool> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
+    let planned =
+        sqlx::query("INSERT INTO ng_schedule_run (schedule, run_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+            .bind(schedule)
+            .bind(run_at.unix_micros())
+            .execute(&mut *transaction)
+            .await
+            .map_err(error)?;
+    if planned.rows_affected() == 0 {
+        return Ok(false);
+    }
+    work::add(&mut transaction, &work, now).await?;
+    transaction.commit().await.map_err(error)?;
+    Ok(true)
+}
+
+#[async_trait]
+impl ClusterStore for SqliteStore {
+    async fn now(&self) -> Result<Timestamp> {
+        Ok(SqliteStore::now(self))
+    }
+
+    async fn beat(&self, node: &Node) -> Result<Beat> {
+        let (node, now) = (node.clone(), SqliteStore::now(self));
+        self.write(move |connection| Box::pin(beat(connection, node, now))).await
+    }
+
+    async fn bury(&self, ttl: Duration, limit: u32) -> Result<Vec<Burial>> {
+        let now = SqliteStore::now(self);
+        let stale_before = now - ttl;
+        let any = sqlx::query("SELECT 1 FROM ng_node WHERE heartbeat_at < ? LIMIT 1")
+            .bind(stale_before.unix_micros());
+        if self.read_all(any).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write(move |connection| Box::pin(bury(connection, stale_before, limit, now))).await
+    }
+
+    async fn leave(&self, node: Uuid) -> Result<()> {
+        let (id, now) = (node.to_string(), SqliteStore::now(self));
+        self.write(move |connection| {
+            Box::pin(async move {
+                let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
+                work::release_of_leaver(&mut transaction, &id, now).await?;
+                let gone = sqlx::query("DELETE FROM ng_node WHERE id = ?").bind(id);
+                gone.execute(&mut *transaction).await.map_err(error)?;
+                transaction.commit().await.map_err(error)
+            })
+        })
+        .await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRecord>> {
+        let all = "SELECT id, role, host, version, is_draining, started_at, heartbeat_at FROM ng_node ORDER BY started_at";
+        let rows = self.read_all(sqlx::query(all)).await?;
+        let read = |row: &SqliteRow| {
+            Ok(NodeRecord {
+                node: Node {
+                    id: uuid(row, 0)?,
+                    role: row.try_get(1)?,
+                    host: row.try_get(2)?,
+                    version: row.try_get(3)?,
+                    is_draining: row.try_get(4)?,
+                },
+                started_at: Timestamp::from_unix_micros(row.try_get(5)?),
+                heartbeat_at: Timestamp::from_unix_micros(row.try_get(6)?),
+            })
+        };
+        rows.iter().map(|row| read(row).map_err(error)).collect()
+    }
+
+    async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<Option<Lease>> {
+        let (name, now) = (name.to_owned(), SqliteStore::now(self));
+        let expires_at = now + ttl;
+        self.write(move |connection| {
+            Box::pin(async move {
+                let taken = sqlx::query(
+                    "INSERT INTO ng_lease (name, holder, epoch, expires_at) VALUES (?1, ?2, 1, ?3) \
+                     ON CONFLICT (name) DO UPDATE SET epoch = epoch + (holder IS NOT ?2), holder = ?2, expires_at = ?3 \
+                     WHERE holder IS NULL OR holder = ?2 OR expires_at <= ?4 RETURNING epoch",
+                )
+                .bind(name)
+                .bind(holder.to_string())
+                .bind(expires_at.unix_micros())
+                .bind(now.unix_micros())
+                .fetch_optional(connection)
+                .await
+                .map_err(error)?;
+                let lease = |row: SqliteRow| Ok(Lease { epoch: row.try_get(0).map_err(error)?, expires_at });
+                taken.map(lease).transpose()
+            })
+        })
+        .await
+    }
+
+    async fn resign(&self, name: &str, holder: Uuid) -> Result<()> {
+        let name = name.to_owned();
+        self.write(move |connection| {
+            Box::pin(async move {
+                let free = sqlx::query("UPDATE ng_lease SET holder = NULL WHERE name = ?1 AND holder = ?2");
+                free.bind(name).bind(holder.to_string()).execute(connection).await.map_err(error)?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn plan(&self, schedule: &str, run_at: Timestamp, work: &NewWork) -> Result<bool> {
+        let (schedule, work, now) = (schedule.to_owned(), work.clone(), SqliteStore::now(self));
+        self.write(move |connection| Box::pin(plan(connection, schedule, run_at, work, now))).await
+    }
+
+    async fn last_run(&self, schedule: &str) -> Result<Option<Timestamp>> {
+        let last = sqlx::query("SELECT max(run_at) FROM ng_schedule_run WHERE schedule = ?")
+            .bind(schedule.to_owned());
+        let rows = self.read_all(last).await?;
+        let last: Option<i64> = match rows.first() {
+            Some(row) => row.try_get(0).map_err(error)?,
+            None => None,
+        };
+        Ok(last.map(Timestamp::from_unix_micros))
+    }
+
+    async fn purge_runs(&self, before: Timestamp) -> Result<u64> {
+        self.write(move |connection| {
+            Box::pin(async move {
+                let purge = sqlx::query(
+                    "DELETE FROM ng_schedule_run WHERE run_at < ? AND run_at < (SELECT max(last.run_at) \
+                     FROM ng_schedule_run last WHERE last.schedule = ng_schedule_run.schedule)",
+                );
+                let purge = purge.bind(before.unix_micros());
+                Ok(purge.execute(connection).await.map_err(error)?.rows_affected())
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,239 @@
+//! This process' place among the nodes: it says that it lives, and stops by itself when it cannot.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::node::{HEARTBEAT, NODE_TTL, Node, TTL_MARGIN};
+use crate::data::Store;
+use crate::di::{Inject, Service, ServiceCollection};
+use crate::error::Result;
+use crate::hosting::{HostedService, Stopping};
+use crate::id::Ids;
+use crate::work::{Settlement, Ticket};
+
+/// How many pieces of a dead node's work are given back in one step.
+const BURIAL_BATCH: u32 = 500;
+
+/// What this process calls itself; a service of the application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeName {
+    /// What kind of process it is.
+    pub role: String,
+    /// The machine that it runs on.
+    pub host: String,
+    /// The application's version.
+    pub version: String,
+}
+
+/// This process' life as a node. A node that was taken for dead goes on as another one: with a new id, and without
+/// the work that it had.
+#[derive(Debug, Default)]
+pub struct Membership(Mutex<Life>);
+
+#[derive(Debug, Default)]
+struct Life {
+    /// None as long as the store has not heard of this node.
+    id: Option<Uuid>,
+    /// Cancelled when this life ends.
+    lost: CancellationToken,
+    /// What is in its hands, and how to call it off.
+    running: HashMap<Uuid, CancellationToken>,
+    /// What the store said at the last beat that it has, and it has not.
+    unaccounted: HashSet<Ticket>,
+    /// Who it was before it let go by itself; the store still thinks that this node lives.
+    former: Option<Uuid>,
+}
+
+impl Membership {
+    /// The node's id, and what is cancelled when the store takes it for dead, or may soon. None when that has
+    /// happened, or when the store has not heard of it yet: then it must not claim anything.
+    pub fn current(&self) -> Option<(Uuid, CancellationToken)> {
+        let life = self.life();
+        life.id.map(|id| (id, life.lost.clone()))
+    }
+
+    /// Notes that something is in its hands, so that it can be called off.
+    pub fn hold(&self, work: Uuid, cancelled: CancellationToken) {
+        self.life().running.insert(work, cancelled);
+    }
+
+    /// Notes that it is no longer.
+    pub fn let_go(&self, work: Uuid) {
+        self.life().running.remove(&work);
+    }
+
+    fn begin(&self, id: Uuid) {
+        let mut life = self.life();
+        life.id = Some(id);
+        life.former = None;
+        life.lost = CancellationToken::new();
+        life.unaccounted.clear();
+    }
+
+    /// Ends this life: whatever is in its hands is nobody's business any more.
+    fn end(&self) {
+        let mut life = self.life();
+        life.former = life.id.take().or(life.former);
+        life.lost.cancel();
+        life.running.clear();
+    }
+
+    fn former(&self) -> Option<Uuid> {
+        self.life().former
+    }
+
+    /// What the store says that this node has, and nobody here has held for two beats: an answer that did not arrive.
+    fn stranded(&self, held: &[Ticket]) -> Vec<Ticket> {
+        let mut life = self.life();
+        let unaccounted: HashSet<_> =
+            held.iter().filter(|ticket| !life.running.contains_key(&ticket.id)).copied().collect();
+        let before = std::mem::replace(&mut life.unaccounted, unaccounted);
+        life.unaccounted.intersection(&before).copied().collect()
+    }
+
+    fn call_off(&self, work: &[Uuid]) {
+        let life = self.life();
+        for cancelled in work.iter().filter_map(|id| life.running.get(id)) {
+            cancelled.cancel();
+        }
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says every two seconds that this node lives, and gives back the work of those that do not say it any more.
+#[derive(Inject)]
+pub struct Heart {
+    store: Arc<dyn Store>,
+    membership: Arc<Membership>,
+    name: Arc<NodeName>,
+    stopping: Arc<Stopping>,
+    ids: Ids,
+}
+
+impl HostedService for Heart {
+    const NAME: &'static str = "heart";
+
+    async fn start(&self) -> Result<()> {
+        self.join().await
+    }
+
+    async fn run(&self, stop: CancellationToken) -> Result<()> {
+        let mut last = Instant::now();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(HEARTBEAT) => {}
+            }
+            let asked = Instant::now();
+            let patience =
+                NODE_TTL.saturating_sub(TTL_MARGIN).saturating_sub(last.elapsed()).max(HEARTBEAT / 4);
+            match timeout(patience, self.beat_once()).await {
+                // What counts is when the store was asked: its clock was read after that.
+                Ok(Ok(())) => last = asked,
+                Ok(Err(error)) => tracing::warn!(
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "the store did not hear that this node lives"
+                ),
+                Err(_) => tracing::warn!("the store did not hear in time that this node lives"),
+            }
+            // Whoever cannot bury the dead is not dead for that.
+            match timeout(HEARTBEAT, self.bury_others()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "the dead could not be looked for"),
+                Err(_) => tracing::debug!("the dead could not be looked for in time"),
+            }
+            if last.elapsed() + HEARTBEAT >= NODE_TTL - TTL_MARGIN && self.membership.current().is_some() {
+                tracing::error!(
+                    silent_ms = u64::try_from(last.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    "others may take this node for dead soon; it lets go of its work"
+                );
+                self.membership.end();
+            }
+        }
+    }
+
+    async fn stop(&self) {
+        if let Some((id, _)) = self.membership.current()
+            && let Err(error) = self.store.leave(id).await
+        {
+            tracing::warn!(%error, "the store did not hear that this node ends; others will find out");
+        }
+    }
+}
+
+impl Heart {
+    /// Begins a life, after what the former one had was given back.
+    async fn join(&self) -> Result<()> {
+        if let Some(former) = self.membership.former() {
+            self.store.leave(former).await?;
+        }
+        let id = self.ids.next_uuid();
+        self.store.beat(&self.node(id)).await?;
+        self.membership.begin(id);
+        Ok(())
+    }
+
+    async fn beat_once(&self) -> Result<()> {
+        let Some((id, _)) = self.membership.current() else { return self.join().await };
+        let beat = self.store.beat(&self.node(id)).await?;
+        if beat.is_new {
+            tracing::error!(node.id = %id, "this node was taken for dead; it lets go of its work and begins anew");
+            self.membership.end();
+            return self.join().await;
+        }
+        self.membership.call_off(&beat.cancelled);
+        let stranded = self.membership.stranded(&beat.held);
+        if !stranded.is_empty() {
+            tracing::warn!(
+                work.released = stranded.len(),
+                "work that this node does not know of was given back"
+            );
+            let settlements: Vec<_> =
+                stranded.into_iter().map(|ticket| (ticket, Settlement::Release)).collect();
+            self.store.settle(&settlements).await?;
+        }
+        Ok(())
+    }
+
+    async fn bury_others(&self) -> Result<()> {
+        for burial in self.store.bury(NODE_TTL, BURIAL_BATCH).await? {
+            tracing::warn!(
+                node.id = %burial.node,
+                work.released = burial.released,
+                silent_ms = u64::try_from(burial.silent.as_millis()).unwrap_or(u64::MAX),
+                "a node is dead; its work was given back"
+            );
+        }
+        Ok(())
+    }
+
+    fn node(&self, id: Uuid) -> Node {
+        let NodeName { role, host, version } = &*self.name;
+        Node {
+            id,
+            role: role.clone(),
+            host: host.clone(),
+            version: version.clone(),
+            is_draining: self.stopping.has_begun(),
+        }
+    }
+}
+
+/// How long after its last word a node's work is given back at the latest, when nobody else is busy: its time to
+/// live, and as many looks as it takes.
+pub const RECOVERY_MAX: Duration =
+    Duration::from_secs(NODE_TTL.as_secs() + HEARTBEAT.as_secs() * super::node::STALE_LOOKS as u64);
+
+/// Gives an application its place among the nodes.
+pub fn register(services: &mut ServiceCollection, name: NodeName) {
+    services.try_add(Service::instance(name));
+    services.try_add(Service::instance(Membership::default()));
+}

@@ -1,0 +1,566 @@
+//! Claims work, has it done, and settles what did not succeed.
+//!
+//! A piece of work is claimed by one node at a time, with a ticket. Its handler runs in a scope of its own; what it
+//! saves, the jobs it asks for, the events it raises and the end of the work leave in one batch, which is refused
+//! when the ticket was lost. So effects in the store happen once, however often an attempt begins.
+//!
+//! At the end of the process nothing new is claimed; what was claimed and not begun is given back without counting
+//! an attempt; what runs may finish until shortly before the deadline, and is then given back as well.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::consumer::UNKNOWN;
+use super::doer::{Doer, Doers};
+use super::item::{Claim, Claimed, Finish, QueueRoom, Settlement, Ticket, WorkClass};
+use super::retry::{after_failure, chain};
+use super::run::{LOST, Run};
+use crate::cluster::Membership;
+use crate::data::Store;
+use crate::di::{Inject, ScopeFactory, Service, ServiceCollection};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hosting::{HostedService, Stopping};
+use crate::id::Ids;
+use crate::identity::Correlation;
+use crate::mediation::as_command;
+use crate::messaging::Wake;
+
+/// How often work is looked for that nobody woke.
+const POLL: Duration = Duration::from_secs(1);
+
+/// How long the store may take to answer a claim.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often an attempt that met a conflict begins again at once, before it is put back.
+const INLINE_RETRIES_MAX: u32 = 2;
+
+/// What running work that was called off gets to end by itself.
+const CANCEL_GRACE: Duration = Duration::from_secs(10);
+
+/// The pause before the store is told again how an attempt ended, and the longest one.
+const TELL_PAUSE_MIN: Duration = Duration::from_millis(100);
+const TELL_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// What is left of the deadline when running work is cut, to give it back.
+const HAND_BACK: Duration = Duration::from_secs(1);
+
+/// Which work this process does, and how much at once; a service of the application.
+#[derive(Debug, Default)]
+pub struct WorkPlan {
+    /// Everybody who does something.
+    pub doers: Doers,
+    /// The queues that work is taken from, each with how much of it may run at once.
+    pub queues: BTreeMap<String, usize>,
+    /// How much may run at once in all.
+    pub concurrency: usize,
+}
+
+/// What a process counts of its work.
+#[derive(Debug, Default)]
+pub struct WorkMeter {
+    /// Attempts that succeeded.
+    pub done: AtomicU64,
+    /// Attempts that failed and are repeated.
+    pub retried: AtomicU64,
+    /// Attempts that failed for good, or were parked.
+    pub dead: AtomicU64,
+    /// Pieces of work that were given back.
+    pub released: AtomicU64,
+    /// Attempts that came to nothing, because the node had lost them.
+    pub lost: AtomicU64,
+    /// Pieces of work that run.
+    pub running: AtomicUsize,
+}
+
+/// What a process had to break off at its end; the host names it and ends with another exit code.
+#[derive(Debug, Default)]
+pub struct BrokenOff(Mutex<Vec<String>>);
+
+impl BrokenOff {
+    fn note(&self, work: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+    }
+
+    /// What was broken off so far.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Claims work and has it done, for as long as the process runs.
+#[derive(Inject)]
+pub struct Claimer {
+    bench: Bench,
+    wake: Arc<Wake>,
+    stopping: Arc<Stopping>,
+}
+
+/// What every attempt needs.
+#[derive(Inject)]
+struct Bench {
+    store: Arc<dyn Store>,
+    scopes: ScopeFactory,
+    plan: Arc<WorkPlan>,
+    membership: Arc<Membership>,
+    meter: Arc<WorkMeter>,
+    broken_off: Arc<BrokenOff>,
+    ids: Ids,
+}
+
+impl HostedService for Claimer {
+    const NAME: &'static str = "worker";
+
+    async fn run(&self, stop: CancellationToken) -> Result<()> {
+        let floor = Arc::new(Floor::new(&self.bench.plan));
+        let ending = async {
+            tokio::select! {
+                () = self.stopping.begun() => {}
+                () = stop.cancelled() => {}
+            }
+            // At once, also while a claim is under way: what it brings is given back.
+            floor.begin_end();
+        };
+        tokio::join!(self.claim_until_ending(&floor), ending);
+        self.wait_for_end(&floor).await;
+        Ok(())
+    }
+}
+
+impl Claimer {
+    async fn claim_until_ending(&self, floor: &Arc<Floor>) {
+        let bench = Arc::new(self.bench.share());
+        let kinds = bench.plan.doers.kinds();
+        while !floor.ending.is_cancelled() {
+            let rooms = floor.rooms(&bench.plan);
+            let asked: u32 = rooms.iter().map(|room| room.limit).sum();
+            let mut found = 0;
+            if let Some((owner, lost)) = bench.membership.current().filter(|_| asked > 0) {
+                let claim = Claim { owner, token: bench.ids.next_uuid(), rooms, kinds: kinds.clone() };
+                let claimed = match timeout(CLAIM_TIMEOUT, bench.store.claim(&claim)).await {
+                    Ok(claimed) => claimed,
+                    Err(late) => Err(Error::unavailable(late)),
+                };
+                // What runs goes on; what the store may have given all the same is found by the next heartbeats.
+                let claimed = claimed.unwrap_or_else(|error| {
+                    tracing::warn!(error = chain(&error), "work could not be claimed; it is tried again");
+                    Vec::new()
+                });
+                found = claimed.len();
+                for claimed in claimed {
+                    floor.begin(&bench, claimed, lost.clone());
+                }
+            }
+            if found > 0 && floor.has_room() {
+                continue;
+            }
+            tokio::select! {
+                () = floor.ending.cancelled() => {}
+                // What ends may let its successor in the lane begin.
+                () = floor.changed() => {}
+                () = self.wake.work_rung() => {}
+                () = tokio::time::sleep(POLL + bench.ids.jitter(POLL / 4)) => {}
+            }
+        }
+    }
+
+    /// Waits for what runs, as long as the deadline allows, then has it given back.
+    async fn wait_for_end(&self, floor: &Floor) {
+        floor.tasks.close();
+        tokio::select! {
+            () = floor.tasks.wait() => return,
+            () = self.stopping.nearly_over(HAND_BACK) => {}
+        }
+        floor.cut.cancel();
+        floor.tasks.wait().await;
+    }
+}
+
+/// Where the work of a process is done.
+struct Floor {
+    /// One for each piece that may run.
+    places: Arc<Semaphore>,
+    of_queue: BTreeMap<String, Arc<Semaphore>>,
+    /// Pieces that were claimed and have not ended.
+    held: AtomicUsize,
+    held_max: usize,
+    held_of: Mutex<BTreeMap<String, usize>>,
+    changed: Notify,
+    tasks: TaskTracker,
+    /// Nothing begins any more, and what runs had better come to an end.
+    ending: CancellationToken,
+    /// What runs is broken off.
+    cut: CancellationToken,
+}
+
+impl Floor {
+    fn new(plan: &WorkPlan) -> Self {
+        let of_queue = plan
+            .queues
+            .iter()
+            .map(|(queue, limit)| (queue.clone(), Arc::new(Semaphore::new(*limit))))
+            .collect();
+        Self {
+            places: Arc::new(Semaphore::new(plan.concurrency)),
+            of_queue,
+            held: AtomicUsize::new(0),
+            // As much as runs waits beside it, so that nobody waits for the store.
+            held_max: plan.concurrency * 2,
+            held_of: Mutex::default(),
+            changed: Notify::new(),
+            tasks: TaskTracker::new(),
+            ending: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.held.load(Ordering::Acquire) < self.held_max
+    }
+
+    /// How much is to be claimed. Only when a good part is free: many small claims cost more than few large ones.
+    fn rooms(&self, plan: &WorkPlan) -> Vec<QueueRoom> {
+        let free = self.held_max.saturating_sub(self.held.load(Ordering::Acquire));
+        if free * 4 < self.held_max {
+            return Vec::new();
+        }
+        let held_of = self.held_of.lock().unwrap_or_else(PoisonError::into_inner);
+        let share = free.div_ceil(plan.queues.len().max(1));
+        let room = |(queue, limit): (&String, &usize)| {
+            let own = (limit * 2).saturating_sub(held_of.get(queue).copied().unwrap_or(0));
+            let limit = u32::try_from(own.min(share)).unwrap_or(u32::MAX);
+            (limit > 0).then(|| QueueRoom { queue: queue.clone(), limit })
+        };
+        plan.queues.iter().filter_map(room).collect()
+    }
+
+    async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    fn begin_end(&self) {
+        self.ending.cancel();
+    }
+
+    fn begin(self: &Arc<Self>, bench: &Arc<Bench>, claimed: Claimed, lost: CancellationToken) {
+        self.held.fetch_add(1, Ordering::AcqRel);
+        *self
+            .held_of
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(claimed.queue.clone())
+            .or_default() += 1;
+        let (floor, bench) = (Arc::clone(self), Arc::clone(bench));
+        let called_off = CancellationToken::new();
+        bench.membership.hold(claimed.ticket.id, called_off.clone());
+        let held = Held {
+            floor: Arc::clone(self),
+            membership: Arc::clone(&bench.membership),
+            queue: claimed.queue.clone(),
+            work: claimed.ticket.id,
+        };
+        self.tasks.spawn(async move {
+            let _held = held;
+            bench.attend(&floor, claimed, &lost, &called_off).await;
+        });
+    }
+
+    /// A place for one piece of work; none when nothing begins any more.
+    async fn place(&self, queue: &str, lost: &CancellationToken) -> Option<[OwnedSemaphorePermit; 2]> {
+        let take = async {
+            let of_queue = Arc::clone(self.of_queue.get(queue)?).acquire_owned().await.ok()?;
+            Some([of_queue, Arc::clone(&self.places).acquire_owned().await.ok()?])
+        };
+        tokio::select! {
+            biased;
+            () = self.ending.cancelled() => None,
+            () = lost.cancelled() => None,
+            place = take => place,
+        }
+    }
+}
+
+/// Counts a piece of work as held for as long as it lives.
+struct Held {
+    floor: Arc<Floor>,
+    membership: Arc<Membership>,
+    queue: String,
+    work: Uuid,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.membership.let_go(self.work);
+        let mut held_of = self.floor.held_of.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = held_of.get_mut(&self.queue) {
+            *held -= 1;
+        }
+        drop(held_of);
+        self.floor.held.fetch_sub(1, Ordering::AcqRel);
+        self.floor.changed.notify_one();
+    }
+}
+
+/// How an attempt ended.
+enum Ended {
+    Done,
+    Failed(Error),
+    /// It took longer than it may.
+    TimedOut(Duration),
+    /// The deadline of the process came first.
+    BrokenOff,
+    /// It heard that the process is about to end, and stopped.
+    HandedBack,
+    /// Somebody called it off.
+    Cancelled,
+    /// The node was taken for dead: whatever is said now is not heard.
+    Lost,
+}
+
+impl Bench {
+    fn share(&self) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            scopes: self.scopes.clone(),
+            plan: Arc::clone(&self.plan),
+            membership: Arc::clone(&self.membership),
+            meter: Arc::clone(&self.meter),
+            broken_off: Arc::clone(&self.broken_off),
+            ids: self.ids.clone(),
+        }
+    }
+
+    /// Has one piece of work done, and settles it.
+    async fn attend(
+        &self,
+        floor: &Floor,
+        claimed: Claimed,
+        lost: &CancellationToken,
+        called_off: &CancellationToken,
+    ) {
+        let Some(_place) = floor.place(&claimed.queue, lost).await else {
+            if !lost.is_cancelled() {
+                self.settle(&claimed, Settlement::Release).await;
+            }
+            return;
+        };
+        let Some(doer) = self.plan.doers.get(&claimed.kind) else {
+            self.settle(&claimed, Settlement::Release).await;
+            return;
+        };
+        self.meter.running.fetch_add(1, Ordering::Relaxed);
+        let span = tracing::info_span!(
+            "work",
+            work.kind = claimed.kind,
+            work.id = %claimed.ticket.id,
+            request.id = claimed.correlation_id,
+        );
+        let began = Instant::now();
+        let ended = self.attempt(floor, doer, &claimed, lost, called_off).instrument(span.clone()).await;
+        self.meter.running.fetch_sub(1, Ordering::Relaxed);
+        self.conclude(&claimed, ended, began.elapsed()).instrument(span).await;
+    }
+
+    async fn attempt(
+        &self,
+        floor: &Floor,
+        doer: &Doer,
+        claimed: &Claimed,
+        lost: &CancellationToken,
+        called_off: &CancellationToken,
+    ) -> Ended {
+        let cancelled = lost.child_token();
+        tokio::select! {
+            biased;
+            () = lost.cancelled() => Ended::Lost,
+            () = floor.cut.cancelled() => Ended::BrokenOff,
+            () = called_off_for_long(called_off, &cancelled) => Ended::Cancelled,
+            never = warn_of_end(&floor.ending, &cancelled) => match never {},
+            outcome = timeout(doer.timeout, self.execute(doer, claimed, &cancelled)) => match outcome {
+                Ok(Ok(())) => Ended::Done,
+                Ok(Err(error)) if error.code() == LOST => Ended::Lost,
+                Ok(Err(_)) if called_off.is_cancelled() => Ended::Cancelled,
+                Ok(Err(error)) if floor.ending.is_cancelled() && may_be_of_the_end(&error) => Ended::HandedBack,
+                Ok(Err(error)) => Ended::Failed(error),
+                Err(_) => Ended::TimedOut(doer.timeout),
+            },
+        }
+    }
+
+    /// Runs the handler, again at once when it met a conflict, each time in a new scope.
+    async fn execute(&self, doer: &Doer, claimed: &Claimed, cancelled: &CancellationToken) -> Result<()> {
+        let mut retries = 0;
+        loop {
+            let scope = self.scopes.scope()?;
+            scope.provide(Run::new(Arc::clone(&self.store), claimed.clone(), cancelled.clone()))?;
+            scope.provide(Correlation {
+                request_id: claimed.correlation_id.clone(),
+                traceparent: claimed.traceparent.clone(),
+                idempotency: None,
+            })?;
+            let finish = Finish { ticket: claimed.ticket, result: None, keep: doer.keep };
+            let doing = as_command(&scope, finish, doer.doing.run(&scope, &claimed.payload));
+            let outcome = match AssertUnwindSafe(doing).catch_unwind().await {
+                Ok(outcome) => outcome,
+                Err(panic) => Err(Error::internal(format!("the handler panicked: {}", panic_text(&*panic)))),
+            };
+            scope.close().await;
+            match outcome {
+                Err(error)
+                    if (error.as_version_conflict().is_some() || error.is_duplicate())
+                        && retries < INLINE_RETRIES_MAX =>
+                {
+                    retries += 1;
+                    tracing::debug!(retries, "met a conflict; begins again");
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn conclude(&self, claimed: &Claimed, ended: Ended, took: Duration) {
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let settlement = match ended {
+            Ended::Done => {
+                self.meter.done.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(work.attempt = claimed.attempt, duration_ms, "work done");
+                return;
+            }
+            Ended::Lost => {
+                self.meter.lost.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!("the work is no longer this node's; nothing was changed");
+                return;
+            }
+            Ended::BrokenOff => {
+                self.broken_off.note(format!("{} {}", claimed.kind, claimed.ticket.id));
+                Settlement::Release
+            }
+            Ended::HandedBack => Settlement::Release,
+            Ended::Cancelled => Settlement::Cancelled,
+            Ended::TimedOut(limit) => {
+                let error = Error::unavailable(format!("it took longer than {limit:?}"));
+                after_failure(&error, claimed.attempt, claimed.attempts_max, &self.ids)
+            }
+            Ended::Failed(error) if error.code() == UNKNOWN => Settlement::Park { failure: chain(&error) },
+            Ended::Failed(error) => after_failure(&error, claimed.attempt, claimed.attempts_max, &self.ids),
+        };
+        self.settle(claimed, settlement).await;
+    }
+
+    async fn settle(&self, claimed: &Claimed, settlement: Settlement) {
+        let class = match claimed.class {
+            WorkClass::Delivery => "delivery",
+            WorkClass::Job => "job",
+        };
+        let meter = &self.meter;
+        match &settlement {
+            Settlement::Retry { after, failure } => {
+                meter.retried.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(
+                    work.class = class,
+                    work.kind = claimed.kind,
+                    work.attempt = claimed.attempt,
+                    retry_after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+                    error = shorten(failure),
+                    "work failed; it is tried again"
+                );
+            }
+            Settlement::Dead { failure } | Settlement::Park { failure } => {
+                meter.dead.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(
+                    work.class = class,
+                    work.kind = claimed.kind,
+                    work.id = %claimed.ticket.id,
+                    work.attempt = claimed.attempt,
+                    error = shorten(failure),
+                    "work failed for good; see admin dead-letters"
+                );
+            }
+            Settlement::Release | Settlement::Cancelled => {
+                meter.released.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.tell(claimed.ticket, settlement).await;
+    }
+
+    /// Tells the store, again when it does not answer, for a while. What it never hears is found by the heartbeats:
+    /// the store says that this node has it, and nobody here holds it.
+    async fn tell(&self, ticket: Ticket, settlement: Settlement) {
+        let settlements = [(ticket, settlement)];
+        let mut pause = TELL_PAUSE_MIN;
+        loop {
+            let error = match self.store.settle(&settlements).await {
+                Ok(held) => {
+                    if held != [true] {
+                        tracing::warn!(work.id = %ticket.id, "the work was no longer this node's");
+                    }
+                    return;
+                }
+                Err(error) => error,
+            };
+            let is_over = error.kind() != ErrorKind::Unavailable || pause > TELL_PAUSE_MAX;
+            tracing::warn!(work.id = %ticket.id, error = chain(&error), is_over, "work could not be settled");
+            if is_over {
+                return;
+            }
+            tokio::time::sleep(self.ids.jitter(pause)).await;
+            pause *= 2;
+        }
+    }
+}
+
+/// Ready when work that was called off has had its time to end by itself.
+async fn called_off_for_long(called_off: &CancellationToken, cancelled: &CancellationToken) {
+    called_off.cancelled().await;
+    cancelled.cancel();
+    tokio::time::sleep(CANCEL_GRACE).await;
+}
+
+/// Whether a handler may have failed because it was told to end, and not by itself.
+fn may_be_of_the_end(error: &Error) -> bool {
+    error.retry().is_none() && matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Internal)
+}
+
+/// Tells running work when the process is about to end. It may finish all the same.
+async fn warn_of_end(ending: &CancellationToken, cancelled: &CancellationToken) -> Infallible {
+    ending.cancelled().await;
+    cancelled.cancel();
+    std::future::pending().await
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a text")
+}
+
+/// As much of a text as a log line should have.
+fn shorten(text: &str) -> &str {
+    match text.char_indices().nth(500) {
+        Some((end, _)) => &text[..end],
+        None => text,
+    }
+}
+
+impl std::fmt::Debug for Claimer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Claimer").field("plan", &self.bench.plan).finish_non_exhaustive()
+    }
+}
+
+/// Gives an application what those who do its work are told and count.
+pub fn register(services: &mut ServiceCollection) {
+    services.try_add(Service::instance(WorkMeter::default()));
+    services.try_add(Service::instance(BrokenOff::default()));
+    services.try_add(Service::per_scope::<Run>());
+}

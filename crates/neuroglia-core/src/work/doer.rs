@@ -1,0 +1,94 @@
+//! Whoever does a kind of work, behind one pointer.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::job::{Job, JobHandler};
+use crate::di::{Inject, Scope};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Does one kind of work.
+pub(crate) trait Doing: Send + Sync {
+    /// Does it; gives its result as JSON text, when it has one.
+    fn run<'a>(&'a self, scope: &'a Scope, payload: &'a str) -> BoxFuture<'a, Result<Option<String>>>;
+}
+
+/// How one kind of work is done.
+pub(crate) struct Doer {
+    pub(crate) queue: &'static str,
+    pub(crate) timeout: Duration,
+    pub(crate) keep: Duration,
+    pub(crate) doing: Box<dyn Doing>,
+}
+
+impl Doer {
+    pub(super) fn of_job<J: Job>() -> Self {
+        Self { queue: J::QUEUE, timeout: J::TIMEOUT, keep: J::KEEP, doing: Box::new(OfJob::<J>(PhantomData)) }
+    }
+}
+
+struct OfJob<J>(PhantomData<fn() -> J>);
+
+impl<J: Job> Doing for OfJob<J> {
+    fn run<'a>(&'a self, scope: &'a Scope, payload: &'a str) -> BoxFuture<'a, Result<Option<String>>> {
+        async move {
+            let job: J = serde_json::from_str(payload).map_err(|cause| {
+                let detail =
+                    format!("the arguments of the job `{}` are not what this release expects", J::KIND);
+                Error::new(ErrorKind::Invalid, super::consumer::UNKNOWN, detail).with_source(cause)
+            })?;
+            let output = J::Handler::inject(scope)?.run(job).await?;
+            serde_json::to_string(&output).map(Some).map_err(Error::internal)
+        }
+        .boxed()
+    }
+}
+
+/// Everybody who does something in this process, by kind.
+#[derive(Default)]
+pub struct Doers(HashMap<String, Doer>);
+
+impl Doers {
+    /// The kinds of work that are done.
+    pub fn kinds(&self) -> Vec<String> {
+        let mut kinds: Vec<_> = self.0.keys().cloned().collect();
+        kinds.sort();
+        kinds
+    }
+
+    /// The queues that they wait in, each once.
+    pub fn queues(&self) -> Vec<&'static str> {
+        let mut queues: Vec<_> = self.0.values().map(|doer| doer.queue).collect();
+        queues.sort_unstable();
+        queues.dedup();
+        queues
+    }
+
+    /// Adds who does a kind of work; gives whether nobody did it before.
+    pub(crate) fn insert(&mut self, kind: impl Into<String>, doer: Doer) -> bool {
+        self.0.insert(kind.into(), doer).is_none()
+    }
+
+    /// Who does a kind of work.
+    pub(crate) fn get(&self, kind: &str) -> Option<&Doer> {
+        self.0.get(kind)
+    }
+
+    /// These and those.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+}
+
+impl fmt::Debug for Doers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.kinds()).finish()
+    }
+}

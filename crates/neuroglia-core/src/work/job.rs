@@ -1,0 +1,166 @@
+//! Jobs: typed work that is asked for inside a unit of work and done later.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::item::{Due, NewWork, OnCrash, WorkClass};
+use super::retry::ATTEMPTS_DEFAULT;
+use crate::clock::Timestamp;
+use crate::data::UnitOfWork;
+use crate::di::{Dependencies, Inject, Scope};
+use crate::error::{Error, Result};
+use crate::id::Ids;
+use crate::identity::Correlation;
+
+/// Something that is done later, at least once, with effects in the store exactly once.
+///
+/// ```
+/// # extern crate neuroglia_core as neuroglia;
+/// use neuroglia::di::Inject;
+/// use neuroglia::error::Result;
+/// use neuroglia::work::{Job, JobHandler};
+/// use serde::{Deserialize, Serialize};
+///
+/// /// Bake a cake.
+/// #[derive(Serialize, Deserialize)]
+/// struct Bake { flavour: String }
+///
+/// impl Job for Bake {
+///     const KIND: &'static str = "bake";
+///     type Output = u32;
+///     type Handler = Baker;
+/// }
+///
+/// #[derive(Inject)]
+/// struct Baker {}
+///
+/// impl JobHandler<Bake> for Baker {
+///     async fn run(&self, job: Bake) -> Result<u32> {
+///         Ok(job.flavour.len() as u32)
+///     }
+/// }
+/// ```
+pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The stable name; it stays in stores, so it does not follow the type's name.
+    const KIND: &'static str;
+    /// The queue that it waits in.
+    const QUEUE: &'static str = "default";
+    /// How often it is tried in all.
+    const ATTEMPTS_MAX: u32 = ATTEMPTS_DEFAULT;
+    /// How long an attempt may take.
+    const TIMEOUT: Duration = Duration::from_secs(60);
+    /// What the death of its process means.
+    const ON_CRASH: OnCrash = OnCrash::Retry;
+    /// How long its result is kept.
+    const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
+    /// What comes of it.
+    type Output: Serialize + Send;
+    /// Who does it.
+    type Handler: JobHandler<Self>;
+}
+
+/// Does a job. What it saves is committed together with the job's end.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not do the job `{J}`",
+    note = "write `impl JobHandler<{J}> for {Self}`, or name another type as `type Handler` of `{J}`"
+)]
+pub trait JobHandler<J: Job>: Inject {
+    /// Does it.
+    fn run(&self, job: J) -> impl Future<Output = Result<J::Output>> + Send;
+}
+
+/// How a job is to be done, where its kind does not say it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use = "options do nothing until a job is enqueued with them"]
+pub struct JobOptions {
+    due: Due,
+    priority: i16,
+    unique: Option<String>,
+}
+
+impl JobOptions {
+    /// Not before this moment.
+    pub fn at(self, moment: Timestamp) -> Self {
+        Self { due: Due::At(moment), ..self }
+    }
+
+    /// Not before so long has passed.
+    pub fn after(self, span: Duration) -> Self {
+        Self { due: Due::After(span), ..self }
+    }
+
+    /// Before jobs with a smaller number; 0 when not set.
+    pub fn priority(self, priority: i16) -> Self {
+        Self { priority, ..self }
+    }
+
+    /// Not as long as a job of its kind with this key has not ended: then enqueueing does nothing.
+    pub fn unique(self, key: impl Into<String>) -> Self {
+        Self { unique: Some(key.into()), ..self }
+    }
+}
+
+/// Asks for jobs, as part of the running unit of work: a job is there if and only if the change is.
+pub struct Jobs {
+    work: Arc<UnitOfWork>,
+    ids: Ids,
+    correlation: Arc<Correlation>,
+}
+
+impl Jobs {
+    /// Asks for a job, to be done as soon as possible; gives its id.
+    ///
+    /// # Errors
+    /// When the job cannot be written as JSON, or in a query.
+    pub fn enqueue<J: Job>(&self, job: &J) -> Result<Uuid> {
+        self.enqueue_with(job, JobOptions::default())
+    }
+
+    /// Asks for a job; gives its id.
+    ///
+    /// # Errors
+    /// Those of [`Jobs::enqueue`].
+    pub fn enqueue_with<J: Job>(&self, job: &J, options: JobOptions) -> Result<Uuid> {
+        let id = self.ids.next_uuid();
+        self.work.enqueue(NewWork {
+            id,
+            class: WorkClass::Job,
+            queue: J::QUEUE.to_owned(),
+            kind: J::KIND.to_owned(),
+            lane: None,
+            key: options.unique,
+            payload: serde_json::to_string(job).map_err(Error::internal)?,
+            priority: options.priority,
+            due: options.due,
+            attempts_max: J::ATTEMPTS_MAX,
+            on_crash: J::ON_CRASH,
+            correlation_id: self.correlation.request_id.clone(),
+            traceparent: self.correlation.traceparent.clone(),
+        })?;
+        Ok(id)
+    }
+}
+
+impl Inject for Jobs {
+    fn dependencies(needs: &mut Dependencies) {
+        needs.one::<UnitOfWork>();
+        needs.one::<Ids>();
+        needs.one::<Correlation>();
+    }
+
+    fn inject(scope: &Scope) -> Result<Self> {
+        Ok(Self { work: scope.get()?, ids: scope.inject()?, correlation: scope.get()? })
+    }
+}
+
+impl fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jobs").field("work", &self.work).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,117 @@
+//! Whether and when something that failed is tried again.
+
+use std::time::Duration;
+
+use super::Settlement;
+use crate::error::{Error, ErrorKind};
+use crate::id::Ids;
+
+/// What a handler says of its failure; without it the error's kind decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Try again at once.
+    Now,
+    /// Try again after this pause.
+    After(Duration),
+    /// Nobody need try again.
+    Never,
+}
+
+/// The pause after the first failure.
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+
+/// The longest pause between two attempts.
+const PAUSE_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// How often a piece of work is tried when it does not say otherwise.
+pub const ATTEMPTS_DEFAULT: u32 = 10;
+
+/// The longest pause after so many attempts: it doubles from one second to ten minutes.
+fn ceiling(attempt: u32) -> Duration {
+    let doublings = attempt.saturating_sub(1).min(16);
+    PAUSE_FIRST.saturating_mul(1 << doublings).min(PAUSE_MAX)
+}
+
+/// What is done after an attempt has failed.
+///
+/// The pause is random up to a ceiling that doubles: "full jitter", which spreads a crowd that failed together
+/// best (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
+pub fn after_failure(error: &Error, attempt: u32, attempts_max: u32, ids: &Ids) -> Settlement {
+    let failure = chain(error);
+    let retry = error.retry().unwrap_or(match error.kind() {
+        ErrorKind::Malformed
+        | ErrorKind::Invalid
+        | ErrorKind::Unauthenticated
+        | ErrorKind::Forbidden
+        | ErrorKind::PreconditionFailed => Retry::Never,
+        _ => match error.retry_after_s() {
+            Some(seconds) => Retry::After(Duration::from_secs(seconds)),
+            None => Retry::After(ids.jitter(ceiling(attempt))),
+        },
+    });
+    match retry {
+        Retry::Never => Settlement::Dead { failure },
+        _ if attempt >= attempts_max => Settlement::Dead { failure },
+        Retry::Now => Settlement::Retry { after: Duration::ZERO, failure },
+        Retry::After(after) => Settlement::Retry { after, failure },
+    }
+}
+
+/// An error with its causes, each once.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settle(error: &Error, attempt: u32) -> Settlement {
+        after_failure(error, attempt, 10, &Ids::sequence())
+    }
+
+    #[test]
+    fn the_ceiling_doubles_to_ten_minutes() {
+        assert_eq!(ceiling(1), Duration::from_secs(1));
+        assert_eq!(ceiling(5), Duration::from_secs(16));
+        assert_eq!(ceiling(11), PAUSE_MAX);
+        assert_eq!(ceiling(u32::MAX), PAUSE_MAX);
+    }
+
+    #[test]
+    fn the_kind_decides_unless_the_handler_does() {
+        assert!(matches!(settle(&Error::unavailable("gateway"), 1), Settlement::Retry { .. }));
+        assert!(matches!(settle(&Error::invalid("c", "d"), 1), Settlement::Dead { .. }));
+        let again = Error::invalid("c", "d").with_retry(Retry::Now);
+        assert!(matches!(settle(&again, 1), Settlement::Retry { after: Duration::ZERO, .. }));
+        let never = Error::unavailable("gateway").with_retry(Retry::Never);
+        assert!(matches!(settle(&never, 1), Settlement::Dead { .. }));
+        let later = Error::unavailable("gateway").with_retry_after(7);
+        assert!(matches!(settle(&later, 1), Settlement::Retry { after, .. } if after.as_secs() == 7));
+    }
+
+    #[test]
+    fn the_last_attempt_is_the_last() {
+        assert!(matches!(settle(&Error::unavailable("gateway"), 10), Settlement::Dead { .. }));
+    }
+
+    #[test]
+    fn a_failure_tells_its_causes_in_a_bounded_text() {
+        let Settlement::Retry { failure, .. } = settle(&Error::unavailable("gateway away"), 1) else {
+            panic!("it is tried again")
+        };
+        assert_eq!(failure, "service temporarily unavailable: gateway away");
+        let huge = Settlement::Dead { failure: "é".repeat(50_000_000) };
+        assert_eq!(huge.failure().map(|text| text.chars().count()), Some(2_000));
+    }
+}

@@ -1,0 +1,8 @@
+//! Real services for tests: private, on free ports of the loopback interface, gone with the test.
+//!
+//! `cargo xtask test` starts one server for the whole run and names it in [`POSTGRES_VARIABLE`]. Where the
+//! variable is not set, as under a plain `cargo test`, each test process starts its own when it first needs it.
+
+mod postgres;
+
+pub use postgres::{Database, POSTGRES_VARIABLE, Postgres};

@@ -1,0 +1,86 @@
+#!/bin/sh
+# A private PostgreSQL server for tests: nothing that it holds outlives it.
+#
+#   postgres.sh find               print the folder of the newest PostgreSQL on this machine, or fail
+#   postgres.sh sql URL SQL        run a statement
+#   postgres.sh up FOLDER PORT     make a cluster in FOLDER and start it
+#   postgres.sh status FOLDER      fail unless it runs
+#   postgres.sh down FOLDER        stop it and delete FOLDER
+#   postgres.sh watch FOLDER PORT  up, then obey `start`, `stop` and `crash` from standard input, each answered by
+#                                  `done`; at its end, also when the caller was killed: down
+set -eu
+
+find_bin() {
+    for bin in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV) "$(pg_config --bindir 2>/dev/null)"; do
+        if [ -x "$bin/initdb" ]; then
+            echo "$bin"
+            return
+        fi
+    done
+    echo "PostgreSQL is not installed: run \`cargo xtask services install\`, or name a server in" \
+        "NEUROGLIA_TEST_POSTGRES" >&2
+    return 1
+}
+
+# PostgreSQL refuses to run as root, and its user must be able to enter the current folder.
+run() {
+    if [ "$(id -u)" = 0 ]; then
+        (cd / && exec runuser -u postgres -- "$@")
+    else
+        "$@"
+    fi
+}
+
+start() {
+    run "$bin/pg_ctl" -s -w -t 60 -D "$folder/data" -l "$folder/log" -o "-p $port -k $folder \
+        -c listen_addresses=127.0.0.1 -c fsync=off -c full_page_writes=off \
+        -c max_connections=300 -c shared_buffers=64MB" start >&2 || { tail -n 20 "$folder/log" >&2; exit 1; }
+}
+
+stop() {
+    run "$bin/pg_ctl" -s -w -m "$1" -D "$folder/data" stop >&2 || true
+}
+
+# Texts sort as people expect them to, as on many servers; what sorts by bytes must say so.
+initialise() {
+    set -- -D "$folder/data" -A trust -U postgres -E UTF8 --locale=C.UTF-8 --no-sync --no-instructions
+    run "$bin/initdb" "$@" --locale-provider=icu --icu-locale=en-US || run "$bin/initdb" "$@"
+}
+
+up() {
+    mkdir -p "$folder"
+    chmod 755 "$folder"
+    [ "$(id -u)" != 0 ] || chown postgres: "$folder"
+    initialise >"$folder/initdb" 2>&1 || { cat "$folder/initdb" >&2; exit 1; }
+    start
+}
+
+down() {
+    stop immediate
+    rm -rf "$folder"
+}
+
+bin=$(find_bin)
+order=$1 folder=${2-} port=${3-}
+case $order in
+find) echo "$bin" ;;
+sql) exec "$bin/psql" -q -X -v ON_ERROR_STOP=1 -d "$2" -c "$3" ;;
+up) up ;;
+status) run "$bin/pg_ctl" -D "$folder/data" status ;;
+down) down ;;
+watch)
+    # Whoever stops the tests stops them; this process still has to clean up.
+    trap '' INT TERM HUP
+    trap down EXIT
+    up
+    echo done
+    while read -r order; do
+        case $order in
+        start) start ;;
+        stop) stop fast ;;
+        crash) stop immediate ;;
+        esac
+        echo done
+    done
+    ;;
+esac

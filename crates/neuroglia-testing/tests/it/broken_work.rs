@@ -1,0 +1,328 @@
+//! Engines with one defect each in what they do with messages, durable work, nodes, leases and schedules.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use neuroglia::clock::Timestamp;
+use neuroglia::cluster::{Burial, Lease, Node};
+use neuroglia::data::memory::MemoryStore;
+use neuroglia::data::{Batch, OutboxMessage, Store};
+use neuroglia::error::Result;
+use neuroglia::messaging::{OutboxStore, Parcel};
+use neuroglia::work::{
+    Claim, Claimed, Due, LOST, NewWork, OnCrash, Revision, Settlement, Ticket, WorkFilter, WorkState,
+    WorkStore,
+};
+use neuroglia_testing::{Layered, StoreLayer};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::broken_stores::keeps;
+
+/// What is wrong with the engine, and which rule is about it.
+const DEFECTS: &[(Defect, &str)] = &[
+    (Defect::MixesSubjects, "of_a_subject_only_the_first_message_is_given"),
+    (Defect::LeasesNoMessage, "concurrent_relays_never_get_the_same_message"),
+    (Defect::ConfirmsForStrangers, "who_did_not_claim_a_message_neither_confirms_nor_returns_it"),
+    (Defect::LosesReturned, "a_returned_message_waits_for_its_pause_before_its_successors"),
+    (Defect::ReturnsAtOnce, "a_returned_message_waits_for_its_pause_before_its_successors"),
+    (Defect::FansOutTwice, "an_event_is_delivered_once_even_after_it_was_handled"),
+    (Defect::ClaimsBehindAHead, "of_a_lane_only_the_head_is_claimed"),
+    (Defect::ClaimsBehindAHead, "a_failed_head_holds_up_its_lane_until_its_time"),
+    (Defect::ClaimsTwice, "concurrent_claimers_never_get_the_same_work"),
+    (Defect::ClaimsUnknownKinds, "a_claim_takes_from_its_queues_and_kinds_only"),
+    (Defect::ClaimsMoreThanItsRoom, "a_claim_takes_no_more_than_its_room"),
+    (Defect::IgnoresPriorities, "a_higher_priority_comes_before_an_older_age"),
+    (Defect::ForgetsTheFence, "a_finish_with_a_lost_ticket_changes_nothing"),
+    (Defect::CountsReleases, "a_release_does_not_count_the_attempt"),
+    (Defect::RetriesAtOnce, "a_retry_waits_for_its_pause_and_keeps_the_failure"),
+    (Defect::SettlesWithAnyTicket, "a_settlement_with_a_lost_ticket_changes_nothing"),
+    (Defect::EditsNothing, "an_edit_changes_the_payload"),
+    (Defect::PurgesTheDead, "a_purge_deletes_what_is_over_and_nothing_else"),
+    (Defect::BeginsEarly, "a_job_is_not_claimed_before_its_time"),
+    (Defect::IgnoresUniqueKeys, "a_unique_key_keeps_an_equal_live_job_out"),
+    (Defect::NeverBuries, "a_silent_node_is_buried_at_the_second_look_and_its_work_given_back"),
+    (Defect::BuriesAtTheFirstLook, "a_silent_node_is_buried_at_the_second_look_and_its_work_given_back"),
+    (Defect::BuriesWithoutLimit, "the_work_of_the_dead_is_given_back_in_steps"),
+    (Defect::GivesToStrangers, "who_is_not_known_gets_no_work"),
+    (Defect::IgnoresWhatACrashMeans, "a_crash_means_what_the_work_says"),
+    (Defect::GivesSuspectsTogether, "work_that_two_processes_died_of_is_given_back_apart"),
+    (Defect::HasTwoLeaders, "a_lease_has_one_holder_at_a_time"),
+    (Defect::HasTwoLeaders, "of_concurrent_candidates_one_leads"),
+    (Defect::StopsTheEpoch, "a_lease_that_is_over_goes_to_another_with_a_larger_epoch"),
+    (Defect::ResignsForStrangers, "a_strangers_resignation_changes_nothing"),
+    (Defect::PlansTwice, "a_run_is_planned_once_with_its_work"),
+    (Defect::PlansTwice, "of_concurrent_planners_one_plans"),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Defect {
+    None,
+    MixesSubjects,
+    LeasesNoMessage,
+    ConfirmsForStrangers,
+    LosesReturned,
+    ReturnsAtOnce,
+    FansOutTwice,
+    ClaimsBehindAHead,
+    ClaimsTwice,
+    ClaimsUnknownKinds,
+    ClaimsMoreThanItsRoom,
+    IgnoresPriorities,
+    ForgetsTheFence,
+    CountsReleases,
+    RetriesAtOnce,
+    SettlesWithAnyTicket,
+    EditsNothing,
+    PurgesTheDead,
+    BeginsEarly,
+    IgnoresUniqueKeys,
+    NeverBuries,
+    BuriesAtTheFirstLook,
+    BuriesWithoutLimit,
+    GivesToStrangers,
+    IgnoresWhatACrashMeans,
+    GivesSuspectsTogether,
+    HasTwoLeaders,
+    StopsTheEpoch,
+    ResignsForStrangers,
+    PlansTwice,
+}
+
+struct Broken {
+    inner: MemoryStore,
+    defect: Defect,
+    /// Who holds a message, a piece of work or a lease: for engines that do not ask who comes.
+    holders: Mutex<HashMap<String, Uuid>>,
+}
+
+impl Broken {
+    fn is(&self, defect: Defect) -> bool {
+        self.defect == defect
+    }
+
+    fn note_holder(&self, of: impl ToString, holder: Uuid) {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner).insert(of.to_string(), holder);
+    }
+
+    fn holder(&self, of: impl ToString) -> Option<Uuid> {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner).get(&of.to_string()).copied()
+    }
+
+    fn spoil(&self, work: &mut NewWork) {
+        match self.defect {
+            Defect::ClaimsBehindAHead => work.lane = None,
+            Defect::IgnoresPriorities => work.priority = 0,
+            Defect::BeginsEarly => work.due = Due::Now,
+            Defect::IgnoresUniqueKeys => work.key = None,
+            Defect::IgnoresWhatACrashMeans => work.on_crash = OnCrash::Retry,
+            _ => {}
+        }
+    }
+
+    async fn in_state(&self, state: WorkState) -> Result<Vec<Claimed>> {
+        let filter = WorkFilter { states: vec![state], limit: 1_000, ..WorkFilter::default() };
+        let records = self.inner.list_work(&filter).await?;
+        let claimed = records.into_iter().map(|record| Claimed {
+            ticket: Ticket { id: record.id, token: Uuid::nil() },
+            class: record.class,
+            queue: record.queue,
+            kind: record.kind,
+            key: record.key,
+            payload: record.payload,
+            attempt: record.attempt,
+            attempts_max: record.attempts_max,
+            correlation_id: record.correlation_id,
+            traceparent: None,
+            created_at: record.created_at,
+        });
+        Ok(claimed.collect())
+    }
+}
+
+#[async_trait]
+impl StoreLayer for Broken {
+    fn behind(&self) -> &dyn Store {
+        &self.inner
+    }
+
+    async fn commit(&self, mut batch: Batch) -> Result<()> {
+        batch.work.iter_mut().for_each(|work| self.spoil(work));
+        if self.is(Defect::MixesSubjects) {
+            batch.outbox.iter_mut().for_each(|message| message.subject = message.id.to_string());
+        }
+        let effects = Batch {
+            at: batch.at,
+            writes: batch.writes.clone(),
+            outbox: batch.outbox.clone(),
+            work: batch.work.clone(),
+            ..Batch::default()
+        };
+        match self.inner.commit(batch).await {
+            Err(error) if error.code() == LOST && self.is(Defect::ForgetsTheFence) => {
+                self.inner.commit(effects).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn claim_outbox(&self, token: Uuid, limit: u32, lease: Duration) -> Result<Vec<OutboxMessage>> {
+        let lease = if self.is(Defect::LeasesNoMessage) { Duration::ZERO } else { lease };
+        let claimed = self.inner.claim_outbox(token, limit, lease).await?;
+        claimed.iter().for_each(|message| self.note_holder(message.id, token));
+        Ok(claimed)
+    }
+
+    async fn confirm_outbox(&self, token: Uuid, ids: &[Uuid]) -> Result<()> {
+        for id in ids {
+            let holder = self.holder(id).filter(|_| self.is(Defect::ConfirmsForStrangers));
+            self.inner.confirm_outbox(holder.unwrap_or(token), &[*id]).await?;
+        }
+        Ok(())
+    }
+
+    async fn return_outbox(&self, token: Uuid, ids: &[Uuid], pause: Duration) -> Result<()> {
+        match self.defect {
+            Defect::LosesReturned => self.inner.confirm_outbox(token, ids).await,
+            Defect::ReturnsAtOnce => self.inner.return_outbox(token, ids, Duration::ZERO).await,
+            _ => self.inner.return_outbox(token, ids, pause).await,
+        }
+    }
+
+    async fn fan_out(&self, parcels: &[Parcel]) -> Result<u64> {
+        let stored = self.inner.fan_out(parcels).await?;
+        if self.is(Defect::FansOutTwice) {
+            let again = |parcel: &Parcel| Parcel { key: format!("{} again", parcel.key), ..parcel.clone() };
+            self.inner.fan_out(&parcels.iter().map(again).collect::<Vec<_>>()).await?;
+        }
+        Ok(stored)
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>> {
+        let mut asked = claim.clone();
+        match self.defect {
+            Defect::ClaimsUnknownKinds => {
+                let waiting = self.in_state(WorkState::Waiting).await?;
+                asked.kinds = waiting.into_iter().map(|claimed| claimed.kind).collect();
+            }
+            Defect::GivesToStrangers => {
+                let stranger = Node {
+                    id: claim.owner,
+                    role: "worker".to_owned(),
+                    host: "somewhere".to_owned(),
+                    version: "0".to_owned(),
+                    is_draining: false,
+                };
+                self.behind().beat(&stranger).await?;
+            }
+            Defect::ClaimsMoreThanItsRoom => asked.rooms.iter_mut().for_each(|room| room.limit += 1),
+            _ => {}
+        }
+        let mut claimed = self.inner.claim(&asked).await?;
+        claimed.iter().for_each(|claimed| self.note_holder(claimed.ticket.id, claim.token));
+        if self.is(Defect::ClaimsTwice) {
+            claimed.extend(self.in_state(WorkState::Running).await?);
+        }
+        if self.is(Defect::GivesSuspectsTogether) {
+            claimed.extend(self.in_state(WorkState::Scheduled).await?);
+        }
+        Ok(claimed)
+    }
+
+    async fn settle(&self, settlements: &[(Ticket, Settlement)]) -> Result<Vec<bool>> {
+        let spoiled =
+            settlements.iter().cloned().map(|(ticket, settlement)| match (self.defect, settlement) {
+                (Defect::CountsReleases, Settlement::Release) => {
+                    (ticket, Settlement::Retry { after: Duration::ZERO, failure: "released".to_owned() })
+                }
+                (Defect::RetriesAtOnce, Settlement::Retry { failure, .. }) => {
+                    (ticket, Settlement::Retry { after: Duration::ZERO, failure })
+                }
+                (Defect::SettlesWithAnyTicket, settlement) => {
+                    (Ticket { token: self.holder(ticket.id).unwrap_or(ticket.token), ..ticket }, settlement)
+                }
+                (_, settlement) => (ticket, settlement),
+            });
+        self.inner.settle(&spoiled.collect::<Vec<_>>()).await
+    }
+
+    async fn revise(&self, id: Uuid, revision: &Revision) -> Result<bool> {
+        match revision {
+            Revision::Edit { .. } if self.is(Defect::EditsNothing) => {
+                let filter = WorkFilter { id: Some(id), limit: 1, ..WorkFilter::default() };
+                let found = self.inner.list_work(&filter).await?;
+                Ok(found.iter().any(|record| revision.from_states().contains(&record.state)))
+            }
+            _ => self.inner.revise(id, revision).await,
+        }
+    }
+
+    async fn purge_work(&self, limit: u32) -> Result<u64> {
+        if self.is(Defect::PurgesTheDead) {
+            for dead in self.in_state(WorkState::Dead).await? {
+                self.inner.revise(dead.ticket.id, &Revision::Delete).await?;
+            }
+        }
+        self.inner.purge_work(limit).await
+    }
+
+    async fn bury(&self, ttl: Duration, limit: u32) -> Result<Vec<Burial>> {
+        let bury = |limit| self.behind().bury(ttl, limit);
+        match self.defect {
+            Defect::NeverBuries => Ok(Vec::new()),
+            Defect::BuriesWithoutLimit => bury(u32::MAX).await,
+            Defect::BuriesAtTheFirstLook => {
+                let burials = bury(limit).await?;
+                if burials.is_empty() { bury(limit).await } else { Ok(burials) }
+            }
+            _ => bury(limit).await,
+        }
+    }
+
+    async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<Option<Lease>> {
+        let lease = self.behind().lease(name, holder, ttl).await?;
+        if lease.is_some() {
+            self.note_holder(name, holder);
+        }
+        Ok(match self.defect {
+            Defect::HasTwoLeaders => {
+                lease.or(Some(Lease { epoch: 2, expires_at: self.behind().now().await? + ttl }))
+            }
+            Defect::StopsTheEpoch => lease.map(|lease| Lease { epoch: 1, ..lease }),
+            _ => lease,
+        })
+    }
+
+    async fn resign(&self, name: &str, holder: Uuid) -> Result<()> {
+        let other = self.holder(name).filter(|_| self.is(Defect::ResignsForStrangers));
+        self.behind().resign(name, other.unwrap_or(holder)).await
+    }
+
+    async fn plan(&self, schedule: &str, run_at: Timestamp, work: &NewWork) -> Result<bool> {
+        let is_new = self.behind().plan(schedule, run_at, work).await?;
+        if self.is(Defect::PlansTwice) && !is_new {
+            self.inner.commit(Batch { work: vec![work.clone()], ..Batch::default() }).await?;
+            return Ok(true);
+        }
+        Ok(is_new)
+    }
+}
+
+fn broken(defect: Defect) -> Arc<dyn Store> {
+    Arc::new(Layered(Broken { inner: MemoryStore::new(), defect, holders: Mutex::default() }))
+}
+
+#[tokio::test]
+async fn every_defect_is_found_by_the_rule_that_is_about_it() {
+    let mut checks = JoinSet::new();
+    for &(defect, rule) in DEFECTS {
+        checks.spawn(async move {
+            let why = keeps(broken(Defect::None), rule).await.err();
+            assert_eq!(why, None, "a wrapper without a defect keeps {rule}");
+            assert!(keeps(broken(defect), rule).await.is_err(), "{defect:?} must break {rule}");
+        });
+    }
+    checks.join_all().await;
+}

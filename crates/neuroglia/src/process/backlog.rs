@@ -1,0 +1,129 @@
+//! How much waits: looked up now and then, shown by the metrics.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use neuroglia_core::data::Store;
+use neuroglia_core::di::Inject;
+use neuroglia_core::error::Result;
+use neuroglia_core::hosting::HostedService;
+use neuroglia_core::messaging::RelayMeter;
+use neuroglia_core::work::{WorkMeter, WorkState, chain};
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+
+/// How often it is looked up; counting a long queue is not free.
+const INTERVAL: Duration = Duration::from_secs(15);
+
+/// What was last seen of outbox and work; a service of the application.
+#[derive(Debug, Default)]
+pub(crate) struct Depths {
+    outbox: AtomicI64,
+    outbox_age_ms: AtomicI64,
+    /// By state, over all queues.
+    work: Mutex<BTreeMap<&'static str, (i64, i64)>>,
+}
+
+impl Depths {
+    fn of(&self, state: WorkState) -> (i64, i64) {
+        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        work.get(state.name()).copied().unwrap_or_default()
+    }
+}
+
+/// Looks up how much waits.
+#[derive(Inject)]
+pub(crate) struct Backlog {
+    store: Arc<dyn Store>,
+    depths: Arc<Depths>,
+}
+
+impl HostedService for Backlog {
+    const NAME: &'static str = "backlog";
+
+    async fn run(&self, stop: CancellationToken) -> Result<()> {
+        loop {
+            if let Err(error) = self.look().await {
+                tracing::debug!(error = chain(&error), "how much waits could not be looked up");
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+    }
+}
+
+impl Backlog {
+    async fn look(&self) -> Result<()> {
+        let outbox = self.store.outbox_depth().await?;
+        self.depths.outbox.store(i64::try_from(outbox.count).unwrap_or(i64::MAX), Relaxed);
+        self.depths.outbox_age_ms.store(millis(outbox.oldest), Relaxed);
+        let mut by_state = BTreeMap::new();
+        for depth in self.store.depths().await? {
+            let (count, age) = by_state.entry(depth.state.name()).or_insert((0, 0));
+            *count += i64::try_from(depth.count).unwrap_or(i64::MAX);
+            *age = (*age).max(millis(depth.oldest));
+        }
+        *self.depths.work.lock().unwrap_or_else(PoisonError::into_inner) = by_state;
+        Ok(())
+    }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Shows what relay and workers count, and how much waits.
+pub(crate) fn show(metrics: &Metrics, depths: &Arc<Depths>, relay: &Arc<RelayMeter>, work: &Arc<WorkMeter>) {
+    type Read<T> = fn(&T) -> u64;
+    let counters: [(&str, &str, Read<WorkMeter>); 5] = [
+        ("work_done", "Attempts that succeeded", |meter| meter.done.load(Relaxed)),
+        ("work_retried", "Attempts that failed and are repeated", |meter| meter.retried.load(Relaxed)),
+        ("work_dead", "Work that failed for good or was parked", |meter| meter.dead.load(Relaxed)),
+        ("work_released", "Work that was given back", |meter| meter.released.load(Relaxed)),
+        ("work_lost", "Attempts that came to nothing because the node had lost them", |meter| {
+            meter.lost.load(Relaxed)
+        }),
+    ];
+    for (name, help, read) in counters {
+        let work = Arc::clone(work);
+        metrics.counter(name, help, move || read(&work));
+    }
+    let running = Arc::clone(work);
+    metrics.gauge("work_running", "Work that runs in this process", move || {
+        i64::try_from(running.running.load(Relaxed)).unwrap_or(i64::MAX)
+    });
+    let relays: [(&str, &str, Read<RelayMeter>); 2] = [
+        ("relay_sent", "Messages whose arrival was confirmed", |meter| meter.sent.load(Relaxed)),
+        ("relay_returned", "Messages that did not arrive and are sent again", |meter| {
+            meter.returned.load(Relaxed)
+        }),
+    ];
+    for (name, help, read) in relays {
+        let relay = Arc::clone(relay);
+        metrics.counter(name, help, move || read(&relay));
+    }
+    type Look = fn(&Depths) -> i64;
+    let seen: [(&str, &str, Look); 6] = [
+        ("outbox_messages", "Messages that wait to be sent", |depths| depths.outbox.load(Relaxed)),
+        ("outbox_oldest_milliseconds", "How long the oldest of them has waited", |depths| {
+            depths.outbox_age_ms.load(Relaxed)
+        }),
+        ("work_waiting", "Work that may be claimed", |depths| depths.of(WorkState::Waiting).0),
+        ("work_waiting_oldest_milliseconds", "How long the oldest of it has waited", |depths| {
+            depths.of(WorkState::Waiting).1
+        }),
+        ("work_scheduled", "Work whose time has not come", |depths| depths.of(WorkState::Scheduled).0),
+        ("dead_letters", "Work that failed for good or is parked", |depths| {
+            depths.of(WorkState::Dead).0 + depths.of(WorkState::Parked).0
+        }),
+    ];
+    for (name, help, read) in seen {
+        let depths = Arc::clone(depths);
+        metrics.gauge(name, help, move || read(&depths));
+    }
+}

@@ -1,0 +1,108 @@
+//! What operators do with orders and with work that failed, by the executable.
+
+use neuroglia::cluster::Node;
+use neuroglia::id::Ids;
+use neuroglia::messaging::{Parcel, Subscription};
+use neuroglia::work::{Claim, QueueRoom, Settlement, WorkFilter, WorkState};
+use serde_json::Value;
+
+use super::{Premises, guest_order};
+
+#[test]
+fn an_export_is_one_order_a_line_and_nothing_else() {
+    let premises = Premises::furnished();
+    assert_eq!(premises.run(&["admin", "export-orders"]).assert_code(0).stdout, "");
+    let process = premises.open();
+    let mut placed = Vec::new();
+    // More than a page of the store.
+    for number in 0..101 {
+        let order = guest_order(&format!("+1 555 {number:04}"), &format!("order {number}"));
+        let answer = process.post("/api/v1/orders", &[], &order);
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        placed.push(answer.json()["id"].clone());
+    }
+    let exported = premises.run(&["admin", "export-orders"]);
+    exported.assert_code(0);
+    let lines = exported.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let orders: Vec<_> = lines.collect();
+    assert_eq!(orders.iter().map(|order| order["id"].clone()).collect::<Vec<_>>(), placed);
+    assert_eq!(orders[7]["notes"], "order 7");
+    assert!(!exported.stdout.contains("tracking"), "no way into an order leaves with it");
+
+    let checked = premises.run(&["admin", "fix-corrupted-orders", "--dry-run"]);
+    let said = &checked.assert_code(0).stdout;
+    assert_eq!(said.trim_end(), "0 would be put right, 0 for a person to look at");
+    let rebuilt = premises.run(&["admin", "rebuild-statistics"]);
+    assert_eq!(rebuilt.assert_code(0).stdout.trim_end(), "the statistics are rebuilt");
+    process.close().assert_code(0);
+}
+
+/// Two events that their consumers failed at for good.
+async fn two_dead_letters(url: &str) {
+    let store = neuroglia_backing::connect(&url.parse().expect("a URL")).await.expect("a store");
+    let ids = Ids::random();
+    let consumers = ["notifications", "statistics"];
+    let subscriptions = consumers.map(|consumer| Subscription {
+        consumer: consumer.to_owned(),
+        event: "order.lost".to_owned(),
+        queue: "default".to_owned(),
+        is_ordered: false,
+        attempts_max: 1,
+    });
+    store.subscribe(&subscriptions).await.expect("it is stored");
+    let parcel = Parcel {
+        key: ids.next_uuid().to_string(),
+        name: "order.lost".to_owned(),
+        subject: "o-1".to_owned(),
+        envelope: "{}".to_owned(),
+        correlation_id: None,
+        traceparent: None,
+    };
+    assert_eq!(store.fan_out(&[parcel]).await.expect("it is stored"), 2);
+    let node = Node {
+        id: ids.next_uuid(),
+        role: "worker".to_owned(),
+        host: "here".to_owned(),
+        version: "0".to_owned(),
+        is_draining: false,
+    };
+    store.beat(&node).await.expect("it is heard");
+    let claim = Claim {
+        owner: node.id,
+        token: ids.next_uuid(),
+        rooms: vec![QueueRoom { queue: "default".to_owned(), limit: 10 }],
+        kinds: consumers.map(ToOwned::to_owned).to_vec(),
+    };
+    let claimed = store.claim(&claim).await.expect("work");
+    let dead = |ticket| (ticket, Settlement::Dead { failure: "the ink ran out".to_owned() });
+    let settlements: Vec<_> = claimed.iter().map(|claimed| dead(claimed.ticket)).collect();
+    assert_eq!(store.settle(&settlements).await.expect("it is settled"), [true, true]);
+    store.leave(node.id).await.expect("it is heard");
+    store.close().await;
+}
+
+async fn waiting(url: &str) -> Vec<String> {
+    let store = neuroglia_backing::connect(&url.parse().expect("a URL")).await.expect("a store");
+    let filter = WorkFilter { states: vec![WorkState::Waiting], limit: 10, ..WorkFilter::default() };
+    let work = store.list_work(&filter).await.expect("a list");
+    store.close().await;
+    work.into_iter().map(|record| record.kind).collect()
+}
+
+#[test]
+fn dead_letters_are_replayed_of_one_consumer_or_of_all() {
+    let premises = Premises::furnished();
+    let url = format!("sqlite://{}", premises.path("pizzeria.db").display());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(two_dead_letters(&url));
+
+    let replay = |arguments: &[&str]| {
+        let arguments = [&["admin", "replay-dead-letters"], arguments].concat();
+        premises.run(&arguments).assert_code(0).stdout.trim_end().to_owned()
+    };
+    assert_eq!(replay(&["--consumer", "nobody"]), "replayed 0");
+    assert_eq!(replay(&["--consumer", "notifications"]), "replayed 1");
+    assert_eq!(runtime.block_on(waiting(&url)), ["notifications"]);
+    assert_eq!(replay(&[]), "replayed 1");
+    assert_eq!(replay(&[]), "replayed 0");
+}

@@ -1,0 +1,130 @@
+//! Worker and scheduler as processes, and what operators do with durable work.
+
+use std::sync::Arc;
+
+use neuroglia::data::{Batch, Store};
+use neuroglia::id::Ids;
+use neuroglia::work::{Due, NewWork, OnCrash, Revision, WorkClass};
+use neuroglia_backing::connect;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::{Client, PATIENCE, Premises, Process, eventually};
+
+/// The database behind the application's back.
+fn with_store<T>(premises: &Premises, work: impl AsyncFnOnce(Arc<dyn Store>) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let url = premises.setting("DATABASE_URL").parse().expect("a URL");
+        let store = connect(&url).await.expect("the database opens");
+        let outcome = work(Arc::clone(&store)).await;
+        store.close().await;
+        outcome
+    })
+}
+
+/// Stores work that nobody does, and calls it off: it stays until an operator does something.
+fn leave_something(premises: &Premises) -> String {
+    let id = Ids::random().next_uuid();
+    let work = NewWork {
+        id,
+        class: WorkClass::Job,
+        queue: "default".into(),
+        kind: "nobodys".into(),
+        lane: None,
+        key: None,
+        payload: r#"{"pizza":"margherita"}"#.into(),
+        priority: 0,
+        due: Due::Now,
+        attempts_max: 3,
+        on_crash: OnCrash::Retry,
+        correlation_id: Some("request-7".into()),
+        traceparent: None,
+    };
+    with_store(premises, async |store| {
+        store.commit(Batch { work: vec![work], ..Batch::default() }).await.expect("it is stored");
+        assert!(store.revise(id, &Revision::Cancel).await.expect("it answers"));
+    });
+    id.to_string()
+}
+
+fn operators(premises: Premises) -> Premises {
+    premises.set("ADMIN_PORT", "0")
+}
+
+/// Asks the admin surface once.
+fn ask(process: &Process, path: &str) -> super::Answer {
+    let mut client = Client::connect(process.admin_address()).expect("it listens");
+    client.request("GET", path, &[], b"").expect("an answer")
+}
+
+#[test]
+fn worker_and_scheduler_answer_operators_and_end_in_order() {
+    let premises = operators(Premises::furnished());
+    for role in ["worker", "scheduler"] {
+        let process = premises.open_as(role);
+        for path in ["/health/live", "/health/ready", "/health/startup"] {
+            assert_eq!(ask(&process, path).status, 200, "{role} {path}");
+        }
+        eventually("the metrics", || {
+            let metrics = ask(&process, "/metrics").text();
+            let has = |name: &str| metrics.contains(name);
+            (has("outbox_messages") && has("work_running") && has("relay_sent")).then_some(())
+        });
+        let nodes = premises.run(&["admin", "nodes"]);
+        nodes.assert_code(0);
+        assert!(nodes.stdout.contains(role) && nodes.stdout.contains("alive"), "{}", nodes.stdout);
+        process.signal(Signal::TERM);
+        process.end_within(PATIENCE).assert_code(0);
+        let nodes = premises.run(&["admin", "nodes"]);
+        assert_eq!(nodes.stdout, "", "who ends in order says so");
+    }
+}
+
+#[test]
+fn a_queue_that_nobody_has_is_a_fault_of_the_command_line() {
+    let premises = Premises::furnished();
+    let finished = premises.run(&["worker", "--queues", "mial:2"]);
+    finished.assert_code(78);
+    assert!(finished.stderr.contains("no queue mial"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("one thing to mend"), "{}", finished.stderr);
+    premises.run(&["worker", "--queues", "default:none"]).assert_code(64);
+}
+
+#[test]
+fn operators_list_show_edit_replay_and_delete_what_is_left() {
+    let premises = Premises::furnished();
+    let id = leave_something(&premises);
+    let listed = premises.run(&["admin", "work", "list", "--state", "cancelled", "--json"]);
+    listed.assert_code(0);
+    let record: Value = serde_json::from_str(listed.stdout.trim()).expect("one object a line");
+    assert_eq!((record["id"].as_str(), record["kind"].as_str()), (Some(id.as_str()), Some("nobodys")));
+    let shown = premises.run(&["admin", "work", "show", &id]).json();
+    assert_eq!(shown["payload"]["pizza"], "margherita");
+    assert_eq!(shown["correlation_id"], "request-7");
+
+    // It is no dead letter as long as it was only called off.
+    assert_eq!(premises.run(&["admin", "dead-letters", "list"]).stdout, "");
+    let edit = premises.run_with_line(&["admin", "dead-letters", "edit", &id], "{}");
+    edit.assert_code(1);
+    assert!(edit.stderr.contains("dead or parked"), "{}", edit.stderr);
+    premises.run_with_line(&["admin", "dead-letters", "edit", &id], "{not json").assert_code(65);
+
+    premises.run(&["admin", "dead-letters", "replay", &id]).assert_code(0);
+    let waiting = premises.run(&["admin", "work", "list", "--state", "waiting"]);
+    assert!(waiting.stdout.contains(&id), "{}", waiting.stdout);
+    premises.run(&["admin", "work", "cancel", &id]).assert_code(0);
+    premises.run(&["admin", "dead-letters", "delete", &id]).assert_code(0);
+    premises.run(&["admin", "work", "show", &id]).assert_code(1);
+    premises.run(&["admin", "dead-letters", "replay", "--all"]).assert_code(0);
+    premises.run(&["admin", "dead-letters", "replay"]).assert_code(64);
+}
+
+#[test]
+fn a_consumer_that_is_no_more_can_be_taken_off_the_list() {
+    let premises = Premises::furnished();
+    let refused = premises.run(&["admin", "subscriptions", "remove", "nobody"]);
+    refused.assert_code(1);
+    assert!(refused.stderr.contains("no consumer nobody"), "{}", refused.stderr);
+    premises.run(&["admin", "subscriptions", "list"]).assert_code(0);
+}

@@ -1,0 +1,207 @@
+//! What is in a town's database, read behind the back of its processes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use neuroglia::clock::Timestamp;
+use neuroglia::data::{Condition, Document, Select, Store};
+use neuroglia::error::Result;
+use neuroglia::id::Ids;
+use neuroglia::work::{Depth, WorkFilter, WorkRecord, WorkState};
+use serde::Deserialize;
+use tokio::runtime::Runtime;
+
+use crate::process::{PATIENCE, eventually};
+
+/// What each order has as effects, each once.
+const EFFECTS: [&str; 3] = ["order.created", "mishap", "proof"];
+
+/// The kind of work that never ends, because it comes ten times a second.
+const TICKS: &str = "schedule:tick";
+
+/// A way into the database.
+pub(crate) struct Books {
+    runtime: Runtime,
+    store: Arc<dyn Store>,
+}
+
+/// An effect, as the ledger has it.
+#[derive(Debug, Deserialize)]
+struct Effect {
+    id: String,
+    /// By what it was done; once when there is one.
+    runs: Vec<String>,
+    /// When it was first done, by the store's clock.
+    at: Timestamp,
+}
+
+/// A tick that was done.
+pub(crate) struct Done {
+    /// When it was due.
+    pub(crate) due: Timestamp,
+    /// When it was done, by the store's clock.
+    pub(crate) at: Timestamp,
+    /// How often.
+    pub(crate) runs: usize,
+}
+
+impl Books {
+    pub(crate) fn open(url: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let url = url.parse().expect("a URL");
+        let store = runtime.block_on(neuroglia_backing::connect(&url)).expect("the database opens");
+        Self { runtime, store }
+    }
+
+    /// Asks until the database answers.
+    pub(crate) fn ask<T, F: Future<Output = Result<T>>>(
+        &self,
+        mut ask: impl FnMut(Arc<dyn Store>) -> F,
+    ) -> T {
+        eventually("the database answers", || self.runtime.block_on(ask(Arc::clone(&self.store))).ok())
+    }
+
+    /// Waits until every one of these orders has all of its effects; how long it took since the moment.
+    #[track_caller]
+    pub(crate) fn wait_for_effects(&self, orders: &[String], since: Instant, within: Duration) -> Duration {
+        let mut missing: Vec<String> = orders
+            .iter()
+            .flat_map(|order| EFFECTS.iter().map(move |effect| format!("{effect}:{order}")))
+            .collect();
+        loop {
+            // The first that is missing is enough to know that they are not all there.
+            while missing.last().is_some_and(|id| self.has(id)) {
+                missing.pop();
+            }
+            if missing.is_empty() {
+                return since.elapsed();
+            }
+            assert!(since.elapsed() < within, "after {within:?} there is no {missing:?}: {:#?}", self.live());
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until there is this effect.
+    pub(crate) fn wait_for(&self, effect: &str) {
+        eventually(effect, || self.has(effect).then_some(()));
+    }
+
+    fn has(&self, effect: &str) -> bool {
+        self.ask(async |store| store.load("proof_ledger", effect).await).is_some()
+    }
+
+    /// Waits until nothing is on its way, then checks that each accepted order is there, and that each order which is
+    /// there has each of its effects once. Gives how many orders there are.
+    #[track_caller]
+    pub(crate) fn assert_exactly_once(&self, accepted: &[String]) -> usize {
+        self.wait_until_quiet();
+        let orders: BTreeSet<String> = self.all("orders").into_iter().map(|order| order.id).collect();
+        for order in accepted {
+            assert!(orders.contains(order), "the accepted order {order} is lost");
+        }
+        let effects = self.effects();
+        for effect in effects.values() {
+            assert_eq!(
+                effect.runs.len(),
+                1,
+                "{} was done more than once, or by nobody: {:?}",
+                effect.id,
+                effect.runs
+            );
+        }
+        let found: BTreeSet<&str> =
+            effects.keys().map(String::as_str).filter(|id| !id.starts_with("tick:")).collect();
+        let expected: BTreeSet<String> = orders
+            .iter()
+            .flat_map(|order| EFFECTS.iter().map(move |effect| format!("{effect}:{order}")))
+            .collect();
+        let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();
+        let lost: Vec<_> = expected.difference(&found).collect();
+        let extra: Vec<_> = found.difference(&expected).collect();
+        assert!(lost.is_empty() && extra.is_empty(), "lost: {lost:?}, of no order: {extra:?}");
+        orders.len()
+    }
+
+    /// Waits until the outbox is empty and no work is live.
+    pub(crate) fn wait_until_quiet(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.ask(async |store| store.outbox_depth().await).count > 0 || !self.live().is_empty() {
+            assert!(Instant::now() < deadline, "it does not become quiet: {:#?}", self.live());
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until so much of this kind runs.
+    pub(crate) fn wait_for_running(&self, kind: &str, count: u64) {
+        eventually("work runs", || {
+            let depths = self.ask(async |store| store.depths().await);
+            let running = |depth: &&Depth| depth.kind == kind && depth.state == WorkState::Running;
+            depths.iter().find(running).filter(|depth| depth.count >= count).map(|_| ())
+        });
+    }
+
+    /// Whether the database can be written. A process that is stopped in the middle of a write holds the lock of an
+    /// SQLite file for as long as it is stopped.
+    pub(crate) fn can_be_written(&self) -> bool {
+        let asked = async {
+            let lease = self.store.lease("proof", Ids::random().next_uuid(), Duration::from_millis(1));
+            tokio::time::timeout(Duration::from_secs(1), lease).await
+        };
+        matches!(self.runtime.block_on(asked), Ok(Ok(_)))
+    }
+
+    /// What has still to be done, as the store counts it.
+    fn live(&self) -> Vec<String> {
+        let depths = self.ask(async |store| store.depths().await);
+        depths
+            .into_iter()
+            .filter(|depth| depth.state.is_live() && depth.kind != TICKS && depth.count > 0)
+            .map(|depth| format!("{depth:?}"))
+            .collect()
+    }
+
+    /// Every effect by its id.
+    fn effects(&self) -> BTreeMap<String, Effect> {
+        let parse = |document: Document| {
+            let effect: Effect = serde_json::from_str(&document.body).expect("the ledger is JSON");
+            (document.id, effect)
+        };
+        self.all("proof_ledger").into_iter().map(parse).collect()
+    }
+
+    /// The ticks that were done.
+    pub(crate) fn ticks(&self) -> Vec<Done> {
+        let effects = self.effects().into_values();
+        effects
+            .filter_map(|effect| {
+                let due = effect.id.strip_prefix("tick:")?.parse().expect("the moment at which it was due");
+                Some(Done { due, at: effect.at, runs: effect.runs.len() })
+            })
+            .collect()
+    }
+
+    /// All work of a kind that is or was there, in one of these states; in any, when there are none.
+    pub(crate) fn work_of(&self, kind: &str, states: &[WorkState]) -> Vec<WorkRecord> {
+        let filter = WorkFilter {
+            kind: Some(kind.to_owned()),
+            states: states.to_vec(),
+            limit: u32::MAX,
+            ..WorkFilter::default()
+        };
+        self.ask(async |store| store.list_work(&filter).await)
+    }
+
+    fn all(&self, collection: &'static str) -> Vec<Document> {
+        let select =
+            Select { collection, condition: Condition::All(Vec::new()), sort: Vec::new(), limit: u32::MAX };
+        self.ask(async |store| store.query(&select).await)
+    }
+}
+
+impl Drop for Books {
+    fn drop(&mut self) {
+        self.runtime.block_on(self.store.close());
+    }
+}

@@ -1,0 +1,140 @@
+//! Customers who order all the time, and remember what was accepted.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::process::{Client, eventually, guest_order};
+
+/// How many order at the same time.
+const COUNT: usize = 3;
+
+/// What each of them does between two orders.
+const PAUSE: Duration = Duration::from_millis(80);
+
+/// How often somebody asks again with the same key before giving up.
+const TRIES_MAX: usize = 5;
+
+/// Customers at the doors of a town.
+pub(crate) struct Customers {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    doors: Mutex<Vec<SocketAddr>>,
+    /// The ids of the orders that were accepted.
+    accepted: Mutex<Vec<String>>,
+    refused: AtomicUsize,
+    have_left: AtomicBool,
+}
+
+impl Customers {
+    /// They begin to order at these doors.
+    pub(crate) fn come(doors: &[SocketAddr]) -> Self {
+        let shared = Arc::new(Shared { doors: Mutex::new(doors.to_vec()), ..Shared::default() });
+        let threads = (0..COUNT)
+            .map(|number| {
+                let shared = Arc::clone(&shared);
+                std::thread::spawn(move || shared.order(number))
+            })
+            .collect();
+        Self { shared, threads }
+    }
+
+    /// They go to other doors from now on.
+    pub(crate) fn go_to(&self, doors: &[SocketAddr]) {
+        *lock(&self.shared.doors) = doors.to_vec();
+    }
+
+    /// The ids of the orders that were accepted so far.
+    pub(crate) fn accepted(&self) -> Vec<String> {
+        lock(&self.shared.accepted).clone()
+    }
+
+    /// How often an order was not accepted.
+    pub(crate) fn refused(&self) -> usize {
+        self.shared.refused.load(Ordering::Acquire)
+    }
+
+    /// Waits until so many more orders are accepted.
+    pub(crate) fn wait_for_more(&self, count: usize) {
+        let enough = lock(&self.shared.accepted).len() + count;
+        eventually("orders are accepted", || (lock(&self.shared.accepted).len() >= enough).then_some(()));
+    }
+
+    /// They go home; gives the ids of all orders that were accepted.
+    pub(crate) fn leave(mut self) -> Vec<String> {
+        self.shared.have_left.store(true, Ordering::Release);
+        for thread in self.threads.drain(..) {
+            thread.join().expect("every answer was one of those that may come");
+        }
+        self.accepted()
+    }
+}
+
+impl Drop for Customers {
+    fn drop(&mut self) {
+        self.shared.have_left.store(true, Ordering::Release);
+    }
+}
+
+impl Shared {
+    fn order(&self, customer: usize) {
+        let mut connection: Option<(SocketAddr, Client)> = None;
+        for number in 0_usize.. {
+            let key = format!("{customer}-{number}");
+            let order = guest_order(&format!("+1 555 {customer:03} {number:05}"), &key);
+            for attempt in 0..TRIES_MAX {
+                if self.have_left.load(Ordering::Acquire) {
+                    return;
+                }
+                if let Some(id) = self.try_order(&mut connection, customer + attempt, &key, &order) {
+                    lock(&self.accepted).push(id);
+                    break;
+                }
+                self.refused.fetch_add(1, Ordering::AcqRel);
+                connection = None;
+                std::thread::park_timeout(PAUSE * 2);
+            }
+            std::thread::park_timeout(PAUSE);
+        }
+    }
+
+    /// The id of the order when it was accepted. No answer, and "later", are what a customer must live with.
+    fn try_order(
+        &self,
+        connection: &mut Option<(SocketAddr, Client)>,
+        turn: usize,
+        key: &str,
+        order: &serde_json::Value,
+    ) -> Option<String> {
+        let doors = lock(&self.doors).clone();
+        let kept = connection.take().filter(|(door, _)| doors.contains(door));
+        let (door, mut client) = match kept {
+            Some(kept) => kept,
+            None => {
+                let door = *doors.get(turn % doors.len().max(1))?;
+                (door, Client::connect(door).ok()?)
+            }
+        };
+        let answer = client.post("/api/v1/orders", &[("idempotency-key", key)], order).ok()?;
+        match answer.status {
+            201 => {
+                if !answer.closes() {
+                    *connection = Some((door, client));
+                }
+                Some(answer.json()["id"].as_str().expect("an id").to_owned())
+            }
+            409 | 502 | 503 | 504 => None,
+            status => panic!("an order was answered with {status}: {}", answer.text()),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,121 @@
+//! Sudden death, at every point at which it could lose or double something, and at random ones.
+
+use std::time::{Duration, Instant};
+
+use neuroglia::id::Ids;
+use rustix::process::Signal;
+
+use super::town::{ground, killed, perilous};
+use super::{Customers, Engine, RECOVERY_MAX, Town, at_once, percentiles, report, times};
+use crate::process::Process;
+
+/// Where who dies.
+const CASES: [(&str, &str); 9] = [
+    ("web", "commit.before:7"),
+    ("web", "commit.after:7"),
+    ("web", "relay.sent:5"),
+    ("worker", "finish.before:9"),
+    ("worker", "finish.after:9"),
+    ("worker", "work.claimed:5"),
+    ("worker", "job.middle:7"),
+    ("worker", "settle.release:1"),
+    ("scheduler", "lease.renew:2"),
+];
+
+#[test]
+fn killed_at_each_point_on_sqlite_nothing_is_lost_or_doubled() {
+    at_once(3, CASES, |(role, point)| kill_at(Engine::Sqlite, role, point));
+}
+
+#[test]
+fn killed_at_each_point_on_postgres_nothing_is_lost_or_doubled() {
+    at_once(3, CASES, |(role, point)| kill_at(Engine::Postgres, role, point));
+}
+
+fn kill_at(engine: Engine, role: &str, point: &str) {
+    let town = Town::found(engine);
+    let drains = point.starts_with("settle.release");
+    let mut staff = vec![town.open("web"), town.open("scheduler")];
+    if !drains {
+        staff.push(town.open("worker"));
+    }
+    let victim = town.open_perilous(role, point);
+    let mut doors = vec![staff[0].address()];
+    if role == "web" {
+        doors.push(victim.address());
+    }
+    let customers = Customers::come(&doors);
+    if drains {
+        // Nobody else could be at it.
+        town.books.wait_for_running("proof", 1);
+        victim.signal(Signal::TERM);
+    }
+    let dead = killed(victim);
+    let accepted = customers.accepted();
+    let successor = town.open(role);
+    let took = town.books.wait_for_effects(&accepted, dead.at, RECOVERY_MAX);
+    customers.wait_for_more(20);
+    let orders = town.books.assert_exactly_once(&customers.leave());
+    report(&format!(
+        "{engine:?}: {role} killed at {point}: {orders} orders, none lost, no effect doubled, recovered in {took:.1?}"
+    ));
+    for process in staff.into_iter().chain([successor]) {
+        process.close().assert_code(0);
+    }
+}
+
+#[test]
+fn a_migration_killed_between_two_is_finished_by_the_next() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        for nth in 1..=2 {
+            let (premises, _database) = ground(engine);
+            killed(perilous(&premises, &["admin", "migrate"], &format!("migrate.middle:{nth}")));
+            let status = premises.run(&["admin", "migrate", "--status"]);
+            assert!(status.stdout.contains("pending"), "{}", status.stdout);
+            premises.run(&["admin", "migrate"]).assert_code(0);
+            let status = premises.run(&["admin", "migrate", "--status"]);
+            assert!(!status.stdout.contains("pending"), "{}", status.stdout);
+            premises.run(&["admin", "seed"]).assert_code(0);
+            premises.open().close().assert_code(0);
+            report(&format!("{engine:?}: a migration killed after step {nth} was finished by the next run"));
+        }
+    }
+}
+
+#[test]
+fn killed_at_random_moments_nothing_is_lost_or_doubled() {
+    at_once(2, [Engine::Sqlite, Engine::Postgres], |engine| kill_at_random(engine, times(10, 50)));
+}
+
+fn kill_at_random(engine: Engine, kills: usize) {
+    let ids = Ids::random();
+    let town = Town::ticking(engine);
+    let mut staff: Vec<(&str, Process)> =
+        ["web", "web", "worker", "worker", "scheduler"].map(|role| (role, town.open(role))).into();
+    let doors = |staff: &[(&str, Process)]| -> Vec<_> {
+        staff.iter().filter(|(role, _)| *role == "web").map(|(_, process)| process.address()).collect()
+    };
+    let customers = Customers::come(&doors(&staff));
+    let mut spans = Vec::with_capacity(kills);
+    for _ in 0..kills {
+        customers.wait_for_more(1 + ids.jitter(Duration::from_nanos(30)).subsec_nanos() as usize);
+        // In turn, so that each dies equally often.
+        let (role, victim) = staff.remove(0);
+        victim.signal(Signal::KILL);
+        let since = Instant::now();
+        drop(killed(victim));
+        let accepted = customers.accepted();
+        staff.push((role, town.open(role)));
+        customers.go_to(&doors(&staff));
+        spans.push(town.books.wait_for_effects(&accepted, since, RECOVERY_MAX));
+    }
+    let orders = town.books.assert_exactly_once(&customers.leave());
+    let (p50, p99) = percentiles(&mut spans);
+    report(&format!(
+        "{engine:?}: {kills} kills at random moments: {orders} orders, none lost, no effect doubled, \
+         recovered in p50 {p50:.1?}, p99 {p99:.1?}"
+    ));
+    for (_, process) in staff {
+        process.close().assert_code(0);
+    }
+}

@@ -1,0 +1,85 @@
+//! The database goes away under load, in every way there is, and comes back.
+
+use std::time::{Duration, Instant};
+
+use neuroglia_testing::services::Postgres;
+
+use super::strait::Strait;
+use super::{Customers, RECOVERY_MAX, Town, report};
+use crate::process::{Process, eventually, guest_order};
+
+/// How long anybody waits for an answer while the database is away.
+const ANSWER_MAX: Duration = Duration::from_secs(15);
+
+/// How long the port says nothing.
+const SILENCE: Duration = Duration::from_secs(10);
+
+#[test]
+fn the_database_goes_away_under_load_and_the_processes_stay() {
+    let mut server = Postgres::start();
+    let mut town = Town::found_on(&server.url());
+    let direct: url::Url = town.premises.setting("DATABASE_URL").parse().expect("a URL");
+    let strait = Strait::to(direct.port().expect("it names a port"));
+    let mut through = direct;
+    through.set_port(Some(strait.port())).expect("it has a host");
+    through.set_query(Some("sslmode=disable"));
+    town.premises = town.premises.set("DATABASE_URL", through);
+
+    let staff = ["web", "worker", "scheduler"].map(|role| town.open(role));
+    let customers = Customers::come(&[staff[0].address()]);
+    customers.wait_for_more(10);
+
+    let mut cut = 0;
+    for _ in 0..3 {
+        cut += strait.cut();
+        customers.wait_for_more(5);
+    }
+    assert!(cut > 0, "there were connections");
+    assert_back("its connections cut three times", &town, &staff, &customers, Instant::now());
+
+    server.stop();
+    assert_away(&staff[0]);
+    server.start_again();
+    assert_back("restarted", &town, &staff, &customers, Instant::now());
+
+    server.crash();
+    assert_away(&staff[0]);
+    server.start_again();
+    assert_back("crashed and started again", &town, &staff, &customers, Instant::now());
+
+    let since = Instant::now();
+    strait.fall_silent();
+    assert_away(&staff[0]);
+    eventually("it was silent for long enough", || (since.elapsed() >= SILENCE).then_some(()));
+    strait.speak();
+    assert_back("silent for 10 s", &town, &staff, &customers, Instant::now());
+
+    let refused = customers.refused();
+    let orders = town.books.assert_exactly_once(&customers.leave());
+    report(&format!(
+        "Postgres: after all outages: {orders} orders, {refused} requests refused, none lost or doubled"
+    ));
+    for process in staff {
+        process.close().assert_code(0);
+    }
+}
+
+/// Checks what a process says while its database is away: it lives, it is not ready, and nobody waits for ever.
+fn assert_away(web: &Process) {
+    eventually("it says that it is not ready", || (web.get("/health/ready").status == 503).then_some(()));
+    assert_eq!(web.get("/health/live").status, 200);
+    let asked = Instant::now();
+    let answer = web.post("/api/v1/orders", &[], &guest_order("+1 555 0000", "away"));
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(asked.elapsed() < ANSWER_MAX, "an answer took {:?}", asked.elapsed());
+    assert_eq!(web.get("/health/live").status, 200);
+}
+
+/// Waits until everything goes on, in the same processes.
+fn assert_back(what: &str, town: &Town, staff: &[Process], customers: &Customers, since: Instant) {
+    eventually("it is ready", || (staff[0].get("/health/ready").status == 200).then_some(()));
+    customers.wait_for_more(5);
+    let took = town.books.wait_for_effects(&customers.accepted(), since, RECOVERY_MAX);
+    assert!(staff.iter().all(Process::is_running), "none has ended");
+    report(&format!("Postgres: {what}: all processes went on, recovered in {took:.1?}"));
+}

@@ -1,0 +1,100 @@
+//! A database, and the processes that share it.
+
+use std::path::PathBuf;
+
+use neuroglia_testing::services::Database;
+
+use super::Books;
+use crate::process::{Finished, PATIENCE, Premises, Process};
+
+/// What keeps the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// A database with a schema and a menu, on which processes of the `perilous` example are opened.
+pub(crate) struct Town {
+    pub(crate) books: Books,
+    pub(crate) premises: Premises,
+    /// Deleted when nobody uses it any more.
+    _database: Option<Database>,
+}
+
+impl Town {
+    pub(crate) fn found(engine: Engine) -> Self {
+        let (premises, database) = ground(engine);
+        Self::furnish(premises, database)
+    }
+
+    /// In which a task of the scheduler ticks ten times a second.
+    pub(crate) fn ticking(engine: Engine) -> Self {
+        let mut town = Self::found(engine);
+        town.premises = town.premises.set("TICKS", "on");
+        town
+    }
+
+    /// On a PostgreSQL server of the test's own.
+    pub(crate) fn found_on(server: &str) -> Self {
+        let database = Database::create_on(server);
+        let premises = vacant().set("DATABASE_URL", database.url());
+        Self::furnish(premises, Some(database))
+    }
+
+    fn furnish(premises: Premises, database: Option<Database>) -> Self {
+        premises.run(&["admin", "migrate"]).assert_code(0);
+        premises.run(&["admin", "seed"]).assert_code(0);
+        let books = Books::open(premises.setting("DATABASE_URL"));
+        Self { books, premises, _database: database }
+    }
+
+    /// Opens a process, and waits until it is ready.
+    pub(crate) fn open(&self, role: &str) -> Process {
+        self.premises.open_as(role)
+    }
+
+    /// Opens a process that comes to grief at this point.
+    pub(crate) fn open_perilous(&self, role: &str, point: &str) -> Process {
+        let mut process = perilous(&self.premises, &[role], point);
+        process.wait_until_ready();
+        process
+    }
+}
+
+/// Premises of the example, on an empty database.
+pub(crate) fn ground(engine: Engine) -> (Premises, Option<Database>) {
+    match engine {
+        Engine::Sqlite => (vacant(), None),
+        Engine::Postgres => {
+            let database = Database::create();
+            (vacant().set("DATABASE_URL", database.url()), Some(database))
+        }
+    }
+}
+
+fn vacant() -> Premises {
+    Premises::new().of_executable(executable())
+}
+
+/// Starts a command that comes to grief at this point.
+pub(crate) fn perilous(premises: &Premises, arguments: &[&str], point: &str) -> Process {
+    premises.spawn(premises.command(arguments).env("FAILPOINT", point))
+}
+
+/// Waits for the end of a process that was killed.
+#[track_caller]
+pub(crate) fn killed(process: Process) -> Finished {
+    let finished = process.end_within(PATIENCE);
+    assert_eq!(finished.signal(), Some(9), "it was not killed:\n{}\n{}", finished.stdout, finished.stderr);
+    finished
+}
+
+/// The example's executable, which `cargo test` builds beside this one.
+fn executable() -> PathBuf {
+    let own = std::env::current_exe().expect("a test has an executable");
+    let profile = own.parent().and_then(|folder| folder.parent()).expect("it is in `deps`");
+    let executable = profile.join("examples/perilous");
+    assert!(executable.exists(), "run `cargo build -p marios-pizzeria --examples` first");
+    executable
+}
