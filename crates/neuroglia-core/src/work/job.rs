@@ -1,5 +1,6 @@
 //! Jobs: typed work that is asked for inside a unit of work and done later.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -111,13 +112,19 @@ pub struct Jobs {
     work: Arc<UnitOfWork>,
     ids: Ids,
     correlation: Arc<Correlation>,
+    listed: Arc<ListedJobs>,
 }
+
+/// The kinds of jobs that somebody does; a service of the application.
+#[derive(Debug, Default)]
+pub struct ListedJobs(pub(super) BTreeSet<&'static str>);
 
 impl Jobs {
     /// Asks for a job, to be done as soon as possible; gives its id.
     ///
     /// # Errors
-    /// When the job cannot be written as JSON, or in a query.
+    /// When the job cannot be written as JSON, in a query, and for a kind that the worker does not list: nobody would
+    /// ever do it.
     pub fn enqueue<J: Job>(&self, job: &J) -> Result<Uuid> {
         self.enqueue_with(job, JobOptions::default())
     }
@@ -127,6 +134,12 @@ impl Jobs {
     /// # Errors
     /// Those of [`Jobs::enqueue`].
     pub fn enqueue_with<J: Job>(&self, job: &J, options: JobOptions) -> Result<Uuid> {
+        if !self.listed.0.contains(J::KIND) {
+            return Err(Error::internal(format!(
+                "nobody does the job `{}`; list it with `Worker::job`",
+                J::KIND
+            )));
+        }
         let id = self.ids.next_uuid();
         self.work.enqueue(NewWork {
             id,
@@ -152,10 +165,11 @@ impl Inject for Jobs {
         needs.one::<UnitOfWork>();
         needs.one::<Ids>();
         needs.one::<Correlation>();
+        needs.one::<ListedJobs>();
     }
 
     fn inject(scope: &Scope) -> Result<Self> {
-        Ok(Self { work: scope.get()?, ids: scope.inject()?, correlation: scope.get()? })
+        Ok(Self { work: scope.get()?, ids: scope.inject()?, correlation: scope.get()?, listed: scope.get()? })
     }
 }
 

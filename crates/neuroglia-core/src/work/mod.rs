@@ -26,7 +26,7 @@ pub use item::{
     CRASHES_MAX, Claim, Claimed, DEAD_KEEP, Depth, Due, FAILURES_MAX, Failure, Finish, Inquest, NewWork,
     OnCrash, QueueRoom, Revision, Settlement, Ticket, Verdict, WorkClass, WorkFilter, WorkRecord, WorkState,
 };
-pub use job::{Job, JobHandler, JobOptions, Jobs};
+pub use job::{Job, JobHandler, JobOptions, Jobs, ListedJobs};
 pub use retry::{ATTEMPTS_DEFAULT, Retry, after_failure, chain};
 pub use run::{LOST, Run, lost};
 pub use store::WorkStore;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::consumer::Consumer;
 use super::doer::{Doer, Doers};
-use super::job::Job;
+use super::job::{Job, ListedJobs};
 use crate::di::ServiceCollection;
 use crate::fault::{Area, Fault, Faults};
 use crate::messaging::Subscription;
@@ -30,6 +30,7 @@ pub struct WorkDescription {
 pub struct Worker {
     doers: Doers,
     subscriptions: Vec<Subscription>,
+    jobs: ListedJobs,
     declared: ServiceCollection,
     faults: Faults,
     descriptions: Vec<WorkDescription>,
@@ -65,6 +66,7 @@ impl Worker {
     /// Lists a kind of job.
     pub fn job<J: Job>(mut self) -> Self {
         self.declared.enter::<J::Handler>();
+        self.jobs.0.insert(J::KIND);
         self.descriptions.push(WorkDescription {
             name: J::KIND.to_owned(),
             kind: "job".to_owned(),
@@ -87,6 +89,7 @@ impl Worker {
     /// Adds what the handlers need to an application's services, and gives those who do the work.
     pub fn register(self, services: &mut ServiceCollection) -> Doers {
         services.take_entries(self.declared);
+        services.add_instance(self.jobs);
         for fault in self.faults.iter() {
             services.fault(fault.clone());
         }

@@ -212,6 +212,25 @@ impl JobHandler<Weigh> for Scales {
     }
 }
 
+/// What the worker does not list.
+#[derive(Serialize, Deserialize)]
+struct Frank {}
+
+impl Job for Frank {
+    const KIND: &'static str = "frank";
+    type Output = ();
+    type Handler = Franker;
+}
+
+#[derive(Inject)]
+struct Franker {}
+
+impl JobHandler<Frank> for Franker {
+    async fn run(&self, _: Frank) -> Result<()> {
+        Ok(())
+    }
+}
+
 #[derive(Inject)]
 struct Sweep {
     tallies: Repository<Tally>,
@@ -425,6 +444,17 @@ async fn a_running_job_can_be_called_off() {
     assert!(app.store.revise(running.id, &Revision::Cancel).await.expect("it answers"));
     app.until("the end", async |app| app.work(&[WorkState::Cancelled]).await.len() == 1).await;
     assert_eq!(app.tally("weighed").await, 0);
+}
+
+#[tokio::test]
+async fn a_job_that_nobody_does_is_refused_when_it_is_asked_for() {
+    let app = App::start().await;
+    let scope = app.services.scope();
+    let jobs: Jobs = scope.inject().expect("it is registered");
+    let refused = jobs.enqueue(&Frank {}).expect_err("nobody would ever do it");
+    let cause = std::error::Error::source(&refused).map(ToString::to_string).unwrap_or_default();
+    assert!(cause.contains("`frank`") && cause.contains("Worker::job"), "{cause}");
+    assert_eq!(app.work(&[]).await, []);
 }
 
 #[tokio::test]
