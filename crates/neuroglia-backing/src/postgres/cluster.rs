@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
 use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord, STALE_LOOKS};
 use neuroglia::error::Result;
-use neuroglia::work::{DEAD_KEEP, NewWork, OnCrash, Ticket};
+use neuroglia::work::{DEAD_KEEP, NewWork, Ticket};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use uuid::Uuid;
@@ -15,15 +15,6 @@ use super::PostgresStore;
 use super::error::error;
 use super::outbox::micros;
 use super::work::{self, NEW_PARAMETERS};
-
-/// What a row says of crashes; one that says nothing known is tried again.
-pub(super) fn on_crash(name: &str) -> OnCrash {
-    match name {
-        "fail" => OnCrash::Fail,
-        "quarantine" => OnCrash::Quarantine,
-        _ => OnCrash::Retry,
-    }
-}
 
 const BEAT: &str = "WITH b AS ( \
                         INSERT INTO ng_node (id, role, host, version, is_draining, started_at, heartbeat_at) \

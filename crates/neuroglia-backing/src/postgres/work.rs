@@ -11,8 +11,8 @@ use neuroglia::clock::Timestamp;
 use neuroglia::error::Result;
 use neuroglia::messaging::{Parcel, Subscription};
 use neuroglia::work::{
-    Claim, Claimed, DEAD_KEEP, Depth, Due, FAILURES_MAX, Failure, Finish, Inquest, NewWork, Revision,
-    Settlement, Ticket, Verdict, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore,
+    Claim, Claimed, DEAD_KEEP, Depth, Due, FAILURES_MAX, Failure, Finish, Inquest, NewWork, OnCrash,
+    Revision, Settlement, Ticket, Verdict, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore,
 };
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
@@ -128,11 +128,7 @@ const CLAIM: &str = "WITH p AS ( \
                      FROM (SELECT 1) AS one LEFT JOIN u ON true ORDER BY u.priority DESC, u.seq";
 
 fn class(name: &str) -> sqlx::Result<WorkClass> {
-    match name {
-        "delivery" => Ok(WorkClass::Delivery),
-        "job" => Ok(WorkClass::Job),
-        other => Err(sqlx::Error::Decode(format!("there is no class {other}").into())),
-    }
+    WorkClass::from_str(name).map_err(|cause| sqlx::Error::Decode(cause.into()))
 }
 
 fn state(name: &str) -> sqlx::Result<WorkState> {
@@ -427,7 +423,7 @@ pub(super) async fn release_of_dead(
     );
     let mut inquest = Inquest::default();
     for row in &rows {
-        let on_crash = super::cluster::on_crash(row.try_get(1)?);
+        let on_crash = OnCrash::named(row.try_get(1)?);
         let crashes = number(row, 2)? + 1;
         let verdict = inquest.verdict(on_crash, crashes, number(row, 3)?, number(row, 4)?);
         let Verdict { state, pause, reason } = verdict;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
 use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord, STALE_LOOKS};
 use neuroglia::error::Result;
-use neuroglia::work::{NewWork, OnCrash, Ticket};
+use neuroglia::work::{NewWork, Ticket};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row, SqliteConnection};
 use uuid::Uuid;
@@ -14,15 +14,6 @@ use uuid::Uuid;
 use super::error::error;
 use super::outbox::uuid;
 use super::{SqliteStore, work};
-
-/// What a row says of crashes; one that says nothing known is tried again.
-pub(super) fn on_crash(name: &str) -> OnCrash {
-    match name {
-        "fail" => OnCrash::Fail,
-        "quarantine" => OnCrash::Quarantine,
-        _ => OnCrash::Retry,
-    }
-}
 
 async fn beat(connection: &mut SqliteConnection, node: Node, now: Timestamp) -> Result<Beat> {
     let id = node.id.to_string();

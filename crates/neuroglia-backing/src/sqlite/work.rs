@@ -10,8 +10,8 @@ use neuroglia::clock::Timestamp;
 use neuroglia::error::{Error, Result};
 use neuroglia::messaging::{Parcel, Subscription};
 use neuroglia::work::{
-    Claim, Claimed, DEAD_KEEP, Depth, FAILURES_MAX, Failure, Finish, Inquest, NewWork, Revision, Settlement,
-    Ticket, Verdict, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore, lost,
+    Claim, Claimed, DEAD_KEEP, Depth, FAILURES_MAX, Failure, Finish, Inquest, NewWork, OnCrash, Revision,
+    Settlement, Ticket, Verdict, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore, lost,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
@@ -139,11 +139,7 @@ fn read_claimed(row: &SqliteRow, token: Uuid) -> sqlx::Result<Claimed> {
 }
 
 fn class(name: &str) -> sqlx::Result<WorkClass> {
-    match name {
-        "delivery" => Ok(WorkClass::Delivery),
-        "job" => Ok(WorkClass::Job),
-        other => Err(sqlx::Error::Decode(format!("there is no class {other}").into())),
-    }
+    WorkClass::from_str(name).map_err(|cause| sqlx::Error::Decode(cause.into()))
 }
 
 /// Adds a failure to a row's history, and keeps the last of them only.
@@ -461,7 +457,7 @@ pub(super) async fn release_of_dead(
     let mut inquest = Inquest::default();
     for row in &rows {
         let id: String = row.try_get(0).map_err(error)?;
-        let on_crash = super::cluster::on_crash(row.try_get(1).map_err(error)?);
+        let on_crash = OnCrash::named(row.try_get(1).map_err(error)?);
         let crashes = row.try_get::<u32, _>(2).map_err(error)? + 1;
         let (attempt, most) = (row.try_get(3).map_err(error)?, row.try_get(4).map_err(error)?);
         let Verdict { state, pause, reason } = inquest.verdict(on_crash, crashes, attempt, most);

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -226,11 +225,6 @@ impl Heart {
         }
     }
 }
-
-/// How long after its last word a node's work is given back at the latest, when nobody else is busy: its time to
-/// live, and as many looks as it takes.
-pub const RECOVERY_MAX: Duration =
-    Duration::from_secs(NODE_TTL.as_secs() + HEARTBEAT.as_secs() * super::node::STALE_LOOKS as u64);
 
 /// Gives an application its place among the nodes.
 pub fn register(services: &mut ServiceCollection, name: NodeName) {

@@ -9,6 +9,6 @@ mod membership;
 mod node;
 mod store;
 
-pub use membership::{Heart, Membership, NodeName, RECOVERY_MAX, register};
+pub use membership::{Heart, Membership, NodeName, register};
 pub use node::{Beat, Burial, HEARTBEAT, Lease, NODE_TTL, Node, NodeRecord, STALE_LOOKS, TTL_MARGIN};
 pub use store::ClusterStore;

@@ -84,6 +84,15 @@ impl std::str::FromStr for WorkState {
     }
 }
 
+impl std::str::FromStr for WorkClass {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = [Self::Delivery, Self::Job].into_iter().find(|class| class.name() == text);
+        found.ok_or_else(|| format!("there is no class {text}"))
+    }
+}
+
 impl WorkClass {
     /// Its stable name, as stores write it.
     pub const fn name(self) -> &'static str {
@@ -108,6 +117,11 @@ pub enum OnCrash {
 }
 
 impl OnCrash {
+    /// What a store's row says; one that says nothing known is tried again.
+    pub fn named(name: &str) -> Self {
+        [Self::Fail, Self::Quarantine].into_iter().find(|known| known.name() == name).unwrap_or_default()
+    }
+
     /// Its stable name, as stores write it.
     pub const fn name(self) -> &'static str {
         match self {
