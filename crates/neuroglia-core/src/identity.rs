@@ -76,7 +76,8 @@ impl Inject for Identity {
     }
 
     fn inject(scope: &Scope) -> Result<Self> {
-        scope.get::<Self>().map(|identity| (*identity).clone())
+        // Most scopes are nobody's in particular, and then there is nothing to keep.
+        Ok(scope.given::<Self>()?.map(|identity| (*identity).clone()).unwrap_or_default())
     }
 }
 

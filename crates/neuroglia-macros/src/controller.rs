@@ -206,7 +206,7 @@ fn route(
         let extracted = if index == last {
             quote_spanned! {ty.span()=>
                 <#ty as ::neuroglia::web::axum::extract::FromRequest<(), _>>::from_request(
-                    ::neuroglia::web::http::Request::from_parts(parts, body), &()
+                    ::neuroglia::web::http::Request::from_parts(*parts, body), &()
                 ).await
             }
         } else {
@@ -246,23 +246,21 @@ fn route(
                 let policy = ::std::sync::Arc::new(#policy);
                 move |context: ::neuroglia::web::Context, request| {
                     let policy = ::std::sync::Arc::clone(&policy);
-                    async move {
-                        context.enter(&policy, request, |scope, parts, body| async move {
-                            let controller = match <#controller as ::neuroglia::di::Inject>::inject(&scope) {
-                                ::core::result::Result::Ok(controller) => controller,
-                                ::core::result::Result::Err(error) => {
-                                    return ::neuroglia::web::axum::response::IntoResponse::into_response(
-                                        ::neuroglia::web::Problem::from(error)
-                                    );
-                                }
-                            };
-                            #unused
-                            #mutable
-                            #(#extract)*
-                            let reply = <#controller>::#name(&controller, #(#bindings),*).await;
-                            #reply
-                        }).await
-                    }
+                    context.enter(policy, request, |scope, parts, body| async move {
+                        let controller = match <#controller as ::neuroglia::di::Inject>::inject(&scope) {
+                            ::core::result::Result::Ok(controller) => controller,
+                            ::core::result::Result::Err(error) => {
+                                return ::neuroglia::web::axum::response::IntoResponse::into_response(
+                                    ::neuroglia::web::Problem::from(error)
+                                );
+                            }
+                        };
+                        #unused
+                        #mutable
+                        #(#extract)*
+                        let reply = <#controller>::#name(&controller, #(#bindings),*).await;
+                        #reply
+                    })
                 }
             },
         )

@@ -42,7 +42,7 @@ impl fmt::Display for Lifetime {
 pub(super) type Erased = Arc<dyn Any + Send + Sync>;
 type SyncMake = Box<dyn Fn(&Scope) -> Result<Erased> + Send + Sync>;
 type AsyncMake = Box<dyn FnOnce(&Scope) -> BoxFuture<'static, Result<Erased>> + Send + Sync>;
-pub(super) type Cast<P> = fn(Erased) -> Option<Arc<P>>;
+pub(super) type Cast<P> = fn(&Erased) -> Option<Arc<P>>;
 
 pub(super) enum Make {
     Sync(SyncMake),
@@ -139,7 +139,7 @@ impl Service {
             lifetime: Lifetime::Scoped,
             needs: |_| {},
             make: Make::Sync(Box::new(|_| Ok(Arc::new(T::default())))),
-            cast: Box::new((|erased| Arc::downcast::<T>(erased).ok()) as Cast<T>),
+            cast: Box::new((|erased| Arc::downcast::<T>(Arc::clone(erased)).ok()) as Cast<T>),
             dispose: None,
             is_provided: true,
             fault: None,
@@ -177,7 +177,9 @@ impl Service {
             lifetime,
             needs: T::dependencies,
             make: Make::Sync(Box::new(|scope| Ok(Arc::new(T::inject(scope)?)))),
-            cast: Box::new((|erased| Some(Arc::downcast::<T>(erased).ok()?.provide())) as Cast<P>),
+            cast: Box::new(
+                (|erased| Some(Arc::downcast::<T>(Arc::clone(erased)).ok()?.provide())) as Cast<P>,
+            ),
             dispose: T::disposer().map(|_| dispose_typed::<T> as DisposeErased),
             is_provided: false,
             fault: None,
@@ -195,7 +197,7 @@ impl Service {
             lifetime,
             needs,
             make,
-            cast: Box::new((|erased| Some(Arc::clone(&Arc::downcast::<Held<P>>(erased).ok()?.0))) as Cast<P>),
+            cast: Box::new((|erased| Some(Arc::clone(&erased.downcast_ref::<Held<P>>()?.0))) as Cast<P>),
             dispose: None,
             is_provided: false,
             fault: None,

@@ -42,6 +42,11 @@ impl Disposals {
         runtime().map(|runtime| tracker.spawn_on(disposal, &runtime))
     }
 
+    /// Whether there is something to dispose of.
+    pub(super) fn any(&mut self) -> bool {
+        !self.0.get_mut().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Disposes of everything, last first, when `tracker` has no other tasks.
     pub(super) fn begin_last(&self, tracker: TaskTracker) {
         let list = std::mem::take(&mut *self.lock());

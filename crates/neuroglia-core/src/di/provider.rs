@@ -241,7 +241,7 @@ impl Root {
         registration: &Registration,
     ) -> Result<Arc<P>> {
         match self.singletons[registration.slot].get() {
-            Some(instance) => registration.cast(Arc::clone(instance)),
+            Some(instance) => registration.cast(instance),
             None => Err(Error::internal(format!("`{}` is not started yet", short_type_name::<P>()))),
         }
     }
@@ -255,7 +255,7 @@ impl Drop for Root {
 }
 
 impl Registration {
-    pub(super) fn cast<P: ?Sized + Send + Sync + 'static>(&self, instance: Erased) -> Result<Arc<P>> {
+    pub(super) fn cast<P: ?Sized + Send + Sync + 'static>(&self, instance: &Erased) -> Result<Arc<P>> {
         self.cast
             .downcast_ref::<Cast<P>>()
             .and_then(|cast| cast(instance))

@@ -1,10 +1,12 @@
 //! One unit of work's view of the services: scoped instances live here and end with it.
 
 use std::any::TypeId;
+use std::cell::OnceCell;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use once_cell::sync::OnceCell;
+use parking_lot::ReentrantMutex;
+use smallvec::SmallVec;
 use tokio_util::task::TaskTracker;
 
 use super::collection::{Erased, Lifetime, short_type_name};
@@ -12,6 +14,9 @@ use super::disposal::Disposals;
 use super::inject::Inject;
 use super::provider::{Registration, Root, not_registered};
 use crate::error::{Error, Result};
+
+/// How many scoped services a scope has room for without a further allocation; few applications have more.
+const INLINE_SLOTS: usize = 8;
 
 /// The services of one request, message, job, tick or command.
 ///
@@ -23,13 +28,15 @@ pub struct Scope(Arc<Inner>);
 
 struct Inner {
     root: Arc<Root>,
-    slots: Box<[OnceCell<Erased>]>,
+    /// One lock for all: what is built takes it, and what that is made of is built under it at no further cost. Only
+    /// factories run under it, and those of scoped services do not wait.
+    slots: ReentrantMutex<SmallVec<[OnceCell<Erased>; INLINE_SLOTS]>>,
     disposals: Disposals,
 }
 
 impl Scope {
     pub(super) fn new(root: Arc<Root>) -> Self {
-        let slots = (0..root.scoped_slots).map(|_| OnceCell::new()).collect();
+        let slots = ReentrantMutex::new((0..root.scoped_slots).map(|_| OnceCell::new()).collect());
         Self(Arc::new(Inner { root, slots, disposals: Disposals::default() }))
     }
 
@@ -83,13 +90,29 @@ impl Scope {
             return Err(Error::internal(format!("`{}` is not a value of a scope", short_type_name::<T>())));
         }
         let value: Erased = Arc::new(value);
-        self.0.slots[registration.slot].set(Arc::clone(&value)).map_err(|_| {
+        self.0.slots.lock()[registration.slot].set(Arc::clone(&value)).map_err(|_| {
             Error::internal(format!("the scope has its `{}` already", short_type_name::<T>()))
         })?;
         if let Some(dispose) = registration.dispose {
             self.0.disposals.push(dispose, value);
         }
         Ok(())
+    }
+
+    /// What this scope was given of a service, if it is one of those that are [given](Self::provide); another is built.
+    pub(crate) fn given<T: Send + Sync + 'static>(&self) -> Result<Option<Arc<T>>> {
+        let registration = self.0.root.find(TypeId::of::<T>()).ok_or_else(not_registered::<T>)?;
+        if !registration.is_provided {
+            return self.resolve(registration).map(Some);
+        }
+        let slots = self.0.slots.lock();
+        let given = slots[registration.slot].get();
+        given.map(|instance| registration.cast(instance)).transpose()
+    }
+
+    /// Whether there is a service of this type.
+    pub(crate) fn has<P: ?Sized + 'static>(&self) -> bool {
+        self.0.root.find(TypeId::of::<P>()).is_some()
     }
 
     /// Ends the scope: disposes of what was built in it, in the reverse order of construction.
@@ -124,10 +147,18 @@ impl Scope {
         match registration.lifetime {
             Lifetime::Singleton => self.0.root.singleton(registration),
             Lifetime::Scoped => {
-                let instance = self.0.slots[registration.slot].get_or_try_init(|| self.make(registration))?;
-                registration.cast(Arc::clone(instance))
+                let slots = self.0.slots.lock();
+                let slot = &slots[registration.slot];
+                let instance = match slot.get() {
+                    Some(instance) => instance,
+                    None => {
+                        let made = self.make(registration)?;
+                        slot.get_or_init(|| made)
+                    }
+                };
+                registration.cast(instance)
             }
-            Lifetime::Transient => registration.cast(self.make(registration)?),
+            Lifetime::Transient => registration.cast(&self.make(registration)?),
         }
     }
 
@@ -142,15 +173,18 @@ impl Scope {
 
 impl fmt::Debug for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let built = self.0.slots.iter().filter(|slot| slot.get().is_some()).count();
-        write!(f, "Scope ({built} of {} scoped services built)", self.0.slots.len())
+        let slots = self.0.slots.lock();
+        let built = slots.iter().filter(|slot| slot.get().is_some()).count();
+        write!(f, "Scope ({built} of {} scoped services built)", slots.len())
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // It goes on without this scope; the end of the application waits for it.
-        drop(self.disposals.begin(&self.root.tracker));
+        if self.disposals.any() {
+            // It goes on without this scope; the end of the application waits for it.
+            drop(self.disposals.begin(&self.root.tracker));
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use tracing::Instrument;
 
 use super::event::EventHandlers;
 use super::message::Kind;
-use super::pipeline::{Behaviour, Call, Next};
+use super::pipeline::{Behaviour, Call, Guard, Next};
 use crate::data::{Ending, UnitOfWork};
 use crate::di::Inject;
 use crate::error::Result;
@@ -17,12 +17,14 @@ use crate::identity::Identity;
 pub struct Trace {}
 
 impl Behaviour for Trace {
+    fn concerns(_: &Call<'_>) -> bool {
+        tracing::enabled!(tracing::Level::DEBUG)
+    }
+
     async fn handle(&self, call: &mut Call<'_>, next: Next<'_>) -> Result<()> {
         let span = tracing::debug_span!("message", message.name = call.name(), message.kind = %call.kind());
-        if span.is_disabled() {
-            return next.run(call).await;
-        }
-        next.run(call).instrument(span).await
+        let inside = span.in_scope(|| next.run(call));
+        inside.instrument(span).await
     }
 }
 
@@ -30,10 +32,9 @@ impl Behaviour for Trace {
 #[derive(Inject)]
 pub struct Validate {}
 
-impl Behaviour for Validate {
-    async fn handle(&self, call: &mut Call<'_>, next: Next<'_>) -> Result<()> {
-        call.check()?;
-        next.run(call).await
+impl Guard for Validate {
+    fn check(&self, call: &Call<'_>) -> Result<()> {
+        call.check()
     }
 }
 
@@ -43,10 +44,9 @@ pub struct Authorise {
     caller: Identity,
 }
 
-impl Behaviour for Authorise {
-    async fn handle(&self, call: &mut Call<'_>, next: Next<'_>) -> Result<()> {
-        call.permit(&self.caller)?;
-        next.run(call).await
+impl Guard for Authorise {
+    fn check(&self, call: &Call<'_>) -> Result<()> {
+        call.permit(&self.caller)
     }
 }
 
@@ -61,6 +61,10 @@ pub struct Commit {
 }
 
 impl Behaviour for Commit {
+    fn concerns(call: &Call<'_>) -> bool {
+        call.scope().has::<UnitOfWork>()
+    }
+
     async fn handle(&self, call: &mut Call<'_>, next: Next<'_>) -> Result<()> {
         let Some(work) = &self.work else { return next.run(call).await };
         if call.kind() == Kind::Query {
@@ -75,7 +79,8 @@ impl Behaviour for Commit {
                 self.handlers.handle_raised(&scope, work, name).await
             };
             command.run(handled).await?;
-            command.commit(Ending { completion: call.answer_to_keep()?, finish: None }).await?;
+            // Apart from the future of what it commits, so that a command's own stays small.
+            Box::pin(command.commit(Ending { completion: call.answer_to_keep()?, finish: None })).await?;
         } else {
             command.run(next.run(call)).await?;
             command.join();

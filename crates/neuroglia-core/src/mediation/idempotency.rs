@@ -39,12 +39,18 @@ pub struct Idempotency {
 }
 
 impl Behaviour for Idempotency {
+    fn concerns(call: &Call<'_>) -> bool {
+        let has_key =
+            |correlation: Option<Arc<Correlation>>| correlation.is_some_and(|it| it.idempotency.is_some());
+        call.kind() == Kind::Command && call.scope().given().is_ok_and(has_key)
+    }
+
     async fn handle(&self, call: &mut Call<'_>, next: Next<'_>) -> Result<()> {
         let (Some(key), Some(store), Some(work)) = (&self.correlation.idempotency, &self.store, &self.work)
         else {
             return next.run(call).await;
         };
-        if call.kind() == Kind::Query || work.is_entered() {
+        if work.is_entered() {
             return next.run(call).await;
         }
         let now = self.clock.now();

@@ -54,6 +54,6 @@ pub use idempotency::Idempotency;
 pub use mediator::Mediator;
 pub use message::{Command, CommandHandler, Kind, Message, Query, QueryHandler};
 pub use messages::{MessageDescription, Messages};
-pub use pipeline::{Behaviour, Call, Next, Pipeline};
+pub use pipeline::{Behaviour, Call, Guard, Next, Pipeline};
 pub use retry::RetryOnConflict;
 pub use validation::Checks;

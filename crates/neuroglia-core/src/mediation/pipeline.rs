@@ -39,8 +39,50 @@ use crate::identity::Identity;
 /// }
 /// ```
 pub trait Behaviour: Inject {
+    /// Whether it has anything to do with this message. One that has not is not built and costs nothing.
+    fn concerns(call: &Call<'_>) -> bool {
+        let _ = call;
+        true
+    }
+
     /// Handles the message, usually by running `next`, once, never or several times.
     fn handle(&self, call: &mut Call<'_>, next: Next<'_>) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Something that lets a message pass or refuses it, and has nothing to do afterwards: a behaviour without a future,
+/// and so without an allocation.
+///
+/// It is built from the scope of the message; one that cannot be built fails the message.
+///
+/// ```
+/// # extern crate neuroglia_core as neuroglia;
+/// use neuroglia::di::Inject;
+/// use neuroglia::error::{Error, Result};
+/// use neuroglia::identity::Identity;
+/// use neuroglia::mediation::{Call, Guard, Kind, Pipeline};
+///
+/// #[derive(Inject)]
+/// struct ReadOnlyForGuests {
+///     caller: Identity,
+/// }
+///
+/// impl Guard for ReadOnlyForGuests {
+///     fn check(&self, call: &Call<'_>) -> Result<()> {
+///         if call.kind() == Kind::Command && !self.caller.is_known() {
+///             return Err(Error::unauthenticated());
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// assert_eq!(Pipeline::empty().guard::<ReadOnlyForGuests>().names(), ["ReadOnlyForGuests"]);
+/// ```
+pub trait Guard: Inject {
+    /// Looks at the message before it goes further inside.
+    ///
+    /// # Errors
+    /// What the sender gets instead of an answer.
+    fn check(&self, call: &Call<'_>) -> Result<()>;
 }
 
 /// The behaviours of an application, outermost first.
@@ -58,8 +100,8 @@ impl Pipeline {
     pub fn standard() -> Self {
         Self::empty()
             .then::<Trace>()
-            .then::<Validate>()
-            .then::<Authorise>()
+            .guard::<Validate>()
+            .guard::<Authorise>()
             .then::<Idempotency>()
             .then::<RetryOnConflict>()
             .then::<Commit>()
@@ -72,12 +114,19 @@ impl Pipeline {
         self
     }
 
+    /// This pipeline with one more guard, inside all others.
+    #[must_use]
+    pub fn guard<G: Guard>(mut self) -> Self {
+        self.steps.push(Box::new(At::<G>(PhantomData)));
+        self
+    }
+
     /// This pipeline with `B` around `Inner`, and inside what is around `Inner`.
     ///
     /// # Panics
     /// When `Inner` is not in the pipeline.
     #[must_use]
-    pub fn around<Inner: Behaviour, B: Behaviour>(mut self) -> Self {
+    pub fn around<Inner: Inject, B: Behaviour>(mut self) -> Self {
         let position = self.steps.iter().position(|step| step.behaviour() == TypeId::of::<Inner>());
         let position = position.expect("the behaviour that another is put around is in the pipeline");
         self.steps.insert(position, Box::new(Of::<B>(PhantomData)));
@@ -103,7 +152,13 @@ impl Pipeline {
             Slot::<As, M> { message: Some(message), response: None, repeatable: false, of: PhantomData };
         let mut call =
             Call { slot: &mut slot, scope, name: short_name::<M>(), kind: M::KIND, unanswered: None };
-        Next { steps: &self.steps }.run(&mut call).await?;
+        let next = Next { steps: &self.steps }.after_guards(&call)?;
+        if !next.steps.is_empty() {
+            next.run(&mut call).await?;
+        } else if let Some(message) = slot.message.take() {
+            // Nobody is around it who would have to be kept from knowing its type.
+            return message.dispatch(scope).await;
+        }
         slot.response.ok_or_else(|| {
             Error::internal(format!("a behaviour ended `{}` without an answer", short_name::<M>()))
         })
@@ -144,10 +199,22 @@ impl<'a> Next<'a> {
     where
         'a: 'c,
     {
-        match self.steps.split_first() {
-            Some((step, steps)) => step.run(call, Next { steps }),
-            None => call.slot.dispatch(call.scope),
+        match self.after_guards(call) {
+            Ok(Next { steps: [step, steps @ ..] }) => step.run(call, Next { steps }),
+            Ok(Next { steps: [] }) => call.slot.dispatch(call.scope),
+            Err(error) => std::future::ready(Err(error)).boxed(),
         }
+    }
+
+    /// What is inside the guards that come first, and the behaviours that have nothing to do.
+    fn after_guards(self, call: &Call<'_>) -> Result<Self> {
+        let mut steps = self.steps;
+        while let [step, inside @ ..] = steps
+            && !step.stays(call)?
+        {
+            steps = inside;
+        }
+        Ok(Self { steps })
     }
 }
 
@@ -323,17 +390,24 @@ impl<As, M: Message<As>> Erased for Slot<As, M> {
     }
 }
 
-/// A behaviour's place in the pipeline: it is built and run for each call, in one allocation.
+/// A place in the pipeline.
 trait Step: Send + Sync {
+    /// Whether it has to be run; when not, it has done what it had to.
+    fn stays(&self, call: &Call<'_>) -> Result<bool>;
     fn run<'a>(&'a self, call: &'a mut Call<'_>, next: Next<'a>) -> BoxFuture<'a, Result<()>>;
     fn name(&self) -> &'static str;
     fn behaviour(&self) -> TypeId;
     fn declare(&self, services: &mut ServiceCollection);
 }
 
+/// The place of a behaviour: it is built and run for each call, in one allocation.
 struct Of<B>(PhantomData<fn() -> B>);
 
 impl<B: Behaviour> Step for Of<B> {
+    fn stays(&self, call: &Call<'_>) -> Result<bool> {
+        Ok(B::concerns(call))
+    }
+
     fn run<'a>(&'a self, call: &'a mut Call<'_>, next: Next<'a>) -> BoxFuture<'a, Result<()>> {
         async move { B::inject(call.scope)?.handle(call, next).await }.boxed()
     }
@@ -348,5 +422,31 @@ impl<B: Behaviour> Step for Of<B> {
 
     fn declare(&self, services: &mut ServiceCollection) {
         services.enter::<B>();
+    }
+}
+
+/// The place of a guard.
+struct At<G>(PhantomData<fn() -> G>);
+
+impl<G: Guard> Step for At<G> {
+    fn stays(&self, call: &Call<'_>) -> Result<bool> {
+        G::inject(call.scope)?.check(call)?;
+        Ok(false)
+    }
+
+    fn run<'a>(&'a self, call: &'a mut Call<'_>, next: Next<'a>) -> BoxFuture<'a, Result<()>> {
+        next.run(call)
+    }
+
+    fn name(&self) -> &'static str {
+        short_name::<G>()
+    }
+
+    fn behaviour(&self) -> TypeId {
+        TypeId::of::<G>()
+    }
+
+    fn declare(&self, services: &mut ServiceCollection) {
+        services.enter::<G>();
     }
 }

@@ -31,9 +31,13 @@ pub struct RetryOnConflict {
 }
 
 impl Behaviour for RetryOnConflict {
+    fn concerns(call: &Call<'_>) -> bool {
+        call.kind() == Kind::Command && call.scope().has::<UnitOfWork>()
+    }
+
     async fn handle(&self, call: &mut Call<'_>, next: Next<'_>) -> Result<()> {
         let Some(work) = &self.work else { return next.run(call).await };
-        if call.kind() == Kind::Query || work.is_entered() {
+        if work.is_entered() {
             return next.run(call).await;
         }
         call.keep_message();

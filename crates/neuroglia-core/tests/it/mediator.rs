@@ -6,7 +6,8 @@ use neuroglia::di::{Dispose, Inject, Lifetime, Service, ServiceCollection, Servi
 use neuroglia::error::{Error, ErrorKind, Result};
 use neuroglia::identity::Identity;
 use neuroglia::mediation::{
-    Behaviour, Call, Checks, Command, CommandHandler, Mediator, Messages, Next, Pipeline, Query, QueryHandler,
+    Behaviour, Call, Checks, Command, CommandHandler, Guard, Kind, Mediator, Messages, Next, Pipeline, Query,
+    QueryHandler,
 };
 use serde::{Deserialize, Serialize};
 
@@ -241,6 +242,60 @@ async fn content_and_rights_are_checked_before_the_handler() {
     scope.provide(Identity::known("u-1", "Ada", ["manager"])).expect("it has none");
     let mediator: Mediator = scope.inject().expect("it is there");
     mediator.send(Greet { name: "Mario".to_owned() }).await.expect("a manager may");
+}
+
+#[derive(Inject)]
+struct Doorman {
+    log: Arc<Log>,
+}
+
+impl Guard for Doorman {
+    fn check(&self, call: &Call<'_>) -> Result<()> {
+        self.log.note("Doorman");
+        match call.message::<Greet>() {
+            Some(greet) if greet.name == "Bob" => {
+                Err(Error::conflict("person.banned", "Bob may not come in"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_guard_lets_pass_or_refuses_at_its_place() {
+    let app = App::with(Pipeline::empty().then::<Outer>().guard::<Doorman>().then::<Inner>()).await;
+    app.greet("Ada").await.expect("she may");
+    assert_eq!(app.log.read(), ["Outer in", "Doorman", "Inner in", "handler", "Inner out", "Outer out"]);
+    let app = App::with(Pipeline::empty().then::<Outer>().guard::<Doorman>().then::<Inner>()).await;
+    assert_eq!(app.greet("Bob").await.expect_err("he may not").code(), "person.banned");
+    assert_eq!(app.log.read(), ["Outer in", "Doorman", "Outer out"]);
+    let app = App::with(Pipeline::empty().guard::<Doorman>()).await;
+    assert_eq!(app.greet("Bob").await.expect_err("he may not").code(), "person.banned");
+    assert_eq!(app.log.read(), ["Doorman"]);
+}
+
+#[tokio::test]
+async fn a_behaviour_is_asked_whether_the_message_concerns_it_and_not_built_otherwise() {
+    #[derive(Inject)]
+    struct ForQueries {
+        log: Arc<Log>,
+    }
+    impl Behaviour for ForQueries {
+        fn concerns(call: &Call<'_>) -> bool {
+            call.kind() == Kind::Query
+        }
+        async fn handle(&self, call: &mut Call<'_>, next: Next<'_>) -> Result<()> {
+            self.log.note("ForQueries");
+            next.run(call).await
+        }
+    }
+    let app = App::with(Pipeline::empty().then::<Outer>().then::<ForQueries>().then::<Inner>()).await;
+    app.greet("Ada").await.expect("an answer");
+    assert_eq!(app.log.read(), ["Outer in", "Inner in", "handler", "Inner out", "Outer out"]);
+    let app = App::with(Pipeline::empty().then::<ForQueries>()).await;
+    let scope = app.services.scope();
+    scope.inject::<Mediator>().expect("it is there").send(Where).await.expect("an answer");
+    assert_eq!(app.log.read(), ["ForQueries"]);
 }
 
 #[derive(Inject)]

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use neuroglia_core::di::{Scope, Services};
 use neuroglia_core::error::Result;
 use neuroglia_core::hosting::Stopping;
-use neuroglia_core::identity::{Correlation, Identity};
+use neuroglia_core::identity::{Correlation, IdempotencyKey, Identity};
 
 use super::edge::{Arrival, IDEMPOTENCY_KEY, buffer_and_fingerprint, mark_replayed};
 use super::event_stream::{end_with, is_event_stream};
@@ -39,45 +39,50 @@ impl Context {
 
     /// Finds out who is asking, checks the policy, opens a scope, and runs the action in it. The scope is
     /// closed when the action has answered.
-    pub async fn enter<F, O>(&self, policy: &Policy, request: Request<Body>, action: F) -> Response<Body>
+    pub fn enter<F, O>(
+        self,
+        policy: Arc<Policy>,
+        request: Request<Body>,
+        action: F,
+    ) -> impl Future<Output = Response<Body>> + Send
     where
-        F: FnOnce(Scope, Parts, Body) -> O + Send,
+        F: FnOnce(Scope, Box<Parts>, Body) -> O + Send,
         O: Future<Output = Response<Body>> + Send,
     {
-        let (parts, body) = request.into_parts();
+        let (parts, mut body) = request.into_parts();
         Arrival::note_route(&parts.extensions);
-        let identity = match self.identify(&parts).await {
-            Ok(identity) => identity,
-            Err(error) => return Problem::from(error).into_response(),
-        };
-        if let Err(error) = policy.check(&identity) {
-            return Problem::from(error).into_response();
-        }
-        let (mut parts, body, idempotency) = if needs_key(&parts) {
-            match buffer_and_fingerprint(Request::from_parts(parts, body), &identity).await {
-                Ok((request, key)) => {
-                    let (parts, body) = request.into_parts();
-                    (parts, body, Some(key))
-                }
-                Err(problem) => return problem.into_response(),
+        // Behind a pointer, so that the futures through which it goes stay small.
+        let mut parts = Box::new(parts);
+        async move {
+            let identity = match self.identify(&parts).await {
+                Ok(identity) => identity,
+                Err(error) => return Problem::from(error).into_response(),
+            };
+            if let Err(error) = policy.check(&identity) {
+                return Problem::from(error).into_response();
             }
-        } else {
-            (parts, body, None)
-        };
-        let scope = self.0.services.scope();
-        let replayed = idempotency.as_ref().map(|key| key.replayed.clone());
-        if let Err(error) = prepare(&scope, &parts, identity, idempotency) {
-            return Problem::from(error).into_response();
-        }
-        parts.extensions.insert(scope.clone());
-        let mut response = action(scope.clone(), parts, body).await;
-        scope.close().await;
-        if replayed.is_some_and(|replayed| replayed.get()) {
-            mark_replayed(&mut response);
-        }
-        match &self.0.stopping {
-            Some(stopping) if is_event_stream(&response) => end_with(stopping, response),
-            _ => response,
+            let mut idempotency = None;
+            if needs_key(&parts) {
+                match Box::pin(buffer_and_fingerprint(&parts, body, &identity)).await {
+                    Ok((buffered, key)) => (body, idempotency) = (buffered, Some(key)),
+                    Err(problem) => return problem.into_response(),
+                }
+            }
+            let replayed = idempotency.as_ref().map(|key| key.replayed.clone());
+            let scope = self.0.services.scope();
+            if let Err(error) = prepare(&scope, &parts, identity, idempotency) {
+                return Problem::from(error).into_response();
+            }
+            parts.extensions.insert(scope.clone());
+            let mut response = action(scope.clone(), parts, body).await;
+            scope.close().await;
+            if replayed.is_some_and(|replayed| replayed.get()) {
+                mark_replayed(&mut response);
+            }
+            match &self.0.stopping {
+                Some(stopping) if is_event_stream(&response) => end_with(stopping, response),
+                _ => response,
+            }
         }
     }
 
@@ -107,7 +112,7 @@ fn prepare(
     scope: &Scope,
     parts: &Parts,
     identity: Identity,
-    idempotency: Option<neuroglia_core::identity::IdempotencyKey>,
+    idempotency: Option<IdempotencyKey>,
 ) -> Result<()> {
     if identity.is_known() {
         scope.provide(identity)?;

@@ -1,12 +1,15 @@
 //! The table of an application's routes, and the check of it at boot.
 
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::{self, Poll};
 
 use axum::body::Body;
 use axum::routing::MethodFilter;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::{Method, Request, Response};
 use neuroglia_core::di::{Inject, ServiceCollection};
@@ -35,8 +38,8 @@ pub trait Controller: Inject {
 }
 
 /// What answers requests to a route.
-pub(super) type Endpoint =
-    Arc<dyn Fn(Context, Request<Body>) -> BoxFuture<'static, Response<Body>> + Send + Sync>;
+pub(super) type Endpoint = Arc<dyn Fn(Context, Request<Body>) -> Answering + Send + Sync>;
+type Answering = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
 /// One method on one path, who may call it, and what answers.
 #[derive(Clone)]
@@ -71,7 +74,7 @@ impl Route {
             policy,
             action,
             describe,
-            endpoint: Arc::new(move |context, request| Box::pin(endpoint(context, request))),
+            endpoint: Arc::new(move |context, request| endpoint(context, request).map(Ok).boxed()),
         }
     }
 }
@@ -268,27 +271,40 @@ impl Web {
         let mut router = axum::Router::new();
         for route in self.routes {
             let Ok(filter) = MethodFilter::try_from(route.method.clone()) else { continue };
-            let (context, endpoint) = (context.clone(), route.endpoint);
-            let service = move |request: axum::extract::Request| endpoint(context.clone(), request);
-            router = router.route(&route.path, axum::routing::on(filter, service));
+            let service = Service(Arc::new((context.clone(), route.endpoint)));
+            router = router.route(&route.path, axum::routing::on_service(filter, service));
         }
         for plain in self.plain {
-            let (context, policy) = (context.clone(), plain.policy);
+            let (context, policy) = (context.clone(), Arc::new(plain.policy));
             let guarded = plain.router.layer(axum::middleware::from_fn(
                 move |request: axum::extract::Request, next: axum::middleware::Next| {
-                    let (context, policy) = (context.clone(), policy.clone());
-                    async move {
-                        context
-                            .enter(&policy, request, |_, parts, body| {
-                                next.run(Request::from_parts(parts, body))
-                            })
-                            .await
-                    }
+                    context.clone().enter(Arc::clone(&policy), request, |_, parts, body| {
+                        next.run(Request::from_parts(*parts, body))
+                    })
                 },
             ));
             router = put(router, &plain.prefix, guarded);
         }
         router
+    }
+}
+
+/// An endpoint as a service: axum runs its future as it is, where a handler's would be put into a second one.
+#[derive(Clone)]
+struct Service(Arc<(Context, Endpoint)>);
+
+impl tower::Service<Request<Body>> for Service {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answering {
+        let (context, endpoint) = &*self.0;
+        endpoint(context.clone(), request)
     }
 }
 

@@ -15,13 +15,20 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 pub(super) struct Asks {
     pub(super) request_id: Option<HeaderValue>,
     pub(super) traceparent: Option<HeaderValue>,
-    pub(super) if_none_match: Option<HeaderValue>,
+    pub(super) forwards: bool,
     pub(super) gzip: bool,
+    /// None for most requests.
+    pub(super) rarely: Option<Box<RarelyAsked>>,
+}
+
+/// What few requests ask.
+#[derive(Debug, Default)]
+pub(super) struct RarelyAsked {
+    pub(super) if_none_match: Option<HeaderValue>,
     pub(super) origin: Option<HeaderValue>,
     pub(super) preflight_method: Option<HeaderValue>,
     pub(super) preflight_headers: Option<HeaderValue>,
     pub(super) user_agent: Option<HeaderValue>,
-    pub(super) forwards: bool,
 }
 
 impl Asks {
@@ -38,13 +45,17 @@ impl Asks {
                     traceparents += 1;
                     asks.traceparent = Some(value.clone());
                 }
-                "if-none-match" => add(&mut asks.if_none_match, value),
                 "accept-encoding" => asks.gzip |= accepts_gzip(value),
-                "origin" if is_open => asks.origin = Some(value.clone()),
-                "access-control-request-method" if is_open => asks.preflight_method = Some(value.clone()),
-                "access-control-request-headers" if is_open => add(&mut asks.preflight_headers, value),
-                "user-agent" if settings.log_user_agent => asks.user_agent = Some(value.clone()),
                 "forwarded" | "x-forwarded-for" | "x-forwarded-proto" => asks.forwards = true,
+                "if-none-match" => add(&mut asks.rarely().if_none_match, value),
+                "origin" if is_open => asks.rarely().origin = Some(value.clone()),
+                "access-control-request-method" if is_open => {
+                    asks.rarely().preflight_method = Some(value.clone());
+                }
+                "access-control-request-headers" if is_open => {
+                    add(&mut asks.rarely().preflight_headers, value);
+                }
+                "user-agent" if settings.log_user_agent => asks.rarely().user_agent = Some(value.clone()),
                 _ => {}
             }
         }
@@ -53,6 +64,10 @@ impl Asks {
             asks.traceparent = None;
         }
         asks
+    }
+
+    fn rarely(&mut self) -> &mut RarelyAsked {
+        self.rarely.get_or_insert_default()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use super::asks::Asks;
+use super::asks::RarelyAsked;
 use super::settings::Origin;
 
 /// What of an answer's headers a page may see.
@@ -16,12 +16,12 @@ const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
 /// Tells the page's browser what it may do.
 ///
 /// Credentials are never allowed: our clients send tokens in a header, and a browser's cookies mean nothing to us.
-pub(super) fn allow(headers: &mut HeaderMap, asks: &Asks, allowed: &[Origin]) {
+pub(super) fn allow(headers: &mut HeaderMap, asks: Option<&RarelyAsked>, allowed: &[Origin]) {
     if allowed.is_empty() {
         return;
     }
     headers.append(header::VARY, HeaderValue::from_static("origin"));
-    let Some(origin) = &asks.origin else { return };
+    let Some((asks, origin)) = asks.and_then(|asks| Some((asks, asks.origin.as_ref()?))) else { return };
     if !allowed.iter().any(|own| own.admits(origin)) {
         return;
     }

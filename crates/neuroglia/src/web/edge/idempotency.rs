@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use neuroglia_core::identity::{IdempotencyKey, Identity, Replayed};
 use sha2::{Digest, Sha256};
 
@@ -25,10 +26,10 @@ const KEY_BYTES_MAX: usize = 255;
 /// # Errors
 /// 400 when the key is not 1 to 255 visible ASCII characters or is there twice; those of a body that cannot be read.
 pub async fn buffer_and_fingerprint(
-    request: Request<Body>,
+    parts: &Parts,
+    body: Body,
     caller: &Identity,
-) -> Result<(Request<Body>, IdempotencyKey), Problem> {
-    let (parts, body) = request.into_parts();
+) -> Result<(Body, IdempotencyKey), Problem> {
     let key = match caller.subject() {
         Some(subject) => format!("user {subject} {}", key(&parts.headers)?),
         None => format!("guest {}", key(&parts.headers)?),
@@ -42,7 +43,7 @@ pub async fn buffer_and_fingerprint(
     }
     let fingerprint = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     let key = IdempotencyKey { key, fingerprint, replayed: Replayed::default() };
-    Ok((Request::from_parts(parts, Body::from(body)), key))
+    Ok((Body::from(body), key))
 }
 
 /// Says that the answer was given before.

@@ -14,7 +14,7 @@ use neuroglia_core::error::Result;
 use tracing::Span;
 
 use super::arrival::Arrival;
-use super::asks::Asks;
+use super::asks::{Asks, RarelyAsked};
 use super::forwarded::{self, Client};
 use super::{Inner, compression, conditional, cors};
 use crate::health::is_probe;
@@ -44,7 +44,8 @@ pub(super) struct Visit {
     arrival: Arrival,
     method: Method,
     target: Option<PathAndQuery>,
-    asks: Asks,
+    gzip: bool,
+    rarely: Option<Box<RarelyAsked>>,
     body_limit: Option<BodyLimit>,
     span: Span,
     started: Instant,
@@ -74,8 +75,9 @@ impl Visit {
             body_limit: request.extensions().get::<BodyLimit>().cloned(),
             started: Instant::now(),
             _active: edge.metrics.as_ref().map(Metrics::active_request),
+            gzip: asks.gzip,
+            rarely: asks.rarely,
             arrival,
-            asks,
             span,
         };
         visit.span.in_scope(|| {
@@ -118,13 +120,19 @@ impl Visit {
         if response.status().as_u16() >= 400 || fault.is_some() {
             self.explain(&mut response, fault);
         }
-        conditional::spare(&mut response, &self.method, self.asks.if_none_match.as_ref());
+        if let Some(asks) = &self.rarely {
+            conditional::spare(&mut response, &self.method, asks.if_none_match.as_ref());
+        }
         if !response.extensions().is_empty() {
             self.link_next_page(&mut response);
         }
+        if self.method != Method::HEAD && response.body().size_hint().exact().is_some() {
+            // The server tells the length of a body that is there, and with one header less the map need not grow.
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
         self.dress(response.headers_mut());
         let settings = &self.edge.settings;
-        compression::compress(&mut response, self.asks.gzip, settings.compression_bytes_min);
+        compression::compress(&mut response, self.gzip, settings.compression_bytes_min);
         self.record_end(response.status());
         response
     }
@@ -160,7 +168,7 @@ impl Visit {
             return;
         }
         let query = || self.target.as_ref().and_then(PathAndQuery::query);
-        let user_agent = || self.asks.user_agent.as_ref().and_then(|value| value.to_str().ok());
+        let user_agent = || self.rarely.as_ref()?.user_agent.as_ref()?.to_str().ok();
         tracing::info!(
             http.method = self.method.as_str(),
             http.route = self.arrival.route(),
@@ -263,7 +271,6 @@ impl Visit {
 
     /// Adds the headers that every answer has.
     fn dress(&self, headers: &mut HeaderMap) {
-        headers.reserve(6);
         headers.insert(X_REQUEST_ID, self.arrival.request_id_header());
         headers.insert(TRACEPARENT, self.arrival.traceparent_header());
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
@@ -290,7 +297,7 @@ impl Visit {
                 );
             }
         }
-        cors::allow(headers, &self.asks, &self.edge.settings.allowed_origins);
+        cors::allow(headers, self.rarely.as_deref(), &self.edge.settings.allowed_origins);
     }
 }
 

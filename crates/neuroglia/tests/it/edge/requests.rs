@@ -138,8 +138,9 @@ async fn fingerprint(request: Request<Body>) -> Result<(StatusCode, String), Pro
         Some(user) => Identity::known(user.to_str().expect("ASCII"), "", [""; 0]),
         None => Identity::anonymous(),
     };
-    let (request, key) = buffer_and_fingerprint(request, &caller).await?;
-    let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.expect("it is buffered");
+    let (parts, body) = request.into_parts();
+    let (body, key) = buffer_and_fingerprint(&parts, body, &caller).await?;
+    let body = axum::body::to_bytes(body, usize::MAX).await.expect("it is buffered");
     Ok((StatusCode::OK, format!("{}\n{}\n{}", key.key, key.fingerprint, String::from_utf8_lossy(&body))))
 }
 
