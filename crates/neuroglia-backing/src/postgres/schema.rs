@@ -110,7 +110,7 @@ const WORK: &[&str] = &[
          is_draining boolean NOT NULL,
          started_at bigint NOT NULL,
          heartbeat_at bigint NOT NULL,
-         stale_looks integer NOT NULL DEFAULT 0
+         silent_since bigint
      )",
     "CREATE TABLE ng_lease (
          name text PRIMARY KEY,

@@ -155,7 +155,7 @@ const WORK: &[&str] = &[
          is_draining INTEGER NOT NULL,
          started_at INTEGER NOT NULL,
          heartbeat_at INTEGER NOT NULL,
-         stale_looks INTEGER NOT NULL DEFAULT 0
+         silent_since INTEGER
      ) STRICT, WITHOUT ROWID",
     "CREATE TABLE ng_lease (
          name TEXT PRIMARY KEY,

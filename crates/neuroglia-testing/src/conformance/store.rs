@@ -254,6 +254,8 @@ rules! { ($)
     nodes {
         a_first_beat_is_new_and_later_ones_are_not,
         a_silent_node_is_buried_at_the_second_look_and_its_work_given_back,
+        two_looks_at_the_same_moment_are_one,
+        a_beat_tells_how_long_the_most_silent_of_the_others_is_silent,
         a_node_that_beats_again_is_not_buried,
         a_buried_nodes_tickets_are_void_and_its_next_beat_is_new,
         who_is_not_known_gets_no_work,

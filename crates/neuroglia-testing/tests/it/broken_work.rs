@@ -45,6 +45,7 @@ const DEFECTS: &[(Defect, &str)] = &[
     (Defect::IgnoresUniqueKeys, "a_unique_key_keeps_an_equal_live_job_out"),
     (Defect::NeverBuries, "a_silent_node_is_buried_at_the_second_look_and_its_work_given_back"),
     (Defect::BuriesAtTheFirstLook, "a_silent_node_is_buried_at_the_second_look_and_its_work_given_back"),
+    (Defect::CountsTwoLooksAtOnce, "two_looks_at_the_same_moment_are_one"),
     (Defect::BuriesWithoutLimit, "the_work_of_the_dead_is_given_back_in_steps"),
     (Defect::GivesToStrangers, "who_is_not_known_gets_no_work"),
     (Defect::IgnoresWhatACrashMeans, "a_crash_means_what_the_work_says"),
@@ -81,6 +82,7 @@ enum Defect {
     IgnoresUniqueKeys,
     NeverBuries,
     BuriesAtTheFirstLook,
+    CountsTwoLooksAtOnce,
     BuriesWithoutLimit,
     GivesToStrangers,
     IgnoresWhatACrashMeans,
@@ -268,14 +270,18 @@ impl StoreLayer for Broken {
         self.inner.purge_work(limit).await
     }
 
-    async fn bury(&self, ttl: Duration, limit: u32) -> Result<Vec<Burial>> {
-        let bury = |limit| self.behind().bury(ttl, limit);
+    async fn bury(&self, ttl: Duration, apart: Duration, limit: u32) -> Result<Vec<Burial>> {
+        let bury = |limit| self.behind().bury(ttl, apart, limit);
         match self.defect {
             Defect::NeverBuries => Ok(Vec::new()),
             Defect::BuriesWithoutLimit => bury(u32::MAX).await,
-            Defect::BuriesAtTheFirstLook => {
-                let burials = bury(limit).await?;
-                if burials.is_empty() { bury(limit).await } else { Ok(burials) }
+            Defect::BuriesAtTheFirstLook => self.behind().bury(ttl, Duration::ZERO, limit).await,
+            Defect::CountsTwoLooksAtOnce if self.holder("a look").is_some() => {
+                self.behind().bury(ttl, Duration::ZERO, limit).await
+            }
+            Defect::CountsTwoLooksAtOnce => {
+                self.note_holder("a look", Uuid::nil());
+                bury(limit).await
             }
             _ => bury(limit).await,
         }
