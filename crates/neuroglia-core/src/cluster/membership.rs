@@ -50,7 +50,7 @@ struct Life {
     /// Cancelled when this life ends.
     lost: CancellationToken,
     /// What is in its hands, and how to call it off.
-    running: HashMap<Uuid, CancellationToken>,
+    running: HashMap<Ticket, CancellationToken>,
     /// What the store said at the last beat that it has, and it has not.
     unaccounted: HashSet<Ticket>,
     /// Who it was before it let go by itself; the store still thinks that this node lives.
@@ -66,12 +66,12 @@ impl Membership {
     }
 
     /// Notes that something is in its hands, so that it can be called off.
-    pub fn hold(&self, work: Uuid, cancelled: CancellationToken) {
+    pub fn hold(&self, work: Ticket, cancelled: CancellationToken) {
         self.life().running.insert(work, cancelled);
     }
 
     /// Notes that it is no longer.
-    pub fn let_go(&self, work: Uuid) {
+    pub fn let_go(&self, work: Ticket) {
         self.life().running.remove(&work);
     }
 
@@ -99,14 +99,14 @@ impl Membership {
     fn stranded(&self, held: &[Ticket]) -> Vec<Ticket> {
         let mut life = self.life();
         let unaccounted: HashSet<_> =
-            held.iter().filter(|ticket| !life.running.contains_key(&ticket.id)).copied().collect();
+            held.iter().filter(|ticket| !life.running.contains_key(ticket)).copied().collect();
         let before = std::mem::replace(&mut life.unaccounted, unaccounted);
         life.unaccounted.intersection(&before).copied().collect()
     }
 
     fn call_off(&self, work: &[Uuid]) {
         let life = self.life();
-        for cancelled in work.iter().filter_map(|id| life.running.get(id)) {
+        for (_, cancelled) in life.running.iter().filter(|(ticket, _)| work.contains(&ticket.id)) {
             cancelled.cancel();
         }
     }

@@ -11,6 +11,7 @@
 mod claimer;
 mod consumer;
 mod doer;
+mod floor;
 mod item;
 mod job;
 mod retry;
