@@ -350,7 +350,7 @@ impl WorkStore for PostgresStore {
         let states: Vec<_> = revision.from_states().iter().map(|state| state.name()).collect();
         let query = match revision {
             Revision::Replay => sqlx::query(
-                "UPDATE ng_work SET state = 'waiting', attempt = 0, crashes = 0, run_at = ng_now() \
+                "UPDATE ng_work SET state = 'waiting', attempt = 0, crashes = 0, run_at = ng_now(), seq = DEFAULT \
                  WHERE id = $1 AND state = ANY($2) RETURNING 1",
             ),
             Revision::Edit { .. } => {

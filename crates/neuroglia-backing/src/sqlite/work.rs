@@ -244,7 +244,9 @@ async fn revise(
     let allowed = "id = ?1 AND state IN (SELECT value FROM json_each(?2))";
     let query = match revision {
         Revision::Replay => sqlx::query(AssertSqlSafe(format!(
-            "UPDATE ng_work SET state = 'waiting', attempt = 0, crashes = 0, run_at = ?3 WHERE {allowed}"
+            "UPDATE ng_work SET state = 'waiting', attempt = 0, crashes = 0, run_at = ?3, seq = 1 + max( \
+                 (SELECT max(seq) FROM ng_work), (SELECT seq FROM sqlite_sequence WHERE name = 'ng_work')) \
+             WHERE {allowed}"
         )))
         .bind(id)
         .bind(states)

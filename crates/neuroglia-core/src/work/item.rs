@@ -436,7 +436,8 @@ pub struct WorkFilter {
 /// What an operator does with a piece of work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Revision {
-    /// A dead, parked or cancelled one is tried again from the first attempt.
+    /// A dead, parked or cancelled one is tried again from the first attempt, and gets the last place in the order: those
+    /// of its lane that came after it may be under way already.
     Replay,
     /// A dead or parked one gets another payload.
     Edit {

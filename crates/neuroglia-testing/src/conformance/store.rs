@@ -215,6 +215,7 @@ rules! { ($)
         a_failed_head_holds_up_its_lane_until_its_time,
         a_head_that_has_failed_for_good_lets_the_next_go,
         a_lane_follows_what_operators_do,
+        what_is_replayed_never_runs_beside_another_of_its_lane,
         lanes_and_kinds_do_not_hold_each_other_up,
         concurrent_claimers_never_get_the_same_work,
     }

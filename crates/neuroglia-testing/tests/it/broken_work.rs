@@ -39,6 +39,7 @@ const DEFECTS: &[(Defect, &str)] = &[
     (Defect::CountsReleases, "a_release_does_not_count_the_attempt"),
     (Defect::RetriesAtOnce, "a_retry_waits_for_its_pause_and_keeps_the_failure"),
     (Defect::SettlesWithAnyTicket, "a_settlement_with_a_lost_ticket_changes_nothing"),
+    (Defect::ReplaysAside, "what_is_replayed_never_runs_beside_another_of_its_lane"),
     (Defect::EditsNothing, "an_edit_changes_the_payload"),
     (Defect::PurgesTheDead, "a_purge_deletes_what_is_over_and_nothing_else"),
     (Defect::BeginsEarly, "a_job_is_not_claimed_before_its_time"),
@@ -76,6 +77,7 @@ enum Defect {
     CountsReleases,
     RetriesAtOnce,
     SettlesWithAnyTicket,
+    ReplaysAside,
     EditsNothing,
     PurgesTheDead,
     BeginsEarly,
@@ -256,6 +258,28 @@ impl StoreLayer for Broken {
                 let filter = WorkFilter { id: Some(id), limit: 1, ..WorkFilter::default() };
                 let found = self.inner.list_work(&filter).await?;
                 Ok(found.iter().any(|record| revision.from_states().contains(&record.state)))
+            }
+            Revision::Replay if self.is(Defect::ReplaysAside) => {
+                let filter = WorkFilter { id: Some(id), limit: 1, ..WorkFilter::default() };
+                let found = self.inner.list_work(&filter).await?;
+                self.inner.revise(id, &Revision::Delete).await?;
+                let aside = found.into_iter().map(|record| NewWork {
+                    id,
+                    class: record.class,
+                    queue: record.queue,
+                    kind: record.kind,
+                    lane: None,
+                    key: record.key,
+                    payload: record.payload,
+                    priority: 0,
+                    due: Due::Now,
+                    attempts_max: record.attempts_max,
+                    on_crash: OnCrash::Retry,
+                    correlation_id: record.correlation_id,
+                    traceparent: None,
+                });
+                self.inner.commit(Batch { work: aside.collect(), ..Batch::default() }).await?;
+                Ok(true)
             }
             _ => self.inner.revise(id, revision).await,
         }

@@ -275,6 +275,7 @@ impl WorkShelf {
                 }
                 (item.record.attempt, item.record.crashes, item.record.run_at) = (0, 0, now);
                 item.end(WorkState::Waiting, Timestamp::UNIX_EPOCH);
+                self.move_to_the_end(seq);
             }
             Revision::Edit { payload } => item.record.payload.clone_from(payload),
             Revision::Delete => self.remove(seq),
@@ -285,6 +286,14 @@ impl WorkShelf {
             }
         }
         Ok(true)
+    }
+
+    fn move_to_the_end(&mut self, seq: i64) {
+        let Some(mut item) = self.items.remove(&seq) else { return };
+        self.last_seq += 1;
+        item.record.seq = self.last_seq;
+        self.by_id.insert(item.record.id, self.last_seq);
+        self.items.insert(self.last_seq, item);
     }
 
     fn remove(&mut self, seq: i64) {
