@@ -11,8 +11,8 @@ use neuroglia::clock::Timestamp;
 use neuroglia::error::Result;
 use neuroglia::messaging::{Parcel, Subscription};
 use neuroglia::work::{
-    Claim, Claimed, DEAD_KEEP, Depth, Due, FAILURES_MAX, Failure, Finish, Inquest, NewWork, OnCrash,
-    Revision, Settlement, Ticket, Verdict, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore,
+    Claim, Claimed, DEAD_KEEP, DEPTH_MAX, Depth, Due, FAILURES_MAX, Failure, Finish, Inquest, NewWork,
+    OnCrash, Revision, Settlement, Ticket, Verdict, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore,
 };
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
@@ -233,6 +233,28 @@ fn record(row: &PgRow) -> sqlx::Result<WorkRecord> {
     })
 }
 
+/// Reads no more than is counted: each part follows an index of just the rows in its state, and what waits is counted
+/// queue by queue, so that a long one does not hide the others.
+pub(super) const DEPTHS: &str = "WITH RECURSIVE q (queue) AS ( \
+                          SELECT min(queue) FROM ng_work WHERE state = 'waiting' UNION ALL \
+                          SELECT (SELECT min(w.queue) FROM ng_work w WHERE w.state = 'waiting' AND w.queue > q.queue) \
+                          FROM q WHERE q.queue IS NOT NULL), \
+                      w AS ( \
+                          SELECT f.* FROM q CROSS JOIN LATERAL ( \
+                              SELECT queue, kind, state, created_at, false AS holds_up FROM ng_work \
+                              WHERE state = 'waiting' AND queue = q.queue ORDER BY priority DESC, seq LIMIT $1) AS f \
+                          UNION ALL ( \
+                              SELECT queue, kind, state, created_at, lane IS NOT NULL AND attempt > 0 FROM ng_work \
+                              WHERE state = 'scheduled' ORDER BY run_at LIMIT $1) \
+                          UNION ALL ( \
+                              SELECT queue, kind, state, created_at, false FROM ng_work \
+                              WHERE owner IS NOT NULL ORDER BY owner LIMIT $1) \
+                          UNION ALL ( \
+                              SELECT queue, kind, state, created_at, false FROM ng_work \
+                              WHERE state IN ('dead', 'parked') ORDER BY keep_until LIMIT $1)) \
+                      SELECT queue, kind, state, count(*), greatest(0, ng_now() - min(created_at)), \
+                          count(*) FILTER (WHERE holds_up) FROM w GROUP BY queue, kind, state";
+
 #[async_trait]
 impl WorkStore for PostgresStore {
     async fn subscribe(&self, subscriptions: &[Subscription]) -> Result<()> {
@@ -384,9 +406,7 @@ impl WorkStore for PostgresStore {
     }
 
     async fn depths(&self) -> Result<Vec<Depth>> {
-        let all = "SELECT queue, kind, state, count(*), greatest(0, ng_now() - min(created_at)) FROM ng_work \
-                   GROUP BY queue, kind, state";
-        let rows = self.connections.rows(|| sqlx::query(all)).await?;
+        let rows = self.connections.rows(|| sqlx::query(DEPTHS).bind(i64::from(DEPTH_MAX))).await?;
         let read = |row: &PgRow| {
             Ok(Depth {
                 queue: row.try_get(0)?,
@@ -394,6 +414,7 @@ impl WorkStore for PostgresStore {
                 state: state(row.try_get(2)?)?,
                 count: row.try_get::<i64, _>(3)?.unsigned_abs(),
                 oldest: Duration::from_micros(row.try_get::<i64, _>(4)?.unsigned_abs()),
+                lanes_held: row.try_get::<i64, _>(5)?.unsigned_abs(),
             })
         };
         rows.iter().map(|row| read(row).map_err(error)).collect()

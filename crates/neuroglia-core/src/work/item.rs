@@ -474,4 +474,9 @@ pub struct Depth {
     pub count: u64,
     /// How long the oldest has been there.
     pub oldest: Duration,
+    /// How many of them have failed before and hold up the lane that they lead.
+    pub lanes_held: u64,
 }
+
+/// Up to how many pieces are counted, of each queue or state: to know that there are more is worth no scan.
+pub const DEPTH_MAX: u32 = 10_000;

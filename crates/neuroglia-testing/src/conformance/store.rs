@@ -240,6 +240,7 @@ rules! { ($)
         running_work_that_is_called_off_is_told_to_its_node,
         a_purge_deletes_what_is_over_and_nothing_else,
         depths_count_by_queue_kind_and_state,
+        depths_count_what_is_left_to_do_or_to_look_at,
         replayed_work_is_purged_no_earlier_than_other_work,
     }
     jobs {

@@ -12,7 +12,7 @@ use neuroglia::data::{Batch, OutboxMessage, Store};
 use neuroglia::error::Result;
 use neuroglia::messaging::{OutboxStore, Parcel};
 use neuroglia::work::{
-    Claim, Claimed, Due, LOST, NewWork, OnCrash, Revision, Settlement, Ticket, WorkFilter, WorkState,
+    Claim, Claimed, Depth, Due, LOST, NewWork, OnCrash, Revision, Settlement, Ticket, WorkFilter, WorkState,
     WorkStore,
 };
 use neuroglia_testing::{Layered, StoreLayer};
@@ -42,6 +42,7 @@ const DEFECTS: &[(Defect, &str)] = &[
     (Defect::ReplaysAside, "what_is_replayed_never_runs_beside_another_of_its_lane"),
     (Defect::EditsNothing, "an_edit_changes_the_payload"),
     (Defect::PurgesTheDead, "a_purge_deletes_what_is_over_and_nothing_else"),
+    (Defect::CountsWhatIsDone, "depths_count_what_is_left_to_do_or_to_look_at"),
     (Defect::BeginsEarly, "a_job_is_not_claimed_before_its_time"),
     (Defect::IgnoresUniqueKeys, "a_unique_key_keeps_an_equal_live_job_out"),
     (Defect::NeverBuries, "a_silent_node_is_buried_at_the_second_look_and_its_work_given_back"),
@@ -80,6 +81,7 @@ enum Defect {
     ReplaysAside,
     EditsNothing,
     PurgesTheDead,
+    CountsWhatIsDone,
     BeginsEarly,
     IgnoresUniqueKeys,
     NeverBuries,
@@ -292,6 +294,18 @@ impl StoreLayer for Broken {
             }
         }
         self.inner.purge_work(limit).await
+    }
+
+    async fn depths(&self) -> Result<Vec<Depth>> {
+        let mut depths = self.inner.depths().await?;
+        for done in
+            self.in_state(WorkState::Done).await?.into_iter().filter(|_| self.is(Defect::CountsWhatIsDone))
+        {
+            let Claimed { queue, kind, .. } = done;
+            let oldest = Duration::ZERO;
+            depths.push(Depth { queue, kind, state: WorkState::Done, count: 1, oldest, lanes_held: 0 });
+        }
+        Ok(depths)
     }
 
     async fn bury(&self, ttl: Duration, apart: Duration, limit: u32) -> Result<Vec<Burial>> {
