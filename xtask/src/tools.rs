@@ -40,6 +40,13 @@ pub(crate) const NGINX: Program = Program {
     package: "nginx-light",
     why: "divides requests among the replicas of a proof",
 };
+/// What certifies a database server of a test.
+pub(crate) const OPENSSL: Program = Program {
+    name: "openssl",
+    proof: &["version"],
+    package: "openssl",
+    why: "makes the certificate of a PostgreSQL server that speaks TLS",
+};
 /// What gives a process of a proof another clock.
 pub(crate) const FAKETIME: Program = Program {
     name: "faketime",

@@ -13,9 +13,10 @@ use crate::error::Result;
 /// Something that runs as long as the process does: the reference's `HostedService`, in two phases.
 ///
 /// Every `start` ends before the process is ready, in the order of registration and within `STARTUP_TIMEOUT`; when
-/// one fails, or a signal comes, those before it are stopped and the process exits. Then all `run` at once. A `run` that fails or panics is started again
-/// after a growing pause; one that ends in peace stays ended. At shutdown the token is cancelled when the
-/// requests have drained, and each is waited for in the reverse order; one that is late is cut.
+/// one fails, or a signal comes, those before it are stopped and the process exits. Each runs from its own `start` on,
+/// also while later ones start. A `run` that fails or panics is started again after a growing pause; one that ends in
+/// peace stays ended. At shutdown the token is cancelled when the requests have drained, and each is waited for in the
+/// reverse order; one that is late is cut.
 ///
 /// It is built from the root: what it needs must be singletons, and it opens scopes by
 /// [`ScopeFactory`](crate::di::ScopeFactory).

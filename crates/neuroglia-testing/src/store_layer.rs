@@ -153,7 +153,7 @@ layer! {
     impl ClusterStore {
         fn now() -> Timestamp;
         fn beat(node: &Node) -> Beat;
-        fn bury(ttl: Duration, limit: u32) -> Vec<Burial>;
+        fn bury(ttl: Duration, apart: Duration, limit: u32) -> Vec<Burial>;
         fn leave(node: Uuid) -> ();
         fn nodes() -> Vec<NodeRecord>;
         fn lease(name: &str, holder: Uuid, ttl: Duration) -> Option<Lease>;

@@ -22,7 +22,8 @@ type Register<S> = Box<dyn Fn(&mut ServiceCollection, &S) + Send + Sync>;
 
 /// A whole application: what `main` runs and what tests start.
 ///
-/// Each part is a plain function, so that every name in it is a go-to-definition away.
+/// Each part is a plain function, so that every name in it is a go-to-definition away. A table that is given twice
+/// adds up: a test adds what only it needs. The history of the schema is one function, the last one given.
 ///
 /// ```
 /// use neuroglia::App;
@@ -52,11 +53,11 @@ pub struct App<S = ()> {
     pub(crate) title: Option<&'static str>,
     pub(crate) prefixes: Vec<&'static str>,
     pub(crate) services: Vec<Register<S>>,
-    pub(crate) messages: fn(Messages) -> Messages,
-    pub(crate) web: fn(Web) -> Web,
-    pub(crate) worker: fn(Worker) -> Worker,
-    pub(crate) scheduler: fn(Scheduler) -> Scheduler,
-    pub(crate) admin: fn(Admin) -> Admin,
+    messages: Vec<fn(Messages) -> Messages>,
+    web: Vec<fn(Web) -> Web>,
+    worker: Vec<fn(Worker) -> Worker>,
+    scheduler: Vec<fn(Scheduler) -> Scheduler>,
+    admin: Vec<fn(Admin) -> Admin>,
     pub(crate) migrations: fn() -> Vec<Migration>,
     pub(crate) hosted: Vec<Hosted>,
 }
@@ -70,11 +71,11 @@ impl<S: Settings> App<S> {
             title: None,
             prefixes: Vec::new(),
             services: Vec::new(),
-            messages: |messages| messages,
-            web: |web| web,
-            worker: |worker| worker,
-            scheduler: |scheduler| scheduler,
-            admin: |admin| admin,
+            messages: Vec::new(),
+            web: Vec::new(),
+            worker: Vec::new(),
+            scheduler: Vec::new(),
+            admin: Vec::new(),
             migrations: Vec::new,
             hosted: Vec::new(),
         }
@@ -104,28 +105,33 @@ impl<S: Settings> App<S> {
     }
 
     /// Lists the commands, queries and event handlers.
-    pub fn messages(self, messages: fn(Messages) -> Messages) -> Self {
-        Self { messages, ..self }
+    pub fn messages(mut self, messages: fn(Messages) -> Messages) -> Self {
+        self.messages.push(messages);
+        self
     }
 
     /// Lists the controllers.
-    pub fn web(self, web: fn(Web) -> Web) -> Self {
-        Self { web, ..self }
+    pub fn web(mut self, web: fn(Web) -> Web) -> Self {
+        self.web.push(web);
+        self
     }
 
     /// Lists the consumers of events and the jobs.
-    pub fn worker(self, worker: fn(Worker) -> Worker) -> Self {
-        Self { worker, ..self }
+    pub fn worker(mut self, worker: fn(Worker) -> Worker) -> Self {
+        self.worker.push(worker);
+        self
     }
 
     /// Lists what is done at set times.
-    pub fn scheduler(self, scheduler: fn(Scheduler) -> Scheduler) -> Self {
-        Self { scheduler, ..self }
+    pub fn scheduler(mut self, scheduler: fn(Scheduler) -> Scheduler) -> Self {
+        self.scheduler.push(scheduler);
+        self
     }
 
     /// Lists the admin commands.
-    pub fn admin(self, admin: fn(Admin) -> Admin) -> Self {
-        Self { admin, ..self }
+    pub fn admin(mut self, admin: fn(Admin) -> Admin) -> Self {
+        self.admin.push(admin);
+        self
     }
 
     /// Lists the schema's migrations, in order.
@@ -159,6 +165,26 @@ impl<S: Settings> App<S> {
     pub(crate) fn migration_list(&self) -> Migrations {
         Migrations((self.migrations)())
     }
+
+    pub(crate) fn message_table(&self) -> Messages {
+        self.messages.iter().fold(Messages::default(), |table, list| list(table))
+    }
+
+    pub(crate) fn web_table(&self) -> Web {
+        self.web.iter().fold(Web::new(), |table, list| list(table))
+    }
+
+    pub(crate) fn worker_table(&self) -> Worker {
+        self.worker.iter().fold(Worker::new(), |table, list| list(table))
+    }
+
+    pub(crate) fn scheduler_table(&self) -> Scheduler {
+        self.scheduler.iter().fold(Scheduler::new(), |table, list| list(table))
+    }
+
+    pub(crate) fn admin_table(&self) -> Admin {
+        self.admin.iter().fold(Admin::new(), |table, list| list(table))
+    }
 }
 
 impl<S> fmt::Debug for App<S> {
@@ -167,5 +193,22 @@ impl<S> fmt::Debug for App<S> {
             .field("name", &self.name)
             .field("version", &self.version)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use neuroglia_core::work::Consumer;
+
+    use super::*;
+
+    #[test]
+    fn a_table_that_is_given_twice_adds_up() {
+        let app = App::<()>::new("shop")
+            .worker(|worker| worker.consumer(Consumer::new("mail")))
+            .worker(|worker| worker.consumer(Consumer::new("ledger")));
+        let table = app.worker_table();
+        let names: Vec<_> = table.descriptions().iter().map(|of| of.name.as_str()).collect();
+        assert_eq!(names, ["mail", "ledger"]);
     }
 }

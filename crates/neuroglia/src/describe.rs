@@ -5,15 +5,13 @@ use std::fmt::{self, Write};
 use neuroglia_core::data::Migration;
 use neuroglia_core::di::ServiceDescription;
 use neuroglia_core::mediation::MessageDescription;
-use neuroglia_core::schedule::Scheduler;
 use neuroglia_core::settings::{Schema, Settings};
-use neuroglia_core::work::{WorkDescription, Worker};
+use neuroglia_core::work::WorkDescription;
 use serde::Serialize;
 
 use crate::app::App;
 use crate::host::HostSettings;
-use crate::process::admin::Admin;
-use crate::web::{RouteDescription, Web};
+use crate::web::RouteDescription;
 
 /// Everything that the application declares.
 #[derive(Debug, Serialize)]
@@ -49,7 +47,7 @@ struct SettingDescription {
 
 impl Description {
     pub(crate) fn of<S: Settings>(app: &App<S>, services: Option<Vec<ServiceDescription>>) -> Self {
-        let messages = (app.messages)(Default::default());
+        let messages = app.message_table();
         let schema = Schema::of::<(HostSettings, S)>();
         let settings = schema
             .variables()
@@ -60,7 +58,7 @@ impl Description {
                 help: variable.summary(),
             })
             .collect();
-        let admin = (app.admin)(Admin::new());
+        let admin = app.admin_table();
         Self {
             name: app.name,
             version: app.version,
@@ -68,17 +66,17 @@ impl Description {
             pipeline: messages.pipeline_names(),
             messages: messages.descriptions().to_vec(),
             work: {
-                let (worker, scheduler) = ((app.worker)(Worker::new()), (app.scheduler)(Scheduler::new()));
+                let (worker, scheduler) = (app.worker_table(), app.scheduler_table());
                 [worker.descriptions(), scheduler.descriptions()].concat()
             },
-            routes: (app.web)(Web::new()).describe(),
+            routes: app.web_table().describe(),
             hosted_services: app.hosted.iter().map(|hosted| hosted.name).collect(),
             admin_commands: admin
                 .commands
                 .iter()
                 .map(|listed| AdminDescription { name: listed.name, about: listed.about })
                 .collect(),
-            migrations: (app.migrations)().iter().map(Migration::title).collect(),
+            migrations: app.migration_list().0.iter().map(Migration::title).collect(),
             settings,
             services,
         }

@@ -7,21 +7,18 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use neuroglia_core::cluster::{self, NodeName};
 use neuroglia_core::data::{History, Migrations, Store};
-use neuroglia_core::di::{ServiceCollection, ServiceDescription, Services};
+use neuroglia_core::di::{ServiceCollection, Services};
 use neuroglia_core::error::{Error, Result};
 use neuroglia_core::fault::{Area, Fault, Faults};
 use neuroglia_core::hosting::Stopping;
-use neuroglia_core::mediation::Messages;
 use neuroglia_core::messaging;
-use neuroglia_core::schedule::Scheduler;
 use neuroglia_core::settings::{Environment, Report, Schema, Settings};
-use neuroglia_core::work::{self, WorkPlan, Worker};
+use neuroglia_core::work::{self, WorkPlan};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +27,7 @@ use crate::argv::{self, ConfigTask, Task};
 use crate::boot;
 use crate::describe::Description;
 use crate::process::Role;
-use crate::process::admin::{Admin, AdminContext};
+use crate::process::admin::AdminContext;
 use crate::process::backlog::Depths;
 use crate::process::hosted::{Hosted, chain};
 use crate::process::role::Assignment;
@@ -55,7 +52,7 @@ pub(crate) fn run_as<S: Settings>(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     environment: &Environment,
 ) -> ExitCode {
-    let admin = (app.admin)(Admin::new());
+    let admin = app.admin_table();
     let matches = match argv::command(app.name, app.version, &admin).try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(answer) => {
@@ -125,21 +122,21 @@ fn describe<S: Settings>(app: &App<S>, environment: &Environment, json: bool) ->
 }
 
 fn openapi_document<S: Settings>(app: &App<S>) -> serde_json::Value {
-    let web = (app.web)(Web::new());
+    let web = app.web_table();
     let info =
         openapi::Info { title: app.title.unwrap_or(app.name).to_owned(), version: app.version.to_owned() };
     openapi::document(&info, web.routes())
 }
 
 /// An application's parts, unchecked.
-struct Collected {
-    services: ServiceCollection,
+pub(crate) struct Collected {
+    pub(crate) services: ServiceCollection,
     web: Web,
     hosted: Vec<Hosted>,
 }
 
 /// Gathers what the application is made of as this process.
-fn collect<S: Settings>(
+pub(crate) fn collect<S: Settings>(
     app: &App<S>,
     assignment: &Assignment,
     host: &HostSettings,
@@ -149,20 +146,20 @@ fn collect<S: Settings>(
     services.add_instance(app.migration_list());
     services.add_instance(Stopping::default());
     services.add_instance(Depths::default());
-    (app.messages)(Messages::default()).register(&mut services);
-    let web = (app.web)(Web::new());
+    app.message_table().register(&mut services);
+    let web = app.web_table();
     web.register(&mut services);
     services.enter_root::<WebHost>();
     for register in &app.services {
         register(&mut services, settings);
     }
-    let worker = (app.worker)(Worker::new());
+    let worker = app.worker_table();
     messaging::register(&mut services, app.name, worker.subscriptions().to_vec());
     work::register(&mut services);
     cluster::register(&mut services, node_name(app, assignment.role));
     let doers = {
         let of_worker = worker.register(&mut services);
-        let of_scheduler = (app.scheduler)(Scheduler::new()).register(&mut services);
+        let of_scheduler = app.scheduler_table().register(&mut services);
         assignment.role.doers(of_worker, of_scheduler)
     };
     let plan = assignment.plan(doers, host.worker.concurrency.get()).unwrap_or_else(|what| {
@@ -218,7 +215,7 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 /// The settings, or the report of what is wrong with them and with what can be judged without them.
-fn settle<S: Settings>(
+pub(crate) fn settle<S: Settings>(
     app: &App<S>,
     environment: &Environment,
 ) -> Result<(HostSettings, S, Report), (Faults, Report)> {
@@ -227,7 +224,7 @@ fn settle<S: Settings>(
         Some((host, settings)) => Ok((host, settings, loaded.report)),
         None => {
             let mut faults = loaded.report.faults().clone();
-            faults.extend((app.web)(Web::new()).check());
+            faults.extend(app.web_table().check());
             faults.extend(app.migration_list().faults());
             Err((faults, loaded.report))
         }
@@ -235,14 +232,14 @@ fn settle<S: Settings>(
 }
 
 /// An application whose services have started.
-struct Started {
-    services: Services,
+pub(crate) struct Started {
+    pub(crate) services: Services,
     web: Web,
     hosted: Vec<Hosted>,
 }
 
 /// Checks the graph and the routes, starts the services, and checks the schema.
-async fn start_services<S: Settings>(
+pub(crate) async fn start_services<S: Settings>(
     app: &App<S>,
     assignment: &Assignment,
     host: &HostSettings,
@@ -521,7 +518,7 @@ fn exit_code(ended: &Ended) -> ExitCode {
     }
 }
 
-async fn open_site<S: Settings>(
+pub(crate) async fn open_site<S: Settings>(
     app: &App<S>,
     assignment: &Assignment,
     host: &HostSettings,
@@ -540,121 +537,5 @@ async fn open_site<S: Settings>(
             starting.clean_up().bound(end_services(&services)).await;
             Err(error.into())
         }
-    }
-}
-
-/// An application that runs within this process: what tests use.
-///
-/// It is the same application as the one that [`App::run`] runs, but for the signals, the telemetry and the exit
-/// code. [`Running::stop`] ends it as a signal would; dropping it cuts everything.
-pub struct Running {
-    address: Option<SocketAddr>,
-    admin_address: Option<SocketAddr>,
-    services: Services,
-    stop: tokio::sync::oneshot::Sender<()>,
-    task: tokio::task::JoinHandle<bool>,
-}
-
-impl<S: Settings + Send + Sync> App<S> {
-    /// Starts everything within this process, with this environment.
-    ///
-    /// # Errors
-    /// Every fault of the settings, the graph, the routes and the schema; or what failed.
-    pub async fn start(self, environment: &Environment) -> Result<Running, StartError> {
-        self.start_as(Role::All, environment).await
-    }
-
-    /// Starts one of the application's processes within this one, with this environment.
-    ///
-    /// # Errors
-    /// Those of [`App::start`].
-    pub async fn start_as(self, role: Role, environment: &Environment) -> Result<Running, StartError> {
-        let (host, settings, _) =
-            settle(&self, environment).map_err(|(faults, _)| StartError::Faults(faults))?;
-        let site =
-            open_site(&self, &Assignment::of(role), &host, &settings, CancellationToken::new()).await?;
-        let (address, admin_address) = (site.address(), site.admin_address());
-        let services = site.services().clone();
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let task = tokio::spawn(async move {
-            // The settings live as long as the application, as they do in `run`.
-            let _settings = settings;
-            let mut serving = std::pin::pin!(site.serve());
-            tokio::select! {
-                _ = &mut serving => return false,
-                _ = stopped => {}
-            }
-            let lifecycle = &host.lifecycle;
-            site.end(&mut serving, lifecycle.shutdown_delay, lifecycle.shutdown_timeout).await.is_clean()
-        });
-        Ok(Running { address, admin_address, services, stop, task })
-    }
-
-    /// Runs one admin command within this process, with this environment; for tests.
-    ///
-    /// # Errors
-    /// Those of [`App::start`], and the command's own.
-    pub async fn run_admin<C: crate::process::admin::AdminCommand>(
-        &self,
-        environment: &Environment,
-        command: C,
-    ) -> Result<(), StartError> {
-        let (host, settings, _) =
-            settle(self, environment).map_err(|(faults, _)| StartError::Faults(faults))?;
-        let starting = Starting::new(&host, CancellationToken::new());
-        let assignment = Assignment::of(Role::All);
-        let Started { services, .. } =
-            start_services(self, &assignment, &host, &starting, &settings, !C::ANY_SCHEMA).await?;
-        let context = AdminContext::new(services.scope(), self.name);
-        let outcome = command.run(&context).await;
-        context.scope().clone().close().await;
-        end_services(&services).await;
-        Ok(outcome?)
-    }
-
-    /// What the application's services are with this environment.
-    ///
-    /// # Errors
-    /// Every fault of the settings.
-    pub fn describe_services(
-        &self,
-        environment: &Environment,
-    ) -> Result<Vec<ServiceDescription>, StartError> {
-        let (host, settings, _) =
-            settle(self, environment).map_err(|(faults, _)| StartError::Faults(faults))?;
-        Ok(collect(self, &Assignment::of(Role::All), &host, &settings).services.describe())
-    }
-}
-
-impl Running {
-    /// Where it answers.
-    ///
-    /// # Panics
-    /// When the process does not answer HTTP.
-    pub fn address(&self) -> SocketAddr {
-        self.address.expect("a worker and a scheduler answer on their admin surface only")
-    }
-
-    /// Where its admin surface answers, when it has one.
-    pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin_address
-    }
-
-    /// Its services, for a test to look behind the scenes.
-    pub fn services(&self) -> &Services {
-        &self.services
-    }
-
-    /// Ends it as a signal would; whether no work was left undone.
-    pub async fn stop(self) -> bool {
-        // A process that has ended by itself does not listen any more.
-        let _ = self.stop.send(());
-        self.task.await.unwrap_or(false)
-    }
-}
-
-impl fmt::Debug for Running {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("address", &self.address).finish_non_exhaustive()
     }
 }

@@ -31,6 +31,7 @@ mod boot;
 mod describe;
 pub mod host;
 mod host_settings;
+mod running;
 
 pub mod process;
 
@@ -45,8 +46,9 @@ mod shutdown;
 pub mod telemetry;
 
 pub use app::App;
-pub use host::{Running, StartError};
+pub use host::StartError;
 pub use process::Role;
+pub use running::Running;
 pub use shutdown::{EXIT_ABANDONED, EXIT_FAULTS, EXIT_USAGE};
 
 /// The README's example, which is compiled with the doc tests.

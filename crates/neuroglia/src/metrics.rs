@@ -99,6 +99,18 @@ impl Metrics {
         self.register(name, help, Reading::Gauge(Box::new(read)));
     }
 
+    /// Shows a number for each value of a label, such as what waits in each queue, as a family of this name. The
+    /// values must be few, and none of a stranger's making.
+    pub fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        read: impl Fn() -> Vec<(String, i64)> + Send + Sync + 'static,
+    ) {
+        self.register(name, help, Reading::Gauges(label, Box::new(read)));
+    }
+
     /// Shows a number that only grows, such as the log lines lost, as a family of this name with `_total` at the
     /// end of its samples.
     pub fn counter(&self, name: &str, help: &str, read: impl Fn() -> u64 + Send + Sync + 'static) {

@@ -8,7 +8,7 @@ pub use settings::PizzeriaSettings;
 
 use neuroglia::App;
 use neuroglia::di::ServiceCollection;
-use pizzeria_api::StreamLimit;
+use pizzeria_api::{StreamLimits, Streams};
 use pizzeria_application::House;
 use pizzeria_domain::order::PaymentMethod;
 
@@ -35,7 +35,11 @@ fn services(services: &mut ServiceCollection, settings: &PizzeriaSettings) {
         report_to: settings.report_to.clone(),
     });
     services.add_instance(settings.time_zone.clone());
-    services.add_instance(StreamLimit::new(settings.events_streams_max));
+    services.add_instance(Streams::new(StreamLimits {
+        most: settings.events_streams_max,
+        heartbeat: settings.events_heartbeat,
+        lifetime: settings.events_lifetime,
+    }));
     pizzeria_integration::register(services, &settings.database);
     pizzeria_integration::register_mail(services, &settings.mail);
     security::register(services, settings);

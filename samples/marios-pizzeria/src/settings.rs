@@ -1,6 +1,7 @@
 //! What the pizzeria is told about where it runs.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
 
 use neuroglia::auth::TokenSettings;
 use neuroglia::schedule::Zone;
@@ -40,6 +41,12 @@ pub struct PizzeriaSettings {
     /// How many streams of live events each account may have open at one process.
     #[setting(default = "5")]
     pub events_streams_max: NonZeroUsize,
+    /// How often a stream of live events with nothing to say says so; no more often than twice a second.
+    #[setting(default = "15s")]
+    pub events_heartbeat: Duration,
+    /// How long a stream of live events lives; its client connects again, and shows again who it is.
+    #[setting(default = "15m")]
+    pub events_lifetime: Duration,
     /// How often may be tried to log in from one address.
     #[setting(default = "30/60s")]
     pub login_limit_address: Quota,

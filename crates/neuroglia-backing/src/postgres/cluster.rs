@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
-use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord, STALE_LOOKS};
+use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord};
 use neuroglia::error::Result;
 use neuroglia::work::{DEAD_KEEP, NewWork, Ticket};
 use sqlx::postgres::PgRow;
@@ -19,26 +19,33 @@ use super::work::{self, NEW_PARAMETERS};
 const BEAT: &str = "WITH b AS ( \
                         INSERT INTO ng_node (id, role, host, version, is_draining, started_at, heartbeat_at) \
                         VALUES ($1, $2, $3, $4, $5, ng_now(), ng_now()) \
-                        ON CONFLICT (id) DO UPDATE SET heartbeat_at = ng_now(), is_draining = $5, stale_looks = 0 \
+                        ON CONFLICT (id) DO UPDATE SET heartbeat_at = ng_now(), is_draining = $5, silent_since = NULL \
                         RETURNING xmax = 0 AS is_new) \
                     SELECT ng_now(), is_new, ARRAY(SELECT id FROM ng_work WHERE owner = $1 AND called_off), \
                         ARRAY(SELECT id FROM ng_work WHERE owner = $1 ORDER BY seq), \
-                        ARRAY(SELECT token FROM ng_work WHERE owner = $1 ORDER BY seq) FROM b";
+                        ARRAY(SELECT token FROM ng_work WHERE owner = $1 ORDER BY seq), \
+                        coalesce((SELECT ng_now() - min(heartbeat_at) FROM ng_node WHERE id <> $1), 0) FROM b";
 
-async fn bury(connection: &mut PgConnection, ttl: Duration, limit: u32) -> sqlx::Result<Vec<Burial>> {
+async fn bury(
+    connection: &mut PgConnection,
+    ttl: Duration,
+    apart: Duration,
+    limit: u32,
+) -> sqlx::Result<Vec<Burial>> {
     let mut transaction = connection.begin().await?;
     let rows = sqlx::query(
-        "UPDATE ng_node SET stale_looks = stale_looks + 1 WHERE id IN ( \
+        "UPDATE ng_node SET silent_since = coalesce(silent_since, ng_now()) WHERE id IN ( \
              SELECT id FROM ng_node WHERE heartbeat_at < ng_now() - $1 ORDER BY id FOR UPDATE SKIP LOCKED) \
-         RETURNING id, stale_looks, ng_now() - heartbeat_at",
+         RETURNING id, silent_since <= ng_now() - $2, ng_now() - heartbeat_at",
     )
     .bind(micros(ttl))
+    .bind(micros(apart))
     .fetch_all(&mut *transaction)
     .await?;
     let mut left = limit;
     let mut burials = Vec::new();
     for row in &rows {
-        if row.try_get::<i32, _>(1)?.unsigned_abs() < STALE_LOOKS {
+        if !row.try_get::<bool, _>(1)? {
             continue;
         }
         let node: Uuid = row.try_get(0)?;
@@ -93,21 +100,16 @@ impl ClusterStore for PostgresStore {
                 is_new: row.try_get(1)?,
                 cancelled: row.try_get(2)?,
                 held: ids.into_iter().zip(tokens).map(|(id, token)| Ticket { id, token }).collect(),
+                longest_silence: Duration::from_micros(u64::try_from(row.try_get::<i64, _>(5)?).unwrap_or(0)),
             })
         };
         read().map_err(error)
     }
 
-    async fn bury(&self, ttl: Duration, limit: u32) -> Result<Vec<Burial>> {
-        let mut lease = self.pulse.lease().await?;
-        let silent =
-            sqlx::query("SELECT 1 FROM ng_node WHERE heartbeat_at < ng_now() - $1 LIMIT 1").bind(micros(ttl));
-        let any =
-            lease.run(async |connection| silent.fetch_optional(connection).await).await.map_err(error)?;
-        if any.is_none() {
-            return Ok(Vec::new());
-        }
-        lease.run(async |connection| bury(connection, ttl, limit).await).await.map_err(error)
+    async fn bury(&self, ttl: Duration, apart: Duration, limit: u32) -> Result<Vec<Burial>> {
+        // Not by the pulse: the dead do not keep the living from saying that they live.
+        let mut lease = self.connections.lease().await?;
+        lease.run(async |connection| bury(connection, ttl, apart, limit).await).await.map_err(error)
     }
 
     async fn leave(&self, node: Uuid) -> Result<()> {

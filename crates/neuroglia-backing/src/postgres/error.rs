@@ -47,17 +47,25 @@ pub(super) fn refusal(place: &impl std::fmt::Display, cause: sqlx::Error) -> Err
             format!("the database {place} refuses the user or the password; check both")
         }
         Some("3D000") => format!("there is no database {place}; create it"),
+        None if is_of_certificate(&cause) => format!(
+            "the database {place} did not show a certificate for this host by a known authority: {cause}; check the \
+             host, and name the authority's certificate in sslrootcert"
+        ),
         Some("42501") => format!("the user may not connect to the database {place}; grant it"),
         _ => format!("the database {place} cannot be reached: {cause}"),
     };
     Error::new(ErrorKind::Unavailable, "store.open", detail).with_source(cause)
 }
 
+/// A certificate that is refused comes as invalid data.
+fn is_of_certificate(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(cause) if cause.kind() == std::io::ErrorKind::InvalidData)
+}
+
 /// Whether another try to connect may succeed without anything being changed.
 pub(super) fn may_come_up(error: &sqlx::Error) -> bool {
     match error {
-        // A certificate that is refused comes as invalid data, and stays refused.
-        sqlx::Error::Io(cause) => cause.kind() != std::io::ErrorKind::InvalidData,
+        sqlx::Error::Io(_) => !is_of_certificate(error),
         sqlx::Error::Database(_) => code(error).is_some_and(|code| is_transient(&code)),
         _ => false,
     }

@@ -7,6 +7,7 @@ use neuroglia::clock::Timestamp;
 use neuroglia::data::OutboxMessage;
 use neuroglia::error::Result;
 use neuroglia::messaging::{OutboxDepth, OutboxStore};
+use neuroglia::work::DEPTH_MAX;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
@@ -58,8 +59,9 @@ impl OutboxStore for PostgresStore {
     }
 
     async fn outbox_depth(&self) -> Result<OutboxDepth> {
-        let depth = "SELECT count(*), greatest(0, coalesce(ng_now() - min(at), 0)) FROM ng_outbox";
-        let rows = self.connections.rows(|| sqlx::query(depth)).await?;
+        let depth = "SELECT count(*), greatest(0, coalesce(ng_now() - min(at), 0)) FROM ( \
+                         SELECT at FROM ng_outbox ORDER BY batch, place LIMIT $1) AS counted";
+        let rows = self.connections.rows(|| sqlx::query(depth).bind(i64::from(DEPTH_MAX))).await?;
         let Some(row) = rows.first() else { return Ok(OutboxDepth::default()) };
         let read = || {
             let oldest = Duration::from_micros(row.try_get::<i64, _>(1)?.unsigned_abs());

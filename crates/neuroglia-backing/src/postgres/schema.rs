@@ -92,6 +92,7 @@ const WORK: &[&str] = &[
     "CREATE UNIQUE INDEX ng_work_key ON ng_work (kind, key)
          WHERE key IS NOT NULL AND (class = 'delivery' OR state IN ('waiting', 'scheduled', 'running'))",
     "CREATE INDEX ng_work_owner ON ng_work (owner) WHERE owner IS NOT NULL",
+    "CREATE INDEX ng_work_dead ON ng_work (keep_until) WHERE state IN ('dead', 'parked')",
     "CREATE INDEX ng_work_ended ON ng_work (keep_until) WHERE state IN ('done', 'dead', 'cancelled', 'parked')",
     "CREATE TABLE ng_subscription (
          consumer text NOT NULL,
@@ -110,7 +111,7 @@ const WORK: &[&str] = &[
          is_draining boolean NOT NULL,
          started_at bigint NOT NULL,
          heartbeat_at bigint NOT NULL,
-         stale_looks integer NOT NULL DEFAULT 0
+         silent_since bigint
      )",
     "CREATE TABLE ng_lease (
          name text PRIMARY KEY,

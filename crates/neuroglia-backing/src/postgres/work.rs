@@ -11,8 +11,8 @@ use neuroglia::clock::Timestamp;
 use neuroglia::error::Result;
 use neuroglia::messaging::{Parcel, Subscription};
 use neuroglia::work::{
-    Claim, Claimed, DEAD_KEEP, Depth, Due, FAILURES_MAX, Failure, Finish, Inquest, NewWork, OnCrash,
-    Revision, Settlement, Ticket, Verdict, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore,
+    Claim, Claimed, DEAD_KEEP, DEPTH_MAX, Depth, Due, FAILURES_MAX, Failure, Finish, Inquest, NewWork,
+    OnCrash, Revision, Settlement, Ticket, Verdict, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore,
 };
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
@@ -233,6 +233,28 @@ fn record(row: &PgRow) -> sqlx::Result<WorkRecord> {
     })
 }
 
+/// Reads no more than is counted: each part follows an index of just the rows in its state, and what waits is counted
+/// queue by queue, so that a long one does not hide the others.
+pub(super) const DEPTHS: &str = "WITH RECURSIVE q (queue) AS ( \
+                          SELECT min(queue) FROM ng_work WHERE state = 'waiting' UNION ALL \
+                          SELECT (SELECT min(w.queue) FROM ng_work w WHERE w.state = 'waiting' AND w.queue > q.queue) \
+                          FROM q WHERE q.queue IS NOT NULL), \
+                      w AS ( \
+                          SELECT f.* FROM q CROSS JOIN LATERAL ( \
+                              SELECT queue, kind, state, created_at, false AS holds_up FROM ng_work \
+                              WHERE state = 'waiting' AND queue = q.queue ORDER BY priority DESC, seq LIMIT $1) AS f \
+                          UNION ALL ( \
+                              SELECT queue, kind, state, created_at, lane IS NOT NULL AND attempt > 0 FROM ng_work \
+                              WHERE state = 'scheduled' ORDER BY run_at LIMIT $1) \
+                          UNION ALL ( \
+                              SELECT queue, kind, state, created_at, false FROM ng_work \
+                              WHERE owner IS NOT NULL ORDER BY owner LIMIT $1) \
+                          UNION ALL ( \
+                              SELECT queue, kind, state, created_at, false FROM ng_work \
+                              WHERE state IN ('dead', 'parked') ORDER BY keep_until LIMIT $1)) \
+                      SELECT queue, kind, state, count(*), greatest(0, ng_now() - min(created_at)), \
+                          count(*) FILTER (WHERE holds_up) FROM w GROUP BY queue, kind, state";
+
 #[async_trait]
 impl WorkStore for PostgresStore {
     async fn subscribe(&self, subscriptions: &[Subscription]) -> Result<()> {
@@ -350,7 +372,7 @@ impl WorkStore for PostgresStore {
         let states: Vec<_> = revision.from_states().iter().map(|state| state.name()).collect();
         let query = match revision {
             Revision::Replay => sqlx::query(
-                "UPDATE ng_work SET state = 'waiting', attempt = 0, crashes = 0, run_at = ng_now() \
+                "UPDATE ng_work SET state = 'waiting', attempt = 0, crashes = 0, run_at = ng_now(), seq = DEFAULT \
                  WHERE id = $1 AND state = ANY($2) RETURNING 1",
             ),
             Revision::Edit { .. } => {
@@ -384,9 +406,7 @@ impl WorkStore for PostgresStore {
     }
 
     async fn depths(&self) -> Result<Vec<Depth>> {
-        let all = "SELECT queue, kind, state, count(*), greatest(0, ng_now() - min(created_at)) FROM ng_work \
-                   GROUP BY queue, kind, state";
-        let rows = self.connections.rows(|| sqlx::query(all)).await?;
+        let rows = self.connections.rows(|| sqlx::query(DEPTHS).bind(i64::from(DEPTH_MAX))).await?;
         let read = |row: &PgRow| {
             Ok(Depth {
                 queue: row.try_get(0)?,
@@ -394,6 +414,7 @@ impl WorkStore for PostgresStore {
                 state: state(row.try_get(2)?)?,
                 count: row.try_get::<i64, _>(3)?.unsigned_abs(),
                 oldest: Duration::from_micros(row.try_get::<i64, _>(4)?.unsigned_abs()),
+                lanes_held: row.try_get::<i64, _>(5)?.unsigned_abs(),
             })
         };
         rows.iter().map(|row| read(row).map_err(error)).collect()
@@ -415,28 +436,30 @@ pub(super) async fn release_of_dead(
     .fetch_all(&mut *connection)
     .await?;
     let sql = format!(
-        "UPDATE ng_work SET state = CASE WHEN called_off AND $6 THEN 'cancelled' ELSE $2 END, crashes = $3, \
-             owner = NULL, token = NULL, called_off = false, run_at = ng_now() + $7, \
-             keep_until = ng_now() + $4, failures = CASE WHEN $5::text IS NULL THEN failures ELSE {} END \
-         WHERE id = $1",
-        with_failure("$5")
+        "UPDATE ng_work w SET crashes = w.crashes + 1, owner = NULL, token = NULL, called_off = false, \
+             state = CASE WHEN called_off AND v.is_live THEN 'cancelled' ELSE v.state END, \
+             run_at = ng_now() + v.pause, keep_until = ng_now() + $6, \
+             failures = CASE WHEN v.reason IS NULL THEN failures ELSE {} END \
+         FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::bigint[], $5::text[]) \
+             AS v (id, state, is_live, pause, reason) WHERE w.id = v.id",
+        with_failure("v.reason")
     );
     let mut inquest = Inquest::default();
+    let mut ids: Vec<Uuid> = Vec::with_capacity(rows.len());
+    let mut verdicts: Vec<Verdict> = Vec::with_capacity(rows.len());
     for row in &rows {
         let on_crash = OnCrash::named(row.try_get(1)?);
+        ids.push(row.try_get(0)?);
         let crashes = number(row, 2)? + 1;
-        let verdict = inquest.verdict(on_crash, crashes, number(row, 3)?, number(row, 4)?);
-        let Verdict { state, pause, reason } = verdict;
-        sqlx::query(AssertSqlSafe(sql.as_str()))
-            .bind(row.try_get::<Uuid, _>(0)?)
-            .bind(state.name())
-            .bind(i64::from(crashes))
-            .bind(micros(DEAD_KEEP))
-            .bind(reason)
-            .bind(state.is_live())
-            .bind(micros(pause))
-            .execute(&mut *connection)
-            .await?;
+        verdicts.push(inquest.verdict(on_crash, crashes, number(row, 3)?, number(row, 4)?));
     }
-    Ok(rows.len() as u64)
+    // In one statement: a step for each piece would take longest when the machine has least time.
+    let release = sqlx::query(AssertSqlSafe(sql))
+        .bind(ids)
+        .bind(verdicts.iter().map(|verdict| verdict.state.name()).collect::<Vec<_>>())
+        .bind(verdicts.iter().map(|verdict| verdict.state.is_live()).collect::<Vec<_>>())
+        .bind(verdicts.iter().map(|verdict| micros(verdict.pause)).collect::<Vec<_>>())
+        .bind(verdicts.iter().map(|verdict| verdict.reason).collect::<Vec<_>>())
+        .bind(micros(DEAD_KEEP));
+    Ok(release.execute(&mut *connection).await?.rows_affected())
 }

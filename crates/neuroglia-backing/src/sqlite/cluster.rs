@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
-use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord, STALE_LOOKS};
+use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord};
 use neuroglia::error::Result;
 use neuroglia::work::{NewWork, Ticket};
 use sqlx::sqlite::SqliteRow;
@@ -18,14 +18,15 @@ use super::{SqliteStore, work};
 async fn beat(connection: &mut SqliteConnection, node: Node, now: Timestamp) -> Result<Beat> {
     let id = node.id.to_string();
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
-    let known =
-        sqlx::query("UPDATE ng_node SET heartbeat_at = ?2, is_draining = ?3, stale_looks = 0 WHERE id = ?1")
-            .bind(&*id)
-            .bind(now.unix_micros())
-            .bind(node.is_draining)
-            .execute(&mut *transaction)
-            .await
-            .map_err(error)?;
+    let known = sqlx::query(
+        "UPDATE ng_node SET heartbeat_at = ?2, is_draining = ?3, silent_since = NULL WHERE id = ?1",
+    )
+    .bind(&*id)
+    .bind(now.unix_micros())
+    .bind(node.is_draining)
+    .execute(&mut *transaction)
+    .await
+    .map_err(error)?;
     let is_new = known.rows_affected() == 0;
     if is_new {
         sqlx::query(
@@ -55,29 +56,38 @@ async fn beat(connection: &mut SqliteConnection, node: Node, now: Timestamp) -> 
             cancelled.push(ticket.id);
         }
     }
+    let others: Option<i64> = sqlx::query_scalar("SELECT min(heartbeat_at) FROM ng_node WHERE id <> ?")
+        .bind(&*id)
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(error)?;
     transaction.commit().await.map_err(error)?;
-    Ok(Beat { now, is_new, cancelled, held })
+    let longest_silence = others.map_or(Duration::ZERO, |at| now.since(Timestamp::from_unix_micros(at)));
+    Ok(Beat { now, is_new, cancelled, held, longest_silence })
 }
 
 async fn bury(
     connection: &mut SqliteConnection,
-    stale_before: Timestamp,
+    ttl: Duration,
+    apart: Duration,
     limit: u32,
     now: Timestamp,
 ) -> Result<Vec<Burial>> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
     let rows = sqlx::query(
-        "UPDATE ng_node SET stale_looks = stale_looks + 1 WHERE heartbeat_at < ? \
-         RETURNING id, stale_looks, heartbeat_at",
+        "UPDATE ng_node SET silent_since = coalesce(silent_since, ?1) WHERE heartbeat_at < ?2 \
+         RETURNING id, silent_since <= ?3, heartbeat_at",
     )
-    .bind(stale_before.unix_micros())
+    .bind(now.unix_micros())
+    .bind((now - ttl).unix_micros())
+    .bind((now - apart).unix_micros())
     .fetch_all(&mut *transaction)
     .await
     .map_err(error)?;
     let mut left = limit;
     let mut burials = Vec::new();
     for row in &rows {
-        if row.try_get::<u32, _>(1).map_err(error)? < STALE_LOOKS {
+        if !row.try_get::<bool, _>(1).map_err(error)? {
             continue;
         }
         let id: String = row.try_get(0).map_err(error)?;
@@ -128,15 +138,9 @@ impl ClusterStore for SqliteStore {
         self.write(move |connection| Box::pin(beat(connection, node, now))).await
     }
 
-    async fn bury(&self, ttl: Duration, limit: u32) -> Result<Vec<Burial>> {
+    async fn bury(&self, ttl: Duration, apart: Duration, limit: u32) -> Result<Vec<Burial>> {
         let now = SqliteStore::now(self);
-        let stale_before = now - ttl;
-        let any = sqlx::query("SELECT 1 FROM ng_node WHERE heartbeat_at < ? LIMIT 1")
-            .bind(stale_before.unix_micros());
-        if self.read_all(any).await?.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.write(move |connection| Box::pin(bury(connection, stale_before, limit, now))).await
+        self.write(move |connection| Box::pin(bury(connection, ttl, apart, limit, now))).await
     }
 
     async fn leave(&self, node: Uuid) -> Result<()> {

@@ -8,6 +8,7 @@ use neuroglia::clock::Timestamp;
 use neuroglia::data::OutboxMessage;
 use neuroglia::error::Result;
 use neuroglia::messaging::{OutboxDepth, OutboxStore};
+use neuroglia::work::DEPTH_MAX;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use uuid::Uuid;
@@ -120,7 +121,8 @@ impl OutboxStore for SqliteStore {
     }
 
     async fn outbox_depth(&self) -> Result<OutboxDepth> {
-        let rows = self.read_all(sqlx::query("SELECT count(*), min(at) FROM ng_outbox")).await?;
+        let depth = "SELECT count(*), min(at) FROM (SELECT at FROM ng_outbox ORDER BY seq LIMIT ?)";
+        let rows = self.read_all(sqlx::query(depth).bind(DEPTH_MAX)).await?;
         let Some(row) = rows.first() else { return Ok(OutboxDepth::default()) };
         let oldest: Option<i64> = row.try_get(1).map_err(error)?;
         let oldest = oldest.map_or(Duration::ZERO, |at| self.now().since(Timestamp::from_unix_micros(at)));

@@ -57,6 +57,17 @@ async fn a_purge_reads_what_is_over() {
 }
 
 #[tokio::test]
+async fn the_depths_read_no_more_than_they_count() {
+    follows(&plan(work::NEXT_QUEUE, 1).await, "SEARCH ng_work USING INDEX ng_work_waiting (queue>?)");
+    for (statement, parameters) in [(work::DEPTH_OF_HEADS, 2), (work::DEPTHS_BUT_HEADS, 1)] {
+        let plan = plan(statement, parameters).await;
+        let scans =
+            plan.split("; ").filter(|step| step.contains(" ng_work") && !step.contains("INDEX ng_work_"));
+        assert_eq!(scans.collect::<Vec<_>>(), Vec::<&str>::new(), "it reads the whole table: {plan}");
+    }
+}
+
+#[tokio::test]
 async fn a_burial_reads_what_the_dead_had() {
     follows(&plan(work::OWNED, 2).await, "SEARCH ng_work USING INDEX ng_work_owner (owner=?)");
 }

@@ -137,6 +137,7 @@ const WORK: &[&str] = &[
     "CREATE UNIQUE INDEX ng_work_key ON ng_work (kind, key)
          WHERE key IS NOT NULL AND (class = 'delivery' OR state IN ('waiting', 'scheduled', 'running'))",
     "CREATE INDEX ng_work_owner ON ng_work (owner) WHERE owner IS NOT NULL",
+    "CREATE INDEX ng_work_dead ON ng_work (keep_until) WHERE state IN ('dead', 'parked')",
     "CREATE INDEX ng_work_ended ON ng_work (keep_until) WHERE state IN ('done', 'dead', 'cancelled', 'parked')",
     "CREATE TABLE ng_subscription (
          consumer TEXT NOT NULL,
@@ -155,7 +156,7 @@ const WORK: &[&str] = &[
          is_draining INTEGER NOT NULL,
          started_at INTEGER NOT NULL,
          heartbeat_at INTEGER NOT NULL,
-         stale_looks INTEGER NOT NULL DEFAULT 0
+         silent_since INTEGER
      ) STRICT, WITHOUT ROWID",
     "CREATE TABLE ng_lease (
          name TEXT PRIMARY KEY,

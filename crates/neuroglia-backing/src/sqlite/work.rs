@@ -10,8 +10,8 @@ use neuroglia::clock::Timestamp;
 use neuroglia::error::{Error, Result};
 use neuroglia::messaging::{Parcel, Subscription};
 use neuroglia::work::{
-    Claim, Claimed, DEAD_KEEP, Depth, FAILURES_MAX, Failure, Finish, Inquest, NewWork, OnCrash, Revision,
-    Settlement, Ticket, Verdict, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore, lost,
+    Claim, Claimed, DEAD_KEEP, DEPTH_MAX, Depth, FAILURES_MAX, Failure, Finish, Inquest, NewWork, OnCrash,
+    Revision, Settlement, Ticket, Verdict, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore, lost,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
@@ -244,7 +244,9 @@ async fn revise(
     let allowed = "id = ?1 AND state IN (SELECT value FROM json_each(?2))";
     let query = match revision {
         Revision::Replay => sqlx::query(AssertSqlSafe(format!(
-            "UPDATE ng_work SET state = 'waiting', attempt = 0, crashes = 0, run_at = ?3 WHERE {allowed}"
+            "UPDATE ng_work SET state = 'waiting', attempt = 0, crashes = 0, run_at = ?3, seq = 1 + max( \
+                 (SELECT max(seq) FROM ng_work), (SELECT seq FROM sqlite_sequence WHERE name = 'ng_work')) \
+             WHERE {allowed}"
         )))
         .bind(id)
         .bind(states)
@@ -271,6 +273,41 @@ async fn revise(
 
 pub(super) const PURGE: &str = "DELETE FROM ng_work WHERE seq IN (SELECT seq FROM ng_work \
      WHERE state IN ('done', 'dead', 'cancelled', 'parked') AND keep_until <= ?1 LIMIT ?2)";
+
+fn depth(row: &SqliteRow, now: Timestamp) -> sqlx::Result<Depth> {
+    Ok(Depth {
+        queue: row.try_get(0)?,
+        kind: row.try_get(1)?,
+        state: WorkState::from_str(row.try_get(2)?).map_err(|cause| sqlx::Error::Decode(cause.into()))?,
+        count: row.try_get::<i64, _>(3)?.unsigned_abs(),
+        oldest: now.since(Timestamp::from_unix_micros(row.try_get(4)?)),
+        lanes_held: row.try_get::<i64, _>(5)?.unsigned_abs(),
+    })
+}
+
+/// The next queue in which something could be claimed.
+pub(super) const NEXT_QUEUE: &str =
+    "SELECT min(queue) FROM ng_work WHERE state = 'waiting' AND is_head AND queue > ?1";
+
+/// Counts what could be claimed of one queue: a long one does not hide the others.
+pub(super) const DEPTH_OF_HEADS: &str = "SELECT queue, kind, state, count(*), min(created_at), 0 FROM ( \
+         SELECT queue, kind, state, created_at FROM ng_work \
+         WHERE state = 'waiting' AND is_head AND queue = ?2 ORDER BY priority DESC, seq LIMIT ?1) \
+     GROUP BY kind";
+
+/// Counts everything else. Like the other counts it reads no more than it counts.
+pub(super) const DEPTHS_BUT_HEADS: &str = "SELECT queue, kind, state, count(*), min(created_at), sum(holds_up) FROM ( \
+         SELECT * FROM (SELECT queue, kind, state, created_at, 0 AS holds_up FROM ( \
+             SELECT queue, kind, state, created_at, is_head FROM ng_work \
+             WHERE lane IS NOT NULL AND state IN ('waiting', 'scheduled', 'running') LIMIT ?1) \
+         WHERE state = 'waiting' AND NOT is_head) UNION ALL \
+         SELECT * FROM (SELECT queue, kind, state, created_at, lane IS NOT NULL AND attempt > 0 FROM ng_work \
+             WHERE state = 'scheduled' ORDER BY run_at LIMIT ?1) UNION ALL \
+         SELECT * FROM (SELECT queue, kind, state, created_at, 0 FROM ng_work \
+             WHERE owner IS NOT NULL ORDER BY owner LIMIT ?1) UNION ALL \
+         SELECT * FROM (SELECT queue, kind, state, created_at, 0 FROM ng_work \
+             WHERE state IN ('dead', 'parked') ORDER BY keep_until LIMIT ?1)) \
+     GROUP BY queue, kind, state";
 
 #[async_trait]
 impl WorkStore for SqliteStore {
@@ -425,21 +462,33 @@ impl WorkStore for SqliteStore {
     }
 
     async fn depths(&self) -> Result<Vec<Depth>> {
-        let all =
-            "SELECT queue, kind, state, count(*), min(created_at) FROM ng_work GROUP BY queue, kind, state";
-        let rows = self.read_all(sqlx::query(all)).await?;
+        let mut rows = self.read_all(sqlx::query(DEPTHS_BUT_HEADS).bind(DEPTH_MAX)).await?;
+        let mut queue = String::new();
+        loop {
+            let next = self.read_all(sqlx::query(NEXT_QUEUE).bind(queue)).await?;
+            let next =
+                next.first().map(|row| row.try_get::<Option<String>, _>(0)).transpose().map_err(error)?;
+            let Some(next) = next.flatten() else { break };
+            rows.extend(self.read_all(sqlx::query(DEPTH_OF_HEADS).bind(DEPTH_MAX).bind(next.clone())).await?);
+            queue = next;
+        }
         let now = self.now();
-        let read = |row: &SqliteRow| {
-            Ok(Depth {
-                queue: row.try_get(0)?,
-                kind: row.try_get(1)?,
-                state: WorkState::from_str(row.try_get(2)?)
-                    .map_err(|cause| sqlx::Error::Decode(cause.into()))?,
-                count: row.try_get::<i64, _>(3)?.unsigned_abs(),
-                oldest: now.since(Timestamp::from_unix_micros(row.try_get(4)?)),
-            })
-        };
-        rows.iter().map(|row| read(row).map_err(error)).collect()
+        let mut depths: Vec<Depth> = Vec::new();
+        for row in &rows {
+            let found = depth(row, now).map_err(error)?;
+            let same = |known: &&mut Depth| {
+                (&known.queue, &known.kind, known.state) == (&found.queue, &found.kind, found.state)
+            };
+            // What waits in a lane is counted apart from what leads one.
+            match depths.iter_mut().find(same) {
+                Some(known) => {
+                    known.count += found.count;
+                    known.oldest = known.oldest.max(found.oldest);
+                }
+                None => depths.push(found),
+            }
+        }
+        Ok(depths)
     }
 }
 

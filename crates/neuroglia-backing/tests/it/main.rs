@@ -6,6 +6,7 @@ mod paging;
 mod postgres_outages;
 mod postgres_plans;
 mod postgres_steps;
+mod postgres_tls;
 mod sqlite_commands;
 mod sqlite_files;
 mod sqlite_plans;

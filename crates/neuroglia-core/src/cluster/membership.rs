@@ -2,21 +2,30 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::node::{HEARTBEAT, NODE_TTL, Node, TTL_MARGIN};
+use super::node::{HEARTBEAT, LOOKS_APART, NODE_TTL, Node, TTL_MARGIN};
 use crate::data::Store;
 use crate::di::{Inject, Service, ServiceCollection};
 use crate::error::Result;
 use crate::hosting::{HostedService, Stopping};
 use crate::id::Ids;
+use crate::messaging::Wake;
 use crate::work::{Settlement, Ticket};
 
 /// How many pieces of a dead node's work are given back in one step.
 const BURIAL_BATCH: u32 = 500;
+
+/// After a beat that the store did not hear, the next one does not wait for its time.
+const BEAT_AGAIN: Duration = HEARTBEAT.checked_div(4).expect("four is not zero");
+
+/// So much later than it may is a silent node looked at, because an answer takes its way too.
+const LOOK_MARGIN: Duration = Duration::from_millis(50);
 
 /// What this process calls itself; a service of the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +50,7 @@ struct Life {
     /// Cancelled when this life ends.
     lost: CancellationToken,
     /// What is in its hands, and how to call it off.
-    running: HashMap<Uuid, CancellationToken>,
+    running: HashMap<Ticket, CancellationToken>,
     /// What the store said at the last beat that it has, and it has not.
     unaccounted: HashSet<Ticket>,
     /// Who it was before it let go by itself; the store still thinks that this node lives.
@@ -57,12 +66,12 @@ impl Membership {
     }
 
     /// Notes that something is in its hands, so that it can be called off.
-    pub fn hold(&self, work: Uuid, cancelled: CancellationToken) {
+    pub fn hold(&self, work: Ticket, cancelled: CancellationToken) {
         self.life().running.insert(work, cancelled);
     }
 
     /// Notes that it is no longer.
-    pub fn let_go(&self, work: Uuid) {
+    pub fn let_go(&self, work: Ticket) {
         self.life().running.remove(&work);
     }
 
@@ -90,14 +99,14 @@ impl Membership {
     fn stranded(&self, held: &[Ticket]) -> Vec<Ticket> {
         let mut life = self.life();
         let unaccounted: HashSet<_> =
-            held.iter().filter(|ticket| !life.running.contains_key(&ticket.id)).copied().collect();
+            held.iter().filter(|ticket| !life.running.contains_key(ticket)).copied().collect();
         let before = std::mem::replace(&mut life.unaccounted, unaccounted);
         life.unaccounted.intersection(&before).copied().collect()
     }
 
     fn call_off(&self, work: &[Uuid]) {
         let life = self.life();
-        for cancelled in work.iter().filter_map(|id| life.running.get(id)) {
+        for (_, cancelled) in life.running.iter().filter(|(ticket, _)| work.contains(&ticket.id)) {
             cancelled.cancel();
         }
     }
@@ -114,6 +123,7 @@ pub struct Heart {
     membership: Arc<Membership>,
     name: Arc<NodeName>,
     stopping: Arc<Stopping>,
+    wake: Arc<Wake>,
     ids: Ids,
 }
 
@@ -121,42 +131,14 @@ impl HostedService for Heart {
     const NAME: &'static str = "heart";
 
     async fn start(&self) -> Result<()> {
-        self.join().await
+        self.join().await.map(drop)
     }
 
     async fn run(&self, stop: CancellationToken) -> Result<()> {
-        let mut last = Instant::now();
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(HEARTBEAT) => {}
-            }
-            let asked = Instant::now();
-            let patience =
-                NODE_TTL.saturating_sub(TTL_MARGIN).saturating_sub(last.elapsed()).max(HEARTBEAT / 4);
-            match timeout(patience, self.beat_once()).await {
-                // What counts is when the store was asked: its clock was read after that.
-                Ok(Ok(())) => last = asked,
-                Ok(Err(error)) => tracing::warn!(
-                    error = &error as &(dyn std::error::Error + 'static),
-                    "the store did not hear that this node lives"
-                ),
-                Err(_) => tracing::warn!("the store did not hear in time that this node lives"),
-            }
-            // Whoever cannot bury the dead is not dead for that.
-            match timeout(HEARTBEAT, self.bury_others()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "the dead could not be looked for"),
-                Err(_) => tracing::debug!("the dead could not be looked for in time"),
-            }
-            if last.elapsed() + HEARTBEAT >= NODE_TTL - TTL_MARGIN && self.membership.current().is_some() {
-                tracing::error!(
-                    silent_ms = u64::try_from(last.elapsed().as_millis()).unwrap_or(u64::MAX),
-                    "others may take this node for dead soon; it lets go of its work"
-                );
-                self.membership.end();
-            }
-        }
+        let (heard, silence) = watch::channel(Duration::ZERO);
+        // A burial that takes its time does not hold up the heart.
+        tokio::join!(self.beat_until(&stop, heard), self.bury_until(&stop, silence));
+        Ok(())
     }
 
     async fn stop(&self) {
@@ -169,18 +151,68 @@ impl HostedService for Heart {
 }
 
 impl Heart {
-    /// Begins a life, after what the former one had was given back.
-    async fn join(&self) -> Result<()> {
-        if let Some(former) = self.membership.former() {
-            self.store.leave(former).await?;
+    /// Says that this node lives, and passes on how long the most silent of the others has not.
+    async fn beat_until(&self, stop: &CancellationToken, heard: watch::Sender<Duration>) {
+        let (mut last, mut pause) = (Instant::now(), HEARTBEAT);
+        while over(stop, pause).await {
+            let asked = Instant::now();
+            let patience = NODE_TTL.saturating_sub(TTL_MARGIN).saturating_sub(last.elapsed()).max(BEAT_AGAIN);
+            pause = BEAT_AGAIN;
+            match timeout(patience, self.beat_once()).await {
+                Ok(Ok(silence)) => {
+                    // What counts is when the store was asked: its clock was read after that.
+                    (last, pause) = (asked, HEARTBEAT);
+                    heard.send_replace(silence);
+                }
+                Ok(Err(error)) => tracing::warn!(
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "the store did not hear that this node lives"
+                ),
+                Err(_) => tracing::warn!("the store did not hear in time that this node lives"),
+            }
+            if last.elapsed() + HEARTBEAT >= NODE_TTL - TTL_MARGIN && self.membership.current().is_some() {
+                tracing::error!(
+                    silent_ms = u64::try_from(last.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    "others may take this node for dead soon; it lets go of its work"
+                );
+                self.membership.end();
+            }
         }
-        let id = self.ids.next_uuid();
-        self.store.beat(&self.node(id)).await?;
-        self.membership.begin(id);
-        Ok(())
     }
 
-    async fn beat_once(&self) -> Result<()> {
+    /// Looks for the dead at the moment at which the most silent node may be one, and again when that can be decided.
+    async fn bury_until(&self, stop: &CancellationToken, mut silence: watch::Receiver<Duration>) {
+        while silence.changed().await.is_ok() {
+            let silent = *silence.borrow_and_update();
+            if silent + HEARTBEAT < NODE_TTL {
+                continue;
+            }
+            for pause in [NODE_TTL.saturating_sub(silent), LOOKS_APART] {
+                if !over(stop, pause + LOOK_MARGIN).await {
+                    return;
+                }
+                match timeout(NODE_TTL, self.bury_others()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::debug!(%error, "the dead could not be looked for"),
+                    Err(_) => tracing::debug!("the dead could not be looked for in time"),
+                }
+            }
+        }
+    }
+
+    /// Begins a life, after what the former one had was given back.
+    async fn join(&self) -> Result<Duration> {
+        if let Some(former) = self.membership.former() {
+            self.store.leave(former).await?;
+            self.wake.work();
+        }
+        let id = self.ids.next_uuid();
+        let beat = self.store.beat(&self.node(id)).await?;
+        self.membership.begin(id);
+        Ok(beat.longest_silence)
+    }
+
+    async fn beat_once(&self) -> Result<Duration> {
         let Some((id, _)) = self.membership.current() else { return self.join().await };
         let beat = self.store.beat(&self.node(id)).await?;
         if beat.is_new {
@@ -198,20 +230,31 @@ impl Heart {
             let settlements: Vec<_> =
                 stranded.into_iter().map(|ticket| (ticket, Settlement::Release)).collect();
             self.store.settle(&settlements).await?;
+            self.wake.work();
         }
-        Ok(())
+        Ok(beat.longest_silence)
     }
 
     async fn bury_others(&self) -> Result<()> {
-        for burial in self.store.bury(NODE_TTL, BURIAL_BATCH).await? {
-            tracing::warn!(
-                node.id = %burial.node,
-                work.released = burial.released,
-                silent_ms = u64::try_from(burial.silent.as_millis()).unwrap_or(u64::MAX),
-                "a node is dead; its work was given back"
-            );
+        loop {
+            let burials = self.store.bury(NODE_TTL, LOOKS_APART, BURIAL_BATCH).await?;
+            let released: u64 = burials.iter().map(|burial| burial.released).sum();
+            for burial in burials {
+                tracing::warn!(
+                    node.id = %burial.node,
+                    work.released = burial.released,
+                    silent_ms = u64::try_from(burial.silent.as_millis()).unwrap_or(u64::MAX),
+                    "a node is dead; its work was given back"
+                );
+            }
+            if released > 0 {
+                // Nobody waits for the next look of the workers.
+                self.wake.work();
+            }
+            if released < u64::from(BURIAL_BATCH) {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     fn node(&self, id: Uuid) -> Node {
@@ -226,8 +269,14 @@ impl Heart {
     }
 }
 
+/// Waits for so long; whether nobody said meanwhile to stop.
+async fn over(stop: &CancellationToken, pause: Duration) -> bool {
+    stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
+}
+
 /// Gives an application its place among the nodes.
 pub fn register(services: &mut ServiceCollection, name: NodeName) {
     services.try_add(Service::instance(name));
     services.try_add(Service::instance(Membership::default()));
+    services.try_add(Service::instance(Wake::default()));
 }

@@ -18,8 +18,9 @@ pub const NODE_TTL: Duration = Duration::from_secs(10);
 /// same second.
 pub const TTL_MARGIN: Duration = Duration::from_secs(1);
 
-/// How often a node must have been found silent before it is buried: one look may have come at a bad moment.
-pub const STALE_LOOKS: u32 = 2;
+/// How long after it was first found silent a node is looked at again before it is buried, at least and by the store's
+/// clock: who could not say that it lives because the store was away says so meanwhile, however many others look.
+pub const LOOKS_APART: Duration = Duration::from_millis(1_500);
 
 /// This process, as others see it. Its id is new at each boot, so nobody is taken for their predecessor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,6 +49,8 @@ pub struct Beat {
     pub cancelled: Vec<Uuid>,
     /// All work that the store says is in its hands.
     pub held: Vec<Ticket>,
+    /// How long the most silent of the other nodes has not said that it lives.
+    pub longest_silence: Duration,
 }
 
 /// A node that was found dead.

@@ -20,9 +20,9 @@ pub trait ClusterStore: Send + Sync {
     /// Says that this node lives. On a connection of its own, where the engine has connections.
     async fn beat(&self, node: &Node) -> Result<Beat>;
 
-    /// Looks for nodes that have not said for the time to live that they live. Of one that was found so before,
-    /// the work is given back, at most `limit` pieces; the node's row goes with the last of it.
-    async fn bury(&self, ttl: Duration, limit: u32) -> Result<Vec<Burial>>;
+    /// Looks for nodes that have not said for the time to live that they live. Of one that was first found so at
+    /// least `apart` ago, the work is given back, at most `limit` pieces; the node's row goes with the last of it.
+    async fn bury(&self, ttl: Duration, apart: Duration, limit: u32) -> Result<Vec<Burial>>;
 
     /// Says that this node ends, with nothing in its hands.
     async fn leave(&self, node: Uuid) -> Result<()>;

@@ -106,7 +106,12 @@ impl Default for MemoryStore {
 impl MemoryStore {
     /// An empty store, without collections.
     pub fn new() -> Self {
-        Self { state: Mutex::new(Some(State::default())) }
+        Self::with_clock(Clock::default())
+    }
+
+    /// An empty store whose time is that of this clock.
+    pub fn with_clock(clock: Clock) -> Self {
+        Self { state: Mutex::new(Some(State { clock, ..State::default() })) }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {

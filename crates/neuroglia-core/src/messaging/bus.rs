@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::{CloudEvent, Origin, Parcel};
 use crate::data::Store;
 use crate::error::{Error, Result};
+use crate::work::chain;
 
 /// Carries events to those who want them. `EVENT_BUS_URL` chooses which.
 #[async_trait]
@@ -17,7 +18,8 @@ pub trait EventBus: Send + Sync + 'static {
     /// Sends the events; gives for each, in the same order, whether its arrival was confirmed.
     ///
     /// Events with the same partition key arrive in the order given. One that arrived may arrive again: consumers
-    /// recognise it by its id.
+    /// recognise it by its id. A bus that is away says `Unavailable`; one that refuses a batch, because it is too
+    /// large or because of one event in it, says anything else, and gets the halves.
     async fn publish(&self, events: &[CloudEvent]) -> Vec<Result<()>>;
 }
 
@@ -56,22 +58,21 @@ impl EventBus for LocalBus {
     }
 
     async fn publish(&self, events: &[CloudEvent]) -> Vec<Result<()>> {
-        let parcels: Result<Vec<_>> = events.iter().map(|event| self.parcel(event)).collect();
-        let outcome = match parcels {
-            Ok(parcels) => self.store.fan_out(&parcels).await.map(drop),
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(()) => events.iter().map(|_| Ok(())).collect(),
-            // They are stored together or not at all.
-            Err(error) => {
-                let text = error.to_string();
-                let again = || Error::new(error.kind(), error.code().to_owned(), text.clone());
-                let mut outcomes: Vec<_> = events.iter().skip(1).map(|_| Err(again())).collect();
-                outcomes.insert(0, Err(error));
-                outcomes
-            }
+        let (mut parcels, mut outcomes) =
+            (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
+        for event in events {
+            outcomes.push(self.parcel(event).map(|parcel| parcels.push(parcel)));
         }
+        // They are stored together or not at all.
+        if let Err(error) = self.store.fan_out(&parcels).await {
+            let text = chain(&error);
+            let failed = || Error::new(error.kind(), error.code().to_owned(), text.clone());
+            outcomes
+                .iter_mut()
+                .filter(|outcome| outcome.is_ok())
+                .for_each(|outcome| *outcome = Err(failed()));
+        }
+        outcomes
     }
 }
 

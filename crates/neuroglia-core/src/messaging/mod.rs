@@ -9,6 +9,7 @@ mod bus;
 mod envelope;
 mod outbox;
 mod relay;
+mod shipment;
 mod wake;
 
 pub use bus::{EventBus, LocalBus};

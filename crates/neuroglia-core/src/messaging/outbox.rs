@@ -11,7 +11,8 @@ use crate::error::Result;
 /// How much is on its way out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OutboxDepth {
-    /// How many messages wait to be sent, or for a confirmation.
+    /// How many messages wait to be sent, or for a confirmation; counted up to
+    /// [`DEPTH_MAX`](crate::work::DEPTH_MAX).
     pub count: u64,
     /// How long the oldest has waited.
     pub oldest: Duration,

@@ -4,21 +4,27 @@
 //! whose relay died in between is sent again: at least once, and consumers know it by its id. Several relays share
 //! the work; of each subject only the first message can be taken, so order is kept without anybody leading.
 //!
+//! A message that does not arrive holds up its own subject, for growing pauses; a bus at which nothing arrives is left
+//! alone for a while.
+//!
 //! The process that committed is woken at once. Batches form by age, not by waiting for silence: while one batch is
 //! under way the next gathers, and two do not begin within [`AGE_MAX`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::shipment::{Message, Shipment};
 use super::{CloudEvent, EventBus, LocalBus, Origin, Subscription, Subscriptions, Wake};
+use crate::clock::{Clock, Timestamp};
 use crate::data::{OutboxMessage, Store};
 use crate::di::{Inject, Lifetime, Service, ServiceCollection};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::hosting::HostedService;
 use crate::id::Ids;
 use crate::work::chain;
@@ -41,7 +47,8 @@ const POLL: Duration = Duration::from_secs(1);
 /// How many batches a relay sends at most after it was told to end.
 const LAST_BATCHES_MAX: u32 = 5;
 
-/// The pause after a batch that did not arrive; it doubles with each further one.
+/// The pause of a message that did not arrive, and of everybody's when the bus is away; it doubles with each further
+/// try.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -63,6 +70,7 @@ pub struct Relay {
     origin: Arc<Origin>,
     subscriptions: Arc<Subscriptions>,
     wake: Arc<Wake>,
+    clock: Clock,
     ids: Ids,
     meter: Arc<RelayMeter>,
 }
@@ -81,7 +89,7 @@ impl HostedService for Relay {
             let began = Instant::now();
             let sent = self.send_batch().await.unwrap_or_else(|error| {
                 tracing::warn!(error = chain(&error), "the outbox could not be looked at; it is tried again");
-                Sent::NotAll
+                Sent::Away
             });
             match sent {
                 Sent::Nothing => tokio::select! {
@@ -89,13 +97,13 @@ impl HostedService for Relay {
                     () = self.wake.outbox_rung() => {}
                     () = tokio::time::sleep(POLL + self.ids.jitter(POLL / 4)) => {}
                 },
-                Sent::All(count) => {
+                Sent::Some(count) => {
                     pause = PAUSE_MIN;
                     if count < BATCH_MAX as usize {
                         tokio::time::sleep_until(began + AGE_MAX).await;
                     }
                 }
-                Sent::NotAll => {
+                Sent::Away => {
                     tokio::select! {
                         () = stop.cancelled() => {}
                         () = tokio::time::sleep(self.ids.jitter(pause)) => {}
@@ -108,7 +116,7 @@ impl HostedService for Relay {
         // go on committing does not hold it.
         for _ in 0..LAST_BATCHES_MAX {
             match self.send_batch().await? {
-                Sent::All(count) if count == BATCH_MAX as usize => {}
+                Sent::Some(count) if count == BATCH_MAX as usize => {}
                 _ => break,
             }
         }
@@ -119,64 +127,29 @@ impl HostedService for Relay {
 /// What became of a batch.
 enum Sent {
     Nothing,
-    All(usize),
-    NotAll,
+    /// So many were taken; those that did not arrive are held, each by itself.
+    Some(usize),
+    /// Nothing can be sent now.
+    Away,
 }
 
 impl Relay {
     /// Sends one batch.
     async fn send_batch(&self) -> Result<Sent> {
         let token = self.ids.next_uuid();
-        let messages = self.store.claim_outbox(token, BATCH_MAX, LEASE).await?;
-        if messages.is_empty() {
+        let claimed = self.store.claim_outbox(token, BATCH_MAX, LEASE).await?;
+        if claimed.is_empty() {
             return Ok(Sent::Nothing);
         }
-        let (arrived, failed) = self.publish(messages).await;
+        let count = claimed.len();
+        let Shipment { arrived, failed, mut unsent, cause, is_away } = self.ship(claimed).await;
         if !arrived.is_empty() {
             self.store.confirm_outbox(token, &arrived).await?;
             self.meter.sent.fetch_add(arrived.len() as u64, Ordering::Relaxed);
             self.wake.work();
         }
-        if failed.is_empty() {
-            return Ok(Sent::All(arrived.len()));
-        }
-        self.meter.returned.fetch_add(failed.len() as u64, Ordering::Relaxed);
-        self.store.return_outbox(token, &failed, PAUSE_MIN).await?;
-        Ok(Sent::NotAll)
-    }
-
-    /// Sends messages; gives the ids of those that arrived and of those that did not.
-    async fn publish(&self, messages: Vec<OutboxMessage>) -> (Vec<Uuid>, Vec<Uuid>) {
-        let (mut ids, mut failed, mut events) = (Vec::new(), Vec::new(), Vec::new());
-        for message in messages {
-            let id = message.id;
-            match CloudEvent::of(message, &self.origin) {
-                Ok(event) => {
-                    ids.push(id);
-                    events.push(event);
-                }
-                Err(error) => {
-                    tracing::error!(message.id = %id, %error, "a message of the outbox is not an event");
-                    failed.push(id);
-                }
-            }
-        }
-        let outcomes = match timeout(SEND_TIMEOUT, self.bus.publish(&events)).await {
-            Ok(outcomes) => outcomes,
-            Err(late) => ids.iter().map(|_| Err(Error::unavailable(late_text(&late)))).collect(),
-        };
-        let mut arrived = Vec::with_capacity(ids.len());
-        let mut cause = None;
-        for (id, outcome) in ids.into_iter().zip(outcomes) {
-            match outcome {
-                Ok(()) => arrived.push(id),
-                Err(error) => {
-                    failed.push(id);
-                    cause.get_or_insert(error);
-                }
-            }
-        }
         if let Some(error) = cause {
+            self.meter.returned.fetch_add(failed.len() as u64, Ordering::Relaxed);
             tracing::warn!(
                 bus = self.bus.name(),
                 messages.failed = failed.len(),
@@ -184,12 +157,52 @@ impl Relay {
                 "messages did not arrive; they are sent again"
             );
         }
-        (arrived, failed)
+        if is_away {
+            unsent.extend(failed.iter().map(|message| message.id));
+            self.store.return_outbox(token, &unsent, PAUSE_MIN).await?;
+            return Ok(Sent::Away);
+        }
+        if !unsent.is_empty() {
+            self.store.return_outbox(token, &unsent, Duration::ZERO).await?;
+        }
+        for (pause, ids) in held(failed, self.clock.now()) {
+            self.store.return_outbox(token, &ids, pause).await?;
+        }
+        Ok(Sent::Some(count))
+    }
+
+    /// Gives messages to the bus.
+    async fn ship(&self, claimed: Vec<OutboxMessage>) -> Shipment {
+        let mut shipment = Shipment::default();
+        let (mut messages, mut events) = (Vec::new(), Vec::new());
+        for message in claimed {
+            let sent = Message { id: message.id, at: message.at };
+            match CloudEvent::of(message, &self.origin) {
+                Ok(event) => {
+                    messages.push(sent);
+                    events.push(event);
+                }
+                Err(error) => shipment.fail(sent, error),
+            }
+        }
+        shipment.send(&*self.bus, messages, &events, SEND_TIMEOUT).await;
+        shipment
     }
 }
 
-fn late_text(late: &tokio::time::error::Elapsed) -> String {
-    format!("the bus did not confirm in time: {late}")
+/// For how long each message that did not arrive is held, and with it its subject: as long again as it has waited. So
+/// its pauses double, and whoever takes it next need not know how often it was tried.
+fn held(failed: Vec<Message>, now: Timestamp) -> BTreeMap<Duration, Vec<Uuid>> {
+    let mut held: BTreeMap<Duration, Vec<Uuid>> = BTreeMap::new();
+    for message in failed {
+        let waited = now.since(message.at);
+        let mut pause = PAUSE_MIN;
+        while pause * 2 <= waited && pause < PAUSE_MAX {
+            pause *= 2;
+        }
+        held.entry(pause.min(PAUSE_MAX)).or_default().push(message.id);
+    }
+    held
 }
 
 /// Gives an application with a [`Store`] what it needs to send its events. The store itself is the bus, unless a

@@ -4,6 +4,8 @@
 //! saves, the jobs it asks for, the events it raises and the end of the work leave in one batch, which is refused
 //! when the ticket was lost. So effects in the store happen once, however often an attempt begins.
 //!
+//! How much is claimed ahead is the [`floor`](super::floor)'s business.
+//!
 //! At the end of the process nothing new is claimed; what was claimed and not begun is given back without counting
 //! an attempt; what runs may finish until shortly before the deadline, and is then given back as well.
 
@@ -15,16 +17,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::Instrument;
-use uuid::Uuid;
 
 use super::consumer::UNKNOWN;
 use super::doer::{Doer, Doers};
-use super::item::{Claim, Claimed, Finish, QueueRoom, Settlement, Ticket, WorkClass};
+use super::floor::Floor;
+use super::item::{Claim, Claimed, Finish, Settlement, Ticket, WorkClass};
 use super::retry::{after_failure, chain};
 use super::run::{LOST, Run};
 use crate::cluster::Membership;
@@ -130,7 +130,7 @@ impl HostedService for Claimer {
                 () = stop.cancelled() => {}
             }
             // At once, also while a claim is under way: what it brings is given back.
-            floor.begin_end();
+            floor.ending.cancel();
         };
         tokio::join!(self.claim_until_ending(&floor), ending);
         self.wait_for_end(&floor).await;
@@ -143,7 +143,7 @@ impl Claimer {
         let bench = Arc::new(self.bench.share());
         let kinds = bench.plan.doers.kinds();
         while !floor.ending.is_cancelled() {
-            let rooms = floor.rooms(&bench.plan);
+            let rooms = floor.rooms();
             let asked: u32 = rooms.iter().map(|room| room.limit).sum();
             let mut found = 0;
             if let Some((owner, lost)) = bench.membership.current().filter(|_| asked > 0) {
@@ -159,10 +159,10 @@ impl Claimer {
                 });
                 found = claimed.len();
                 for claimed in claimed {
-                    floor.begin(&bench, claimed, lost.clone());
+                    begin(floor, &bench, claimed, lost.clone());
                 }
             }
-            if found > 0 && floor.has_room() {
+            if found > 0 && !floor.rooms().is_empty() {
                 continue;
             }
             tokio::select! {
@@ -187,129 +187,16 @@ impl Claimer {
     }
 }
 
-/// Where the work of a process is done.
-struct Floor {
-    /// One for each piece that may run.
-    places: Arc<Semaphore>,
-    of_queue: BTreeMap<String, Arc<Semaphore>>,
-    /// Pieces that were claimed and have not ended.
-    held: AtomicUsize,
-    held_max: usize,
-    held_of: Mutex<BTreeMap<String, usize>>,
-    changed: Notify,
-    tasks: TaskTracker,
-    /// Nothing begins any more, and what runs had better come to an end.
-    ending: CancellationToken,
-    /// What runs is broken off.
-    cut: CancellationToken,
-}
-
-impl Floor {
-    fn new(plan: &WorkPlan) -> Self {
-        let of_queue = plan
-            .queues
-            .iter()
-            .map(|(queue, limit)| (queue.clone(), Arc::new(Semaphore::new(*limit))))
-            .collect();
-        Self {
-            places: Arc::new(Semaphore::new(plan.concurrency)),
-            of_queue,
-            held: AtomicUsize::new(0),
-            // As much as runs waits beside it, so that nobody waits for the store.
-            held_max: plan.concurrency * 2,
-            held_of: Mutex::default(),
-            changed: Notify::new(),
-            tasks: TaskTracker::new(),
-            ending: CancellationToken::new(),
-            cut: CancellationToken::new(),
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        self.held.load(Ordering::Acquire) < self.held_max
-    }
-
-    /// How much is to be claimed. Only when a good part is free: many small claims cost more than few large ones.
-    fn rooms(&self, plan: &WorkPlan) -> Vec<QueueRoom> {
-        let free = self.held_max.saturating_sub(self.held.load(Ordering::Acquire));
-        if free * 4 < self.held_max {
-            return Vec::new();
-        }
-        let held_of = self.held_of.lock().unwrap_or_else(PoisonError::into_inner);
-        let share = free.div_ceil(plan.queues.len().max(1));
-        let room = |(queue, limit): (&String, &usize)| {
-            let own = (limit * 2).saturating_sub(held_of.get(queue).copied().unwrap_or(0));
-            let limit = u32::try_from(own.min(share)).unwrap_or(u32::MAX);
-            (limit > 0).then(|| QueueRoom { queue: queue.clone(), limit })
-        };
-        plan.queues.iter().filter_map(room).collect()
-    }
-
-    async fn changed(&self) {
-        self.changed.notified().await;
-    }
-
-    fn begin_end(&self) {
-        self.ending.cancel();
-    }
-
-    fn begin(self: &Arc<Self>, bench: &Arc<Bench>, claimed: Claimed, lost: CancellationToken) {
-        self.held.fetch_add(1, Ordering::AcqRel);
-        *self
-            .held_of
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(claimed.queue.clone())
-            .or_default() += 1;
-        let (floor, bench) = (Arc::clone(self), Arc::clone(bench));
-        let called_off = CancellationToken::new();
-        bench.membership.hold(claimed.ticket.id, called_off.clone());
-        let held = Held {
-            floor: Arc::clone(self),
-            membership: Arc::clone(&bench.membership),
-            queue: claimed.queue.clone(),
-            work: claimed.ticket.id,
-        };
-        self.tasks.spawn(async move {
-            let _held = held;
-            bench.attend(&floor, claimed, &lost, &called_off).await;
-        });
-    }
-
-    /// A place for one piece of work; none when nothing begins any more.
-    async fn place(&self, queue: &str, lost: &CancellationToken) -> Option<[OwnedSemaphorePermit; 2]> {
-        let take = async {
-            let of_queue = Arc::clone(self.of_queue.get(queue)?).acquire_owned().await.ok()?;
-            Some([of_queue, Arc::clone(&self.places).acquire_owned().await.ok()?])
-        };
-        tokio::select! {
-            biased;
-            () = self.ending.cancelled() => None,
-            () = lost.cancelled() => None,
-            place = take => place,
-        }
-    }
-}
-
-/// Counts a piece of work as held for as long as it lives.
-struct Held {
-    floor: Arc<Floor>,
-    membership: Arc<Membership>,
-    queue: String,
-    work: Uuid,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.membership.let_go(self.work);
-        let mut held_of = self.floor.held_of.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = held_of.get_mut(&self.queue) {
-            *held -= 1;
-        }
-        drop(held_of);
-        self.floor.held.fetch_sub(1, Ordering::AcqRel);
-        self.floor.changed.notify_one();
-    }
+/// Has a piece of work attended to as soon as there is a place for it.
+fn begin(floor: &Arc<Floor>, bench: &Arc<Bench>, claimed: Claimed, lost: CancellationToken) {
+    let called_off = CancellationToken::new();
+    bench.membership.hold(claimed.ticket, called_off.clone());
+    let held = floor.hold(claimed.ticket, &claimed.queue, &bench.membership);
+    let (on, bench) = (Arc::clone(floor), Arc::clone(bench));
+    floor.tasks.spawn(async move {
+        let _held = held;
+        bench.attend(&on, claimed, &lost, &called_off).await;
+    });
 }
 
 /// How an attempt ended.
@@ -349,7 +236,7 @@ impl Bench {
         lost: &CancellationToken,
         called_off: &CancellationToken,
     ) {
-        let Some(_place) = floor.place(&claimed.queue, lost).await else {
+        let Some(_place) = floor.place(claimed.ticket, &claimed.queue, lost).await else {
             if !lost.is_cancelled() {
                 self.settle(&claimed, Settlement::Release).await;
             }

@@ -436,7 +436,8 @@ pub struct WorkFilter {
 /// What an operator does with a piece of work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Revision {
-    /// A dead, parked or cancelled one is tried again from the first attempt.
+    /// A dead, parked or cancelled one is tried again from the first attempt, and gets the last place in the order: those
+    /// of its lane that came after it may be under way already.
     Replay,
     /// A dead or parked one gets another payload.
     Edit {
@@ -473,4 +474,9 @@ pub struct Depth {
     pub count: u64,
     /// How long the oldest has been there.
     pub oldest: Duration,
+    /// How many of them have failed before and hold up the lane that they lead.
+    pub lanes_held: u64,
 }
+
+/// Up to how many pieces are counted, of each queue or state: to know that there are more is worth no scan.
+pub const DEPTH_MAX: u32 = 10_000;

@@ -11,6 +11,7 @@
 mod claimer;
 mod consumer;
 mod doer;
+mod floor;
 mod item;
 mod job;
 mod retry;
@@ -23,8 +24,9 @@ pub use consumer::Consumer;
 pub use doer::Doers;
 pub(crate) use doer::{Doer, Doing};
 pub use item::{
-    CRASHES_MAX, Claim, Claimed, DEAD_KEEP, Depth, Due, FAILURES_MAX, Failure, Finish, Inquest, NewWork,
-    OnCrash, QueueRoom, Revision, Settlement, Ticket, Verdict, WorkClass, WorkFilter, WorkRecord, WorkState,
+    CRASHES_MAX, Claim, Claimed, DEAD_KEEP, DEPTH_MAX, Depth, Due, FAILURES_MAX, Failure, Finish, Inquest,
+    NewWork, OnCrash, QueueRoom, Revision, Settlement, Ticket, Verdict, WorkClass, WorkFilter, WorkRecord,
+    WorkState,
 };
 pub use job::{Job, JobHandler, JobOptions, Jobs, ListedJobs};
 pub use retry::{ATTEMPTS_DEFAULT, Retry, after_failure, chain};

@@ -499,10 +499,8 @@ async fn a_node_that_was_taken_for_dead_finishes_nothing() {
     let held = app.world.entered.notified();
     app.send("a").await;
     timeout(PATIENCE, held).await.expect("the job begins");
-    // Others find it silent, twice.
-    for _ in 0..2 {
-        app.store.bury(Duration::ZERO, 100).await.expect("it answers");
-    }
+    // Others find it silent, and do not look again.
+    app.store.bury(Duration::ZERO, Duration::ZERO, 100).await.expect("it answers");
     app.world.release.notify_one();
     app.until("the second run", async |app| app.tally("weighed").await == 1).await;
     let record = app.work(&[WorkState::Done]).await;
@@ -529,4 +527,26 @@ async fn an_unknown_event_is_parked_and_not_lost() {
     let parked = app.work(&[WorkState::Parked]).await;
     assert!(parked[0].failures[0].error.contains("version 7"), "{parked:?}");
     let _ = Clock::system();
+}
+
+#[tokio::test]
+async fn what_waits_behind_long_work_goes_to_another_worker() {
+    let busy = App::start().await;
+    busy.world.holds.store(100, Ordering::SeqCst);
+    for parcel in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        busy.send(parcel).await;
+    }
+    let running = async |app: &App| {
+        let weighing = app.work(&[WorkState::Running]).await.into_iter();
+        weighing.filter(|record| record.progress.is_some()).count()
+    };
+    busy.until("every place is taken for long", async |app| running(app).await == 4).await;
+    let idle = App::on(Arc::clone(&busy.store)).await;
+    idle.until("the rest", async |app| {
+        app.tally("weighed").await == 4 && app.tally("announced").await == 8 && app.tally("booked").await == 8
+    })
+    .await;
+    assert_eq!(running(&busy).await, 4, "what began goes on");
+    let done = busy.work(&[WorkState::Done]).await;
+    assert!(done.iter().all(|record| record.attempt == 1), "to wait is no attempt: {done:#?}");
 }

@@ -8,6 +8,7 @@ mod disposal;
 mod durable;
 mod idempotency;
 mod mediator;
+mod relay;
 mod report;
 mod script;
 mod settings;

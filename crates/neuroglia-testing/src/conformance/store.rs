@@ -215,6 +215,7 @@ rules! { ($)
         a_failed_head_holds_up_its_lane_until_its_time,
         a_head_that_has_failed_for_good_lets_the_next_go,
         a_lane_follows_what_operators_do,
+        what_is_replayed_never_runs_beside_another_of_its_lane,
         lanes_and_kinds_do_not_hold_each_other_up,
         concurrent_claimers_never_get_the_same_work,
     }
@@ -239,6 +240,7 @@ rules! { ($)
         running_work_that_is_called_off_is_told_to_its_node,
         a_purge_deletes_what_is_over_and_nothing_else,
         depths_count_by_queue_kind_and_state,
+        depths_count_what_is_left_to_do_or_to_look_at,
         replayed_work_is_purged_no_earlier_than_other_work,
     }
     jobs {
@@ -254,6 +256,8 @@ rules! { ($)
     nodes {
         a_first_beat_is_new_and_later_ones_are_not,
         a_silent_node_is_buried_at_the_second_look_and_its_work_given_back,
+        two_looks_at_the_same_moment_are_one,
+        a_beat_tells_how_long_the_most_silent_of_the_others_is_silent,
         a_node_that_beats_again_is_not_buried,
         a_buried_nodes_tickets_are_void_and_its_next_beat_is_new,
         who_is_not_known_gets_no_work,

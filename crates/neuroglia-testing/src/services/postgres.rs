@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
@@ -23,6 +24,7 @@ pub struct Postgres {
     watch: Child,
     orders: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
+    folder: PathBuf,
     port: u16,
 }
 
@@ -32,20 +34,37 @@ impl Postgres {
     /// # Panics
     /// When PostgreSQL is not installed, or the server does not start.
     pub fn start() -> Self {
+        Self::start_as(&[])
+    }
+
+    /// Starts one that speaks TLS, with a certificate for this name of its host and no other.
+    ///
+    /// # Panics
+    /// When PostgreSQL or openssl is not installed, or the server does not start.
+    pub fn start_certified(host: &str) -> Self {
+        Self::start_as(&[host])
+    }
+
+    fn start_as(more: &[&str]) -> Self {
         let folder =
             tempfile::Builder::new().prefix("neuroglia-postgres-").tempdir().expect("a folder").keep();
         let port = free_port();
         let mut command = script("watch");
-        command.arg(folder).arg(port.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(&folder).arg(port.to_string()).args(more).stdin(Stdio::piped()).stdout(Stdio::piped());
         // Ctrl-C is for the tests; the script notices their end by itself.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut watch = command.spawn().expect("a shell");
         let orders = watch.stdin.take();
         let answers = BufReader::new(watch.stdout.take().expect("the script's output is piped"));
-        let mut server = Self { watch, orders, answers, port };
+        let mut server = Self { watch, orders, answers, folder, port };
         server.answer("start");
         server
+    }
+
+    /// The certificate of the authority that certified it.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.join("ca.crt")
     }
 
     /// Where it answers, as its superuser.
@@ -126,7 +145,8 @@ impl Database {
     pub fn create_on(server: &str) -> Self {
         let name = format!("t_{}", Ids::random().next_uuid().simple());
         let database = Self { server: server.to_owned(), name };
-        database.psql(&format!("CREATE DATABASE {}", database.name)).expect("a database for the test");
+        psql(&database.server, &format!("CREATE DATABASE {}", database.name))
+            .expect("a database for the test");
         database
     }
 
@@ -139,20 +159,21 @@ impl Database {
         format!("{before}/{}", self.name)
     }
 
-    fn psql(&self, sql: &str) -> Result<(), String> {
-        let output = script("sql").args([&self.server, sql]).stdin(Stdio::null()).output();
-        let output = output.map_err(|error| format!("there is no shell: {error}"))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    /// Ends every connection to it, as an operator does; gives how many there were.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub fn end_connections(&self) -> usize {
+        let others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let ended = psql(&self.url(), &format!("SELECT count(pg_terminate_backend(pid)) {others}"));
+        ended.expect("a superuser may end connections").trim().parse().expect("a number")
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
         // A server that a test has stopped takes its databases with it.
-        drop(self.psql(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)));
+        drop(psql(&self.server, &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)));
     }
 }
 
@@ -175,6 +196,16 @@ fn server() -> &'static str {
         }
     });
     url
+}
+
+/// What the server answers to a statement.
+fn psql(url: &str, sql: &str) -> Result<String, String> {
+    let output = script("sql").args([url, sql]).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("there is no shell: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 fn free_port() -> u16 {

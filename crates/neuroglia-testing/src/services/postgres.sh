@@ -6,8 +6,10 @@
 #   postgres.sh up FOLDER PORT     make a cluster in FOLDER and start it
 #   postgres.sh status FOLDER      fail unless it runs
 #   postgres.sh down FOLDER        stop it and delete FOLDER
-#   postgres.sh watch FOLDER PORT  up, then obey `start`, `stop` and `crash` from standard input, each answered by
-#                                  `done`; at its end, also when the caller was killed: down
+#   postgres.sh watch FOLDER PORT [HOST]
+#                                  up, then obey `start`, `stop` and `crash` from standard input, each answered by
+#                                  `done`; at its end, also when the caller was killed: down. With a HOST it speaks TLS,
+#                                  with a certificate for that name by the authority in FOLDER/ca.crt
 set -eu
 
 find_bin() {
@@ -32,9 +34,11 @@ run() {
 }
 
 start() {
+    tls=
+    [ ! -e "$folder/server.crt" ] || tls="-c ssl=on -c ssl_cert_file=$folder/server.crt -c ssl_key_file=$folder/server.key"
     run "$bin/pg_ctl" -s -w -t 60 -D "$folder/data" -l "$folder/log" -o "-p $port -k $folder \
         -c listen_addresses=127.0.0.1 -c fsync=off -c full_page_writes=off \
-        -c max_connections=300 -c shared_buffers=64MB" start >&2 || { tail -n 20 "$folder/log" >&2; exit 1; }
+        -c max_connections=300 -c shared_buffers=64MB $tls" start >&2 || { tail -n 20 "$folder/log" >&2; exit 1; }
 }
 
 stop() {
@@ -47,11 +51,22 @@ initialise() {
     run "$bin/initdb" "$@" --locale-provider=icu --icu-locale=en-US || run "$bin/initdb" "$@"
 }
 
+# An authority, and a certificate by it for the one name.
+certify() {
+    key="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+    run sh -euc 'cd "$1" && echo "subjectAltName=DNS:$2" >names &&
+        openssl req -x509 $3 -keyout ca.key -out ca.crt -days 2 -subj "/CN=authority of a test" &&
+        openssl req -new $3 -keyout server.key -out server.csr -subj "/CN=$2" &&
+        openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names \
+            -out server.crt' sh "$folder" "$1" "$key"
+}
+
 up() {
     mkdir -p "$folder"
     chmod 755 "$folder"
     [ "$(id -u)" != 0 ] || chown postgres: "$folder"
     initialise >"$folder/initdb" 2>&1 || { cat "$folder/initdb" >&2; exit 1; }
+    [ -z "$host" ] || certify "$host" >"$folder/certify" 2>&1 || { cat "$folder/certify" >&2; exit 1; }
     start
 }
 
@@ -61,10 +76,10 @@ down() {
 }
 
 bin=$(find_bin)
-order=$1 folder=${2-} port=${3-}
+order=$1 folder=${2-} port=${3-} host=${4-}
 case $order in
 find) echo "$bin" ;;
-sql) exec "$bin/psql" -q -X -v ON_ERROR_STOP=1 -d "$2" -c "$3" ;;
+sql) exec "$bin/psql" -q -X -A -t -v ON_ERROR_STOP=1 -d "$2" -c "$3" ;;
 up) up ;;
 status) run "$bin/pg_ctl" -D "$folder/data" status ;;
 down) down ;;

@@ -12,7 +12,7 @@ use neuroglia::data::{Batch, OutboxMessage, Store};
 use neuroglia::error::Result;
 use neuroglia::messaging::{OutboxStore, Parcel};
 use neuroglia::work::{
-    Claim, Claimed, Due, LOST, NewWork, OnCrash, Revision, Settlement, Ticket, WorkFilter, WorkState,
+    Claim, Claimed, Depth, Due, LOST, NewWork, OnCrash, Revision, Settlement, Ticket, WorkFilter, WorkState,
     WorkStore,
 };
 use neuroglia_testing::{Layered, StoreLayer};
@@ -39,12 +39,15 @@ const DEFECTS: &[(Defect, &str)] = &[
     (Defect::CountsReleases, "a_release_does_not_count_the_attempt"),
     (Defect::RetriesAtOnce, "a_retry_waits_for_its_pause_and_keeps_the_failure"),
     (Defect::SettlesWithAnyTicket, "a_settlement_with_a_lost_ticket_changes_nothing"),
+    (Defect::ReplaysAside, "what_is_replayed_never_runs_beside_another_of_its_lane"),
     (Defect::EditsNothing, "an_edit_changes_the_payload"),
     (Defect::PurgesTheDead, "a_purge_deletes_what_is_over_and_nothing_else"),
+    (Defect::CountsWhatIsDone, "depths_count_what_is_left_to_do_or_to_look_at"),
     (Defect::BeginsEarly, "a_job_is_not_claimed_before_its_time"),
     (Defect::IgnoresUniqueKeys, "a_unique_key_keeps_an_equal_live_job_out"),
     (Defect::NeverBuries, "a_silent_node_is_buried_at_the_second_look_and_its_work_given_back"),
     (Defect::BuriesAtTheFirstLook, "a_silent_node_is_buried_at_the_second_look_and_its_work_given_back"),
+    (Defect::CountsTwoLooksAtOnce, "two_looks_at_the_same_moment_are_one"),
     (Defect::BuriesWithoutLimit, "the_work_of_the_dead_is_given_back_in_steps"),
     (Defect::GivesToStrangers, "who_is_not_known_gets_no_work"),
     (Defect::IgnoresWhatACrashMeans, "a_crash_means_what_the_work_says"),
@@ -75,12 +78,15 @@ enum Defect {
     CountsReleases,
     RetriesAtOnce,
     SettlesWithAnyTicket,
+    ReplaysAside,
     EditsNothing,
     PurgesTheDead,
+    CountsWhatIsDone,
     BeginsEarly,
     IgnoresUniqueKeys,
     NeverBuries,
     BuriesAtTheFirstLook,
+    CountsTwoLooksAtOnce,
     BuriesWithoutLimit,
     GivesToStrangers,
     IgnoresWhatACrashMeans,
@@ -255,6 +261,28 @@ impl StoreLayer for Broken {
                 let found = self.inner.list_work(&filter).await?;
                 Ok(found.iter().any(|record| revision.from_states().contains(&record.state)))
             }
+            Revision::Replay if self.is(Defect::ReplaysAside) => {
+                let filter = WorkFilter { id: Some(id), limit: 1, ..WorkFilter::default() };
+                let found = self.inner.list_work(&filter).await?;
+                self.inner.revise(id, &Revision::Delete).await?;
+                let aside = found.into_iter().map(|record| NewWork {
+                    id,
+                    class: record.class,
+                    queue: record.queue,
+                    kind: record.kind,
+                    lane: None,
+                    key: record.key,
+                    payload: record.payload,
+                    priority: 0,
+                    due: Due::Now,
+                    attempts_max: record.attempts_max,
+                    on_crash: OnCrash::Retry,
+                    correlation_id: record.correlation_id,
+                    traceparent: None,
+                });
+                self.inner.commit(Batch { work: aside.collect(), ..Batch::default() }).await?;
+                Ok(true)
+            }
             _ => self.inner.revise(id, revision).await,
         }
     }
@@ -268,14 +296,30 @@ impl StoreLayer for Broken {
         self.inner.purge_work(limit).await
     }
 
-    async fn bury(&self, ttl: Duration, limit: u32) -> Result<Vec<Burial>> {
-        let bury = |limit| self.behind().bury(ttl, limit);
+    async fn depths(&self) -> Result<Vec<Depth>> {
+        let mut depths = self.inner.depths().await?;
+        for done in
+            self.in_state(WorkState::Done).await?.into_iter().filter(|_| self.is(Defect::CountsWhatIsDone))
+        {
+            let Claimed { queue, kind, .. } = done;
+            let oldest = Duration::ZERO;
+            depths.push(Depth { queue, kind, state: WorkState::Done, count: 1, oldest, lanes_held: 0 });
+        }
+        Ok(depths)
+    }
+
+    async fn bury(&self, ttl: Duration, apart: Duration, limit: u32) -> Result<Vec<Burial>> {
+        let bury = |limit| self.behind().bury(ttl, apart, limit);
         match self.defect {
             Defect::NeverBuries => Ok(Vec::new()),
             Defect::BuriesWithoutLimit => bury(u32::MAX).await,
-            Defect::BuriesAtTheFirstLook => {
-                let burials = bury(limit).await?;
-                if burials.is_empty() { bury(limit).await } else { Ok(burials) }
+            Defect::BuriesAtTheFirstLook => self.behind().bury(ttl, Duration::ZERO, limit).await,
+            Defect::CountsTwoLooksAtOnce if self.holder("a look").is_some() => {
+                self.behind().bury(ttl, Duration::ZERO, limit).await
+            }
+            Defect::CountsTwoLooksAtOnce => {
+                self.note_holder("a look", Uuid::nil());
+                bury(limit).await
             }
             _ => bury(limit).await,
         }

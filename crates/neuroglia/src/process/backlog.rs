@@ -10,12 +10,12 @@ use neuroglia_core::di::Inject;
 use neuroglia_core::error::Result;
 use neuroglia_core::hosting::HostedService;
 use neuroglia_core::messaging::RelayMeter;
-use neuroglia_core::work::{WorkMeter, WorkState, chain};
+use neuroglia_core::work::{Depth, WorkMeter, WorkState, chain};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 
-/// How often it is looked up; counting a long queue is not free.
+/// How often it is looked up: a store counts up to a limit, but even that is not free.
 const INTERVAL: Duration = Duration::from_secs(15);
 
 /// What was last seen of outbox and work; a service of the application.
@@ -23,14 +23,29 @@ const INTERVAL: Duration = Duration::from_secs(15);
 pub(crate) struct Depths {
     outbox: AtomicI64,
     outbox_age_ms: AtomicI64,
-    /// By state, over all queues.
-    work: Mutex<BTreeMap<&'static str, (i64, i64)>>,
+    work: Mutex<Vec<Depth>>,
 }
 
 impl Depths {
-    fn of(&self, state: WorkState) -> (i64, i64) {
+    /// A sum over all queues and kinds.
+    fn sum(&self, of: impl Fn(&Depth) -> u64) -> i64 {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        work.get(state.name()).copied().unwrap_or_default()
+        i64::try_from(work.iter().map(of).sum::<u64>()).unwrap_or(i64::MAX)
+    }
+
+    fn count(&self, state: WorkState) -> i64 {
+        self.sum(|depth| if depth.state == state { depth.count } else { 0 })
+    }
+
+    /// How long the oldest piece of each queue has waited.
+    fn oldest_waiting(&self) -> Vec<(String, i64)> {
+        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut oldest: BTreeMap<&str, i64> = BTreeMap::new();
+        for depth in work.iter().filter(|depth| depth.state == WorkState::Waiting) {
+            let age = oldest.entry(&depth.queue).or_default();
+            *age = (*age).max(millis(depth.oldest));
+        }
+        oldest.into_iter().map(|(queue, age)| (queue.to_owned(), age)).collect()
     }
 }
 
@@ -62,13 +77,7 @@ impl Backlog {
         let outbox = self.store.outbox_depth().await?;
         self.depths.outbox.store(i64::try_from(outbox.count).unwrap_or(i64::MAX), Relaxed);
         self.depths.outbox_age_ms.store(millis(outbox.oldest), Relaxed);
-        let mut by_state = BTreeMap::new();
-        for depth in self.store.depths().await? {
-            let (count, age) = by_state.entry(depth.state.name()).or_insert((0, 0));
-            *count += i64::try_from(depth.count).unwrap_or(i64::MAX);
-            *age = (*age).max(millis(depth.oldest));
-        }
-        *self.depths.work.lock().unwrap_or_else(PoisonError::into_inner) = by_state;
+        *self.depths.work.lock().unwrap_or_else(PoisonError::into_inner) = self.store.depths().await?;
         Ok(())
     }
 }
@@ -113,17 +122,24 @@ pub(crate) fn show(metrics: &Metrics, depths: &Arc<Depths>, relay: &Arc<RelayMet
         ("outbox_oldest_milliseconds", "How long the oldest of them has waited", |depths| {
             depths.outbox_age_ms.load(Relaxed)
         }),
-        ("work_waiting", "Work that may be claimed", |depths| depths.of(WorkState::Waiting).0),
-        ("work_waiting_oldest_milliseconds", "How long the oldest of it has waited", |depths| {
-            depths.of(WorkState::Waiting).1
+        ("work_waiting", "Work that may be claimed", |depths| depths.count(WorkState::Waiting)),
+        ("work_scheduled", "Work whose time has not come", |depths| depths.count(WorkState::Scheduled)),
+        ("work_lanes_held", "Lanes that a failed piece of work holds up", |depths| {
+            depths.sum(|depth| depth.lanes_held)
         }),
-        ("work_scheduled", "Work whose time has not come", |depths| depths.of(WorkState::Scheduled).0),
         ("dead_letters", "Work that failed for good or is parked", |depths| {
-            depths.of(WorkState::Dead).0 + depths.of(WorkState::Parked).0
+            depths.count(WorkState::Dead) + depths.count(WorkState::Parked)
         }),
     ];
     for (name, help, read) in seen {
         let depths = Arc::clone(depths);
         metrics.gauge(name, help, move || read(&depths));
     }
+    let oldest = Arc::clone(depths);
+    metrics.gauges(
+        "work_waiting_oldest_milliseconds",
+        "How long the oldest work of each queue has waited",
+        "queue",
+        move || oldest.oldest_waiting(),
+    );
 }

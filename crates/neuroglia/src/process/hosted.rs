@@ -91,13 +91,13 @@ struct Running {
 }
 
 impl Supervisor {
-    /// Starts all, in order, and then runs them. When one fails to start, or the boot ends, those before it are
-    /// stopped.
+    /// Starts all, in order, and runs each from its start on. When one fails to start, or the boot ends, those before
+    /// it are stopped.
     ///
     /// # Errors
     /// The error of the one that failed, or of the end of the boot.
     pub(crate) async fn start(hosted: &[Hosted], scope: &Scope, starting: &Starting) -> Result<Self> {
-        let mut started: Vec<Arc<dyn Supervised>> = Vec::new();
+        let mut supervisor = Self::default();
         for part in hosted {
             let outcome = match (part.build)(scope) {
                 Ok(service) => starting
@@ -107,26 +107,19 @@ impl Supervisor {
                 Err(error) => Err(error),
             };
             match outcome {
-                Ok(service) => started.push(service),
+                Ok(service) => {
+                    let stop = CancellationToken::new();
+                    let task = tokio::spawn(supervise(Arc::clone(&service), stop.clone()));
+                    supervisor.running.push(Running { service, stop, task });
+                }
                 Err(error) => {
                     tracing::error!(service.name = part.name, error = %chain(&error), "hosted service failed to start");
-                    let deadline = starting.clean_up();
-                    while let Some(service) = started.pop() {
-                        stop_one(&service, share(deadline, started.len())).await;
-                    }
+                    supervisor.stop(starting.clean_up()).await;
                     return Err(error);
                 }
             }
         }
-        let running = started
-            .into_iter()
-            .map(|service| {
-                let stop = CancellationToken::new();
-                let task = tokio::spawn(supervise(Arc::clone(&service), stop.clone()));
-                Running { service, stop, task }
-            })
-            .collect();
-        Ok(Self { running })
+        Ok(supervisor)
     }
 
     /// Stops all, in the reverse order; gives the names of those that did not end well and in time.
@@ -228,6 +221,7 @@ mod tests {
     use neuroglia_core::di::{Inject, Service};
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::sync::Notify;
 
     #[derive(Default)]
     struct Log(Mutex<Vec<&'static str>>);
@@ -304,8 +298,49 @@ mod tests {
         let log = scope.get::<Log>().expect("registered");
         assert_eq!(
             *log.0.lock().expect("no panic while held"),
-            ["first start", "broken start", "first stop"]
+            ["first start", "broken start", "first end", "first stop"]
         );
+    }
+
+    #[derive(Inject)]
+    struct Beating {
+        beats: Arc<Notify>,
+    }
+
+    impl HostedService for Beating {
+        const NAME: &'static str = "beating";
+
+        async fn run(&self, stop: CancellationToken) -> Result<()> {
+            self.beats.notify_one();
+            stop.cancelled().await;
+            Ok(())
+        }
+    }
+
+    #[derive(Inject)]
+    struct Slow {
+        beats: Arc<Notify>,
+    }
+
+    impl HostedService for Slow {
+        const NAME: &'static str = "slow";
+
+        async fn start(&self) -> Result<()> {
+            self.beats.notified().await;
+            Ok(())
+        }
+
+        async fn run(&self, _: CancellationToken) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_has_started_runs_while_the_next_one_starts() {
+        let scope = scope_with(Service::instance(Notify::new())).await;
+        let hosted = [Hosted::of::<Beating>(), Hosted::of::<Slow>()];
+        let supervisor = Supervisor::start(&hosted, &scope, &starting(5)).await.expect("all start");
+        assert!(supervisor.stop(Deadline::after(Duration::from_secs(5))).await.is_empty());
     }
 
     #[derive(Inject)]

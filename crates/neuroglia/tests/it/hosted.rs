@@ -95,14 +95,14 @@ fn they_start_before_ready_and_end_in_the_reverse_order_with_what_they_hold() {
 fn one_that_fails_to_start_ends_the_process_and_those_before_it() {
     let (code, said) = Process::start("fails", &[]).end();
     assert_eq!(code, Some(1));
-    assert_eq!(said, ["first starts", "second starts", "first stops", "the oven is cold"]);
+    assert_eq!(said, ["first starts", "second starts", "first ends", "first stops", "the oven is cold"]);
 }
 
 #[test]
 fn one_that_does_not_start_in_time_ends_the_process_and_those_before_it() {
     let (code, said) = Process::start("hangs", &[("STARTUP_TIMEOUT", "200ms")]).end();
     assert_eq!(code, Some(1));
-    assert_eq!(said, ["first starts", "second starts", "first stops", "the oven is cold"]);
+    assert_eq!(said, ["first starts", "second starts", "first ends", "first stops", "the oven is cold"]);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_signal_while_starting_ends_what_has_been_started() {
     process.signal();
     let (code, said) = process.end();
     assert_eq!(code, Some(0));
-    assert_eq!(said, ["first starts", "second starts", "first stops", "the oven is cold"]);
+    assert_eq!(said, ["first starts", "second starts", "first ends", "first stops", "the oven is cold"]);
 }
 
 #[test]

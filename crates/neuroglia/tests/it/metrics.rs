@@ -186,3 +186,13 @@ fn requests_are_counted_from_many_threads() {
         4_000.0
     );
 }
+
+#[test]
+fn an_application_shows_a_number_for_each_value_of_a_label() {
+    let metrics = metrics();
+    let waits = || vec![("default".to_owned(), 3), ("mail".to_owned(), 5)];
+    metrics.gauges("work_waiting", "What waits in each queue", "queue", waits);
+    let samples = parse(&metrics.expose());
+    assert_eq!(samples[r#"work_waiting{queue="default"}"#], 3.0);
+    assert_eq!(samples[r#"work_waiting{queue="mail"}"#], 5.0);
+}

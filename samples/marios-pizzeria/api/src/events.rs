@@ -25,46 +25,52 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 /// How often a stream asks for what is new.
 const POLL: Duration = Duration::from_millis(500);
 
-/// How often a stream with nothing to say says so, lest somebody on the way takes it for dead.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+/// What is true of every stream of this process.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamLimits {
+    /// How many each account may have open.
+    pub most: NonZeroUsize,
+    /// How often one with nothing to say says so, lest somebody on the way takes it for dead; no more often than it
+    /// looks for something to say.
+    pub heartbeat: Duration,
+    /// How long one lives: a client that connects again shows who it is, which may have changed.
+    pub lifetime: Duration,
+}
 
-/// How long a stream lives: a client that connects again shows who it is, which may have changed.
-const LIFETIME: Duration = Duration::from_secs(15 * 60);
-
-/// How many streams each account may have open at this process; a service of the application.
+/// The streams that are open at this process; a service of the application.
 #[derive(Debug)]
-pub struct StreamLimit {
-    most: NonZeroUsize,
+pub struct Streams {
+    limits: StreamLimits,
     open: Mutex<HashMap<String, usize>>,
 }
 
-impl StreamLimit {
-    /// At most so many.
-    pub fn new(most: NonZeroUsize) -> Self {
-        Self { most, open: Mutex::default() }
+impl Streams {
+    /// None yet.
+    pub fn new(limits: StreamLimits) -> Self {
+        Self { limits, open: Mutex::default() }
     }
 
     fn admit(self: &Arc<Self>, account: &str) -> Result<Admission> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(account.to_owned()).or_default();
-        if *count >= self.most.get() {
-            let detail = format!("{} streams are open, which is the most; close one", self.most);
+        if *count >= self.limits.most.get() {
+            let detail = format!("{} streams are open, which is the most; close one", self.limits.most);
             return Err(Error::new(ErrorKind::RateLimited, "events.too_many", detail).with_retry_after(1));
         }
         *count += 1;
-        Ok(Admission { limit: Arc::clone(self), account: account.to_owned() })
+        Ok(Admission { streams: Arc::clone(self), account: account.to_owned() })
     }
 }
 
 /// Counts a stream as open for as long as it lives.
 struct Admission {
-    limit: Arc<StreamLimit>,
+    streams: Arc<Streams>,
     account: String,
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let mut open = self.limit.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = open.get_mut(&self.account) {
             *count -= 1;
             if *count == 0 {
@@ -101,7 +107,7 @@ impl Describe for LastEventId {
 pub(crate) struct EventsController {
     caller: Identity,
     scopes: ScopeFactory,
-    limit: Arc<StreamLimit>,
+    streams: Arc<Streams>,
 }
 
 #[controller("/api/v1/events")]
@@ -109,19 +115,20 @@ impl EventsController {
     /// Follow what happens to orders: one's own, or all for staff.
     ///
     /// Each event has a number as its id. A client that was away goes on after the one in `Last-Event-ID`, for as long
-    /// as a week; without it, only what happens from now on is told. A stream ends after a quarter of an hour.
+    /// as a week; without it, only what happens from now on is told. A stream ends after a while, usually a quarter of an hour.
     #[get("/", authenticated)]
     async fn follow(
         &self,
         last: LastEventId,
     ) -> Result<Sse<KeepAliveStream<BoxStream<'static, Result<Event>>>>> {
         let following = Following::of(&self.caller)?;
-        let admission = self.limit.admit(self.caller.subject().unwrap_or_default())?;
+        let admission = self.streams.admit(self.caller.subject().unwrap_or_default())?;
         let feed = Feed { scopes: self.scopes.clone(), following };
         let after = match last {
             LastEventId(Some(number)) => number,
             LastEventId(None) => feed.newest().await?,
         };
+        let StreamLimits { heartbeat, lifetime, .. } = self.streams.limits;
         let mut pulse = interval(POLL);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let reader = Reader {
@@ -130,11 +137,11 @@ impl EventsController {
             taken: VecDeque::new(),
             is_behind: false,
             pulse,
-            ends_at: Instant::now() + LIFETIME,
+            ends_at: Instant::now() + lifetime,
             _admission: admission,
         };
         let events = stream::try_unfold(reader, Reader::next).boxed();
-        Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
+        Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(heartbeat.max(POLL))))
     }
 }
 

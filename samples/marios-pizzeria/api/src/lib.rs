@@ -11,7 +11,7 @@ mod paging;
 mod statistics;
 
 pub use auth::LoginLimits;
-pub use events::StreamLimit;
+pub use events::{StreamLimits, Streams};
 
 use neuroglia::web::Web;
 

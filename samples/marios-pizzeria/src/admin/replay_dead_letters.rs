@@ -30,14 +30,17 @@ impl AdminCommand for ReplayDeadLetters {
             limit: PAGE,
             ..WorkFilter::default()
         };
-        let mut replayed = 0;
+        // First all, then each: what fails again at once is not replayed again.
+        let mut chosen = Vec::new();
         loop {
             let page = store.list_work(&dead).await?;
             let Some(last) = page.last() else { break };
             dead.after = last.seq;
-            for record in &page {
-                replayed += u32::from(store.revise(record.id, &Revision::Replay).await?);
-            }
+            chosen.extend(page.iter().map(|record| record.id));
+        }
+        let mut replayed = 0;
+        for id in chosen {
+            replayed += u32::from(store.revise(id, &Revision::Replay).await?);
         }
         context.print(&format!("replayed {replayed}"))
     }

@@ -12,7 +12,6 @@ use neuroglia::error::Result;
 use neuroglia::fault::{Area, Fault, Faults};
 use neuroglia::id::Ids;
 use neuroglia::settings::Secret;
-use neuroglia::web::Web;
 use neuroglia_testing::environment;
 use pizzeria_application::accounts::PasswordHasher;
 use pizzeria_domain::user::PasswordHash;
@@ -33,10 +32,6 @@ fn find<'a>(faults: &'a Faults, area: Area, what: &str) -> &'a Fault {
     found.unwrap_or_else(|| panic!("nothing about {what} in\n{faults}"))
 }
 
-fn doubled(web: Web) -> Web {
-    pizzeria_api::controllers(pizzeria_api::controllers(web))
-}
-
 #[tokio::test]
 async fn settings_and_routes_are_reported_together() {
     let variables = [
@@ -46,7 +41,7 @@ async fn settings_and_routes_are_reported_together() {
         ("HTTP_BODY_MAX", "much"),
         ("LOGIN_LIMIT_ACCOUNT", "often"),
     ];
-    let faults = faults_of(marios_pizzeria::app().web(doubled), &variables).await;
+    let faults = faults_of(marios_pizzeria::app().web(pizzeria_api::controllers), &variables).await;
     let names = variables.iter().map(|(name, _)| *name).chain(["DATABASE_URL"]);
     for name in names {
         let fault = find(&faults, Area::Settings, name);
@@ -97,7 +92,7 @@ struct Egg {
 
 #[tokio::test]
 async fn the_whole_graph_is_judged_before_anything_is_opened() {
-    let app = marios_pizzeria::app().web(doubled).services(|services, _| {
+    let app = marios_pizzeria::app().web(pizzeria_api::controllers).services(|services, _| {
         services.add_scoped::<Baker, Baker>();
         services.add_scoped::<Purse, Purse>();
         services.add_singleton::<Miser, Miser>();

@@ -126,6 +126,35 @@ async fn each_account_has_so_many_streams_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_stream_with_nothing_to_say_says_so_again_and_again() {
+    let shop = Opening::new().set("EVENTS_HEARTBEAT", "500ms").open().await;
+    let mut stream = follow(&shop, &shop.people.chef, None).await;
+    let heartbeats = |text: &str| text.split("\n\n").filter(|event| event.starts_with(':')).count();
+    assert!(stream.read_until(|text| heartbeats(text) >= 3).await, "it ended: {}", stream.head().text());
+    assert_eq!(told(&stream), [], "a comment is no event");
+    // It is heard that there is something to say all the same.
+    let order = shop.guest_order().await.id;
+    assert_eq!(read(&mut stream, 1).await[0].2, order);
+    drop(stream);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_it_has_lived_long_enough_and_its_client_goes_on() {
+    let shop = Opening::new().set("EVENTS_LIFETIME", "1s").open().await;
+    let chef = &shop.people.chef;
+    let mut stream = follow(&shop, chef, Some("0")).await;
+    let first = shop.guest_order().await.id;
+    let before = read(&mut stream, 1).await;
+    assert!(!stream.read_until(|_| false).await, "it ends by itself");
+    let second = shop.guest_order().await.id;
+    let mut stream = follow(&shop, chef, Some(&before[0].0)).await;
+    assert_eq!((&before[0].2, &read(&mut stream, 1).await[0].2), (&first, &second));
+    drop(stream);
+    shop.close().await;
+}
+
+#[tokio::test]
 async fn a_stream_ends_when_the_process_does() {
     let shop = Shop::open().await;
     let mut stream = follow(&shop, &shop.people.chef, None).await;

@@ -280,11 +280,7 @@ fn with_plain_handlers(web: Web) -> Web {
     });
     let plain = Router::new().route("/whoami", routing::get(whoami)).layer(stamped);
     let staff = Router::new().route("/whoami", routing::get(whoami));
-    pizzeria_api::controllers(web).plain("/plain", Policy::Public, plain).plain(
-        "/staff",
-        Policy::roles(["manager"]),
-        staff,
-    )
+    web.plain("/plain", Policy::Public, plain).plain("/staff", Policy::roles(["manager"]), staff)
 }
 
 #[tokio::test]

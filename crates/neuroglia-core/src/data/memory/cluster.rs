@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::MemoryStore;
 use crate::clock::Timestamp;
-use crate::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord, STALE_LOOKS};
+use crate::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord};
 use crate::error::Result;
 use crate::work::NewWork;
 
@@ -22,8 +22,8 @@ pub(super) struct Cluster {
 
 struct Known {
     record: NodeRecord,
-    /// How often it was found silent since it last said that it lives.
-    stale_looks: u32,
+    /// When it was first found silent since it last said that it lives.
+    silent_since: Option<Timestamp>,
 }
 
 struct Held {
@@ -51,13 +51,20 @@ impl ClusterStore for MemoryStore {
             let is_new = before.is_none();
             let started_at = before.map_or(now, |known| known.record.started_at);
             let record = NodeRecord { node: node.clone(), started_at, heartbeat_at: now };
-            state.cluster.nodes.insert(node.id, Known { record, stale_looks: 0 });
-            let (cancelled, held) = (state.work.called_off(node.id), state.work.held_by(node.id));
-            Ok(Beat { now, is_new, cancelled, held })
+            state.cluster.nodes.insert(node.id, Known { record, silent_since: None });
+            let others = state.cluster.nodes.values().filter(|known| known.record.node.id != node.id);
+            let longest_silence = others.map(|known| now.since(known.record.heartbeat_at)).max();
+            Ok(Beat {
+                now,
+                is_new,
+                cancelled: state.work.called_off(node.id),
+                held: state.work.held_by(node.id),
+                longest_silence: longest_silence.unwrap_or_default(),
+            })
         })
     }
 
-    async fn bury(&self, ttl: Duration, limit: u32) -> Result<Vec<Burial>> {
+    async fn bury(&self, ttl: Duration, apart: Duration, limit: u32) -> Result<Vec<Burial>> {
         self.with(|state| {
             let now = state.clock.now();
             let mut left = limit as usize;
@@ -67,8 +74,7 @@ impl ClusterStore for MemoryStore {
                 if silent <= ttl {
                     return true;
                 }
-                known.stale_looks += 1;
-                if known.stale_looks < STALE_LOOKS {
+                if now.since(*known.silent_since.get_or_insert(now)) < apart {
                     return true;
                 }
                 let released = state.work.release_of_dead(*id, left, now);

@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::messaging::{Parcel, Subscription};
 use crate::work::{
-    Claim, Claimed, DEAD_KEEP, Depth, Due, FAILURES_MAX, Failure, Finish, Inquest, NewWork, OnCrash,
-    Revision, Settlement, Ticket, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore, lost,
+    Claim, Claimed, DEAD_KEEP, DEPTH_MAX, Depth, Due, FAILURES_MAX, Failure, Finish, Inquest, NewWork,
+    OnCrash, Revision, Settlement, Ticket, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore, lost,
 };
 
 /// All pieces of work, in the order in which they were stored.
@@ -275,6 +275,7 @@ impl WorkShelf {
                 }
                 (item.record.attempt, item.record.crashes, item.record.run_at) = (0, 0, now);
                 item.end(WorkState::Waiting, Timestamp::UNIX_EPOCH);
+                self.move_to_the_end(seq);
             }
             Revision::Edit { payload } => item.record.payload.clone_from(payload),
             Revision::Delete => self.remove(seq),
@@ -285,6 +286,14 @@ impl WorkShelf {
             }
         }
         Ok(true)
+    }
+
+    fn move_to_the_end(&mut self, seq: i64) {
+        let Some(mut item) = self.items.remove(&seq) else { return };
+        self.last_seq += 1;
+        item.record.seq = self.last_seq;
+        self.by_id.insert(item.record.id, self.last_seq);
+        self.items.insert(self.last_seq, item);
     }
 
     fn remove(&mut self, seq: i64) {
@@ -310,7 +319,11 @@ impl WorkShelf {
 
     fn depths(&self, now: Timestamp) -> Vec<Depth> {
         let mut depths: BTreeMap<(&str, &str, &str), Depth> = BTreeMap::new();
-        for record in self.items.values().map(|item| &item.record) {
+        for item in self.items.values() {
+            let record = &item.record;
+            if matches!(record.state, WorkState::Done | WorkState::Cancelled) {
+                continue;
+            }
             let depth =
                 depths.entry((&record.queue, &record.kind, record.state.name())).or_insert_with(|| Depth {
                     queue: record.queue.clone(),
@@ -318,8 +331,11 @@ impl WorkShelf {
                     state: record.state,
                     count: 0,
                     oldest: Duration::ZERO,
+                    lanes_held: 0,
                 });
-            depth.count += 1;
+            depth.count = (depth.count + 1).min(DEPTH_MAX.into());
+            let holds_up = record.state == WorkState::Scheduled && record.attempt > 0 && item.lane.is_some();
+            depth.lanes_held += u64::from(holds_up);
             depth.oldest = depth.oldest.max(now.since(record.created_at));
         }
         depths.into_values().collect()

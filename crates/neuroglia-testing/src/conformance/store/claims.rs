@@ -131,9 +131,27 @@ pub(super) async fn a_lane_follows_what_operators_do(store: Arc<dyn Store>) {
     assert!(settle(&*store, second.ticket, dead("no use")).await);
     revise(ids[0], Revision::Replay).await;
     revise(ids[1], Revision::Replay).await;
-    for name in ["first", "second", "third"] {
+    for name in ["third", "first", "second"] {
         let head = claim_one(&*store, "kind").await;
-        assert_eq!(names(std::slice::from_ref(&head)), name, "what is replayed has its old place");
+        assert_eq!(names(std::slice::from_ref(&head)), name, "what is replayed comes last");
+        finish(&*store, head.ticket).await;
+    }
+}
+
+pub(super) async fn what_is_replayed_never_runs_beside_another_of_its_lane(store: Arc<dyn Store>) {
+    let work = ["first", "second", "third"].map(|name| in_lane("kind", "lane", name));
+    let first = work[0].id;
+    enqueue(&*store, work).await;
+    let head = claim_one(&*store, "kind").await;
+    assert!(settle(&*store, head.ticket, dead("no use")).await);
+    let second = claim_one(&*store, "kind").await;
+    assert!(store.revise(first, &Revision::Replay).await.expect("work is revised"));
+    assert_eq!(names(&claim(&*store, &["kind"], 10).await), "", "its successor is under way");
+    finish(&*store, second.ticket).await;
+    enqueue(&*store, [in_lane("kind", "lane", "fourth")]).await;
+    for name in ["third", "first", "fourth"] {
+        let head = claim_one(&*store, "kind").await;
+        assert_eq!(names(std::slice::from_ref(&head)), name);
         finish(&*store, head.ticket).await;
     }
 }

@@ -12,12 +12,15 @@ use uuid::Uuid;
 
 use super::refused;
 use super::workbench::{
-    LONG, asking_as, claim, claim_as, claim_one, enqueue, finishing, is_past, job, node, now, record,
+    LONG, SHORT, asking_as, claim, claim_as, claim_one, enqueue, finishing, is_past, job, node, now, record,
     records, settle, state,
 };
 
 /// So soon is a node silent.
 const TTL: Duration = Duration::from_millis(2);
+
+/// So far apart are two looks.
+const APART: Duration = Duration::from_millis(2);
 
 async fn beat(store: &dyn Store, node: &Node) -> Beat {
     store.beat(node).await.expect("a node says that it lives")
@@ -29,13 +32,24 @@ async fn listed(store: &dyn Store) -> Vec<NodeRecord> {
     nodes
 }
 
-/// A look at who is silent, once the nodes have been it.
+/// A look at who is silent, once the nodes have been it; the next one is far enough from it.
 async fn look(store: &dyn Store, limit: u32) -> Vec<Burial> {
+    are_silent(store).await;
+    let burials = bury_after(store, APART, limit).await;
+    is_past(store, now(store).await + APART).await;
+    burials
+}
+
+async fn bury_after(store: &dyn Store, apart: Duration, limit: u32) -> Vec<Burial> {
+    store.bury(TTL, apart, limit).await.expect("the dead are buried")
+}
+
+/// Waits until every node has been silent for long enough.
+async fn are_silent(store: &dyn Store) {
     let last = listed(store).await.iter().map(|record| record.heartbeat_at).max();
     if let Some(last) = last {
         is_past(store, last + TTL).await;
     }
-    store.bury(TTL, limit).await.expect("the dead are buried")
 }
 
 /// Looks until the node is buried, and gives how much was given back.
@@ -91,14 +105,44 @@ pub(super) async fn a_silent_node_is_buried_at_the_second_look_and_its_work_give
     assert_eq!(claim_one(&*store, "kind").await.attempt, 2);
 }
 
+pub(super) async fn two_looks_at_the_same_moment_are_one(store: Arc<dyn Store>) {
+    let (worker, ticket) = worker_at(&*store, job("kind")).await;
+    are_silent(&*store).await;
+    let before = now(&*store).await;
+    for _ in 0..3 {
+        assert_eq!(bury_after(&*store, LONG, 100).await, [], "several nodes look when one falls silent");
+    }
+    assert_eq!(state(&*store, ticket.id).await, WorkState::Running);
+    is_past(&*store, now(&*store).await + SHORT).await;
+    let [burial] = bury_after(&*store, SHORT, 100).await.try_into().expect("one node is buried");
+    assert_eq!(burial.node, worker.id);
+    assert!(now(&*store).await > before + SHORT, "not before its time");
+}
+
+pub(super) async fn a_beat_tells_how_long_the_most_silent_of_the_others_is_silent(store: Arc<dyn Store>) {
+    let nodes = [node("worker"), node("worker"), node("worker")];
+    let mut heard = Vec::new();
+    for node in &nodes {
+        let said = beat(&*store, node).await;
+        let silence = heard.first().map_or(Duration::ZERO, |first: &Beat| said.now.since(first.now));
+        assert_eq!(said.longest_silence, silence, "the first has been silent for longest");
+        is_past(&*store, said.now).await;
+        heard.push(said);
+    }
+    let said = beat(&*store, &nodes[0]).await;
+    assert_eq!(said.longest_silence, said.now.since(heard[1].now), "its own silence is no news to it");
+}
+
 pub(super) async fn a_node_that_beats_again_is_not_buried(store: Arc<dyn Store>) {
     let (worker, ticket) = worker_at(&*store, job("kind")).await;
     for _ in 0..3 {
         assert_eq!(look(&*store, 100).await, []);
         assert!(!beat(&*store, &worker).await.is_new);
     }
-    assert_eq!(store.bury(LONG, 100).await.expect("the dead are buried"), [], "it said so just now");
-    assert_eq!(store.bury(LONG, 100).await.expect("the dead are buried"), [], "it said so just now");
+    for _ in 0..2 {
+        let burials = store.bury(LONG, Duration::ZERO, 100).await.expect("the dead are buried");
+        assert_eq!(burials, [], "it said so just now");
+    }
     store.commit(finishing(ticket)).await.expect("its ticket holds");
 }
 

@@ -183,6 +183,39 @@ pub(super) async fn depths_count_by_queue_kind_and_state(store: Arc<dyn Store>) 
     assert!(depths.iter().all(|depth| depth.oldest > Duration::ZERO && depth.oldest <= age), "{depths:?}");
 }
 
+pub(super) async fn depths_count_what_is_left_to_do_or_to_look_at(store: Arc<dyn Store>) {
+    enqueue(&*store, (0..4).map(|_| job("ends"))).await;
+    let ends = claim(&*store, &["ends"], 10).await;
+    let [done, cancelled, dead_one, parked] = ends.try_into().expect("four were asked for");
+    finish(&*store, done.ticket).await;
+    assert!(settle(&*store, cancelled.ticket, Settlement::Cancelled).await);
+    assert!(settle(&*store, dead_one.ticket, dead("no use")).await);
+    let parking = Settlement::Park { failure: "nobody knows it".to_owned() };
+    assert!(settle(&*store, parked.ticket, parking).await);
+    // One lane is held up by a failure, one goes on; a job of no lane holds up nobody.
+    for lane in ["held", "moving"] {
+        enqueue(&*store, (0..3).map(|_| NewWork { lane: Some(lane.to_owned()), ..job("lanes") })).await;
+    }
+    enqueue(&*store, [job("lanes")]).await;
+    let heads = claim(&*store, &["lanes"], 10).await;
+    assert_eq!(heads.len(), 3);
+    assert!(settle(&*store, heads[0].ticket, retry(LONG, "not yet")).await);
+    assert!(settle(&*store, heads[2].ticket, retry(LONG, "not yet")).await);
+    let depths = store.depths().await.expect("work is counted");
+    let counted: BTreeMap<_, _> = depths
+        .iter()
+        .map(|depth| ((&*depth.kind, depth.state.name()), (depth.count, depth.lanes_held)))
+        .collect();
+    let expected = [
+        (("ends", "dead"), (1, 0)),
+        (("ends", "parked"), (1, 0)),
+        (("lanes", "running"), (1, 0)),
+        (("lanes", "scheduled"), (2, 1)),
+        (("lanes", "waiting"), (4, 0)),
+    ];
+    assert_eq!(counted, BTreeMap::from(expected));
+}
+
 pub(super) async fn replayed_work_is_purged_no_earlier_than_other_work(store: Arc<dyn Store>) {
     enqueue(&*store, [job("kind")]).await;
     let first = claim_one(&*store, "kind").await.ticket;

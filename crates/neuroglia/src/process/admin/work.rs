@@ -276,18 +276,21 @@ async fn revise_chosen(
     }
     let mut filter =
         WorkFilter { states: DEAD.to_vec(), kind: chosen.kind, limit: PAGE, ..WorkFilter::default() };
-    let (mut count, mut refused) = (0_u64, 0_u64);
+    // First all, then each: what is replayed and fails at once comes later in the order, and is not chosen again.
+    let mut chosen = Vec::new();
     loop {
         let page = store.list_work(&filter).await?;
         let Some(last) = page.last() else { break };
         filter.after = last.seq;
-        for record in &page {
-            match store.revise(record.id, revision).await {
-                Ok(revised) => count += u64::from(revised),
-                // Another job with its key lives; it stays, and keeps nobody else from being replayed.
-                Err(error) if error.is_duplicate() => refused += 1,
-                Err(error) => return Err(error),
-            }
+        chosen.extend(page.iter().map(|record| record.id));
+    }
+    let (mut count, mut refused) = (0_u64, 0_u64);
+    for id in chosen {
+        match store.revise(id, revision).await {
+            Ok(revised) => count += u64::from(revised),
+            // Another job with its key lives; it stays, and keeps nobody else from being replayed.
+            Err(error) if error.is_duplicate() => refused += 1,
+            Err(error) => return Err(error),
         }
     }
     match refused {

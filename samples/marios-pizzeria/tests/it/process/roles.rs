@@ -1,5 +1,15 @@
 //! The kinds of process, each by itself on one database.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use neuroglia::data::{Batch, Change, Store, Write};
+use neuroglia::id::Ids;
+use neuroglia::work::{Due, NewWork, OnCrash, WorkClass};
+use neuroglia_testing::services::Database;
+use serde_json::{Value, json};
+
+use super::work::with_store;
 use super::{Premises, eventually, guest_order};
 
 #[test]
@@ -42,4 +52,60 @@ fn a_scheduler_runs_by_itself() {
         nodes.assert_code(0).stdout.contains("scheduler").then_some(())
     });
     scheduler.close().assert_code(0);
+}
+
+const EXPIRY: &str = "expire-unpaid-orders";
+
+#[test]
+fn what_fell_due_while_no_scheduler_ran_is_made_up_for_by_the_next() {
+    let database = Database::create();
+    let on_postgres = Premises::new().set("DATABASE_URL", database.url());
+    for premises in [Premises::new(), on_postgres] {
+        premises.run(&["admin", "migrate"]).assert_code(0);
+        premises.run(&["admin", "seed"]).assert_code(0);
+        let web = premises.open();
+        let placed = web.post("/api/v1/orders", &[], &guest_order("+1 555 0100", "unpaid")).json();
+        web.close().assert_code(0);
+        let id = placed["id"].as_str().expect("an id");
+        with_store(&premises, async |store| leave_unpaid(store, id).await);
+
+        let scheduler = premises.start(&["scheduler"]);
+        let order = || with_store(&premises, async |store| load(&*store, id).await.1);
+        eventually("the order has expired", || (order()["status"] == "cancelled").then_some(()));
+        assert_eq!(order()["cancel_reason"], "not paid in time");
+        scheduler.close().assert_code(0);
+    }
+}
+
+async fn load(store: &dyn Store, id: &str) -> (u64, Value) {
+    let found = store.load("orders", id).await.expect("it answers").expect("it is there");
+    (found.version, serde_json::from_str(&found.body).expect("JSON"))
+}
+
+/// An order that a card was declined for, and a scheduler that last looked an hour ago.
+async fn leave_unpaid(store: Arc<dyn Store>, id: &str) {
+    let hour_ago = store.now().await.expect("it tells its time") - Duration::from_secs(60 * 60);
+    let (expected, mut order) = load(&*store, id).await;
+    order["placed_at"] = json!(hour_ago);
+    order["payment"] =
+        json!({"method": "credit_card", "status": "failed", "source": null, "reference": null});
+    let change = Change::Update { expected, body: order.to_string() };
+    let writes = vec![Write { collection: "orders", id: id.to_owned(), change }];
+    store.commit(Batch { at: hour_ago, writes, ..Batch::default() }).await.expect("it is stored");
+    let nobodys = NewWork {
+        id: Ids::random().next_uuid(),
+        class: WorkClass::Job,
+        queue: "default".into(),
+        kind: "nobodys".into(),
+        lane: None,
+        key: None,
+        payload: "{}".into(),
+        priority: 0,
+        due: Due::Now,
+        attempts_max: 1,
+        on_crash: OnCrash::Retry,
+        correlation_id: None,
+        traceparent: None,
+    };
+    assert!(store.plan(EXPIRY, hour_ago, &nobodys).await.expect("it is planned"));
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{Client, PATIENCE, Premises, Process, eventually};
 
 /// The database behind the application's back.
-fn with_store<T>(premises: &Premises, work: impl AsyncFnOnce(Arc<dyn Store>) -> T) -> T {
+pub(super) fn with_store<T>(premises: &Premises, work: impl AsyncFnOnce(Arc<dyn Store>) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let url = premises.setting("DATABASE_URL").parse().expect("a URL");

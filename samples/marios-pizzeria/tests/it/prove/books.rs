@@ -1,11 +1,11 @@
 //! What is in a town's database, read behind the back of its processes.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use neuroglia::clock::Timestamp;
-use neuroglia::data::{Condition, Document, Select, Store};
+use neuroglia::data::{Condition, Document, Path, Select, Store, Value};
 use neuroglia::error::Result;
 use neuroglia::id::Ids;
 use neuroglia::work::{Depth, WorkFilter, WorkRecord, WorkState};
@@ -24,7 +24,13 @@ const TICKS: &str = "schedule:tick";
 pub(crate) struct Books {
     runtime: Runtime,
     store: Arc<dyn Store>,
+    /// Effects that were found before. To look for all of them again, after each death, took longer than the recovery
+    /// that is measured.
+    seen: Mutex<HashSet<String>>,
 }
+
+/// How many effects are looked for at once.
+const LOOK: usize = 200;
 
 /// An effect, as the ledger has it.
 #[derive(Debug, Deserialize)]
@@ -52,7 +58,7 @@ impl Books {
         let runtime = runtime.expect("a runtime");
         let url = url.parse().expect("a URL");
         let store = runtime.block_on(neuroglia_backing::connect(&url)).expect("the database opens");
-        Self { runtime, store }
+        Self { runtime, store, seen: Mutex::default() }
     }
 
     /// Asks until the database answers.
@@ -66,21 +72,39 @@ impl Books {
     /// Waits until every one of these orders has all of its effects; how long it took since the moment.
     #[track_caller]
     pub(crate) fn wait_for_effects(&self, orders: &[String], since: Instant, within: Duration) -> Duration {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let mut missing: Vec<String> = orders
             .iter()
             .flat_map(|order| EFFECTS.iter().map(move |effect| format!("{effect}:{order}")))
+            .filter(|effect| !seen.contains(effect))
             .collect();
         loop {
-            // The first that is missing is enough to know that they are not all there.
-            while missing.last().is_some_and(|id| self.has(id)) {
-                missing.pop();
-            }
+            let rest = missing.len().saturating_sub(LOOK);
+            let found = self.of(&missing[rest..]);
+            missing.retain(|effect| !found.contains(effect));
+            seen.extend(found);
             if missing.is_empty() {
                 return since.elapsed();
             }
             assert!(since.elapsed() < within, "after {within:?} there is no {missing:?}: {:#?}", self.live());
-            std::thread::park_timeout(Duration::from_millis(20));
+            // Some of those that were looked for are not there yet.
+            if missing.len() > rest {
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
         }
+    }
+
+    /// Those of these effects that are there.
+    fn of(&self, effects: &[String]) -> HashSet<String> {
+        let values = effects.iter().cloned().map(Value::Text).collect();
+        let select = Select {
+            collection: "proof_ledger",
+            condition: Condition::In { path: Path::Id, values },
+            sort: Vec::new(),
+            limit: u32::MAX,
+        };
+        let found = self.ask(async |store| store.query(&select).await);
+        found.into_iter().map(|document| document.id).collect()
     }
 
     /// Waits until there is this effect.

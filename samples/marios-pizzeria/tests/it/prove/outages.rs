@@ -37,6 +37,20 @@ fn the_database_goes_away_under_load_and_the_processes_stay() {
     assert!(cut > 0, "there were connections");
     assert_back("its connections cut three times", &town, &staff, &customers, Instant::now());
 
+    let mut ended = 0;
+    for _ in 0..3 {
+        ended += town.end_connections();
+        customers.wait_for_more(5);
+    }
+    assert!(ended > 0, "there were connections");
+    assert_back(
+        "all connections ended by the server, three times",
+        &town,
+        &staff,
+        &customers,
+        Instant::now(),
+    );
+
     server.stop();
     assert_away(&staff[0]);
     server.start_again();

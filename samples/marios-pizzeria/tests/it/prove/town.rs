@@ -19,7 +19,7 @@ pub(crate) struct Town {
     pub(crate) books: Books,
     pub(crate) premises: Premises,
     /// Deleted when nobody uses it any more.
-    _database: Option<Database>,
+    database: Option<Database>,
 }
 
 impl Town {
@@ -46,7 +46,12 @@ impl Town {
         premises.run(&["admin", "migrate"]).assert_code(0);
         premises.run(&["admin", "seed"]).assert_code(0);
         let books = Books::open(premises.setting("DATABASE_URL"));
-        Self { books, premises, _database: database }
+        Self { books, premises, database }
+    }
+
+    /// Has the server end every connection to the database; gives how many there were.
+    pub(crate) fn end_connections(&self) -> usize {
+        self.database.as_ref().expect("only a server has connections").end_connections()
     }
 
     /// Opens a process, and waits until it is ready.

@@ -1,0 +1,209 @@
+//! Where a process' work is done: so many places, and who has one or waits for it.
+//!
+//! As much as runs waits beside it, so that nobody waits for the store. That pays for short work only: what waits behind
+//! a long piece keeps other workers from it, who may have nothing to do. So nothing is claimed that would wait behind a
+//! piece which runs for long, and what has waited for long is given back without counting an attempt.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::claimer::WorkPlan;
+use super::item::{QueueRoom, Ticket};
+use crate::cluster::Membership;
+
+/// What runs for longer keeps its place for who knows how long; what waits for longer had better wait elsewhere.
+const LONG: Duration = Duration::from_secs(1);
+
+/// The places of a process.
+pub(super) struct Floor {
+    places: Arc<Semaphore>,
+    of_queue: BTreeMap<String, Queue>,
+    concurrency: usize,
+    hands: Mutex<HashMap<Ticket, Hand>>,
+    changed: Notify,
+    pub(super) tasks: TaskTracker,
+    /// Nothing begins any more, and what runs had better come to an end.
+    pub(super) ending: CancellationToken,
+    /// What runs is broken off.
+    pub(super) cut: CancellationToken,
+}
+
+struct Queue {
+    places: Arc<Semaphore>,
+    limit: usize,
+}
+
+/// A piece that was claimed and has not ended.
+struct Hand {
+    queue: String,
+    /// When it got its place; none while it waits.
+    began: Option<Instant>,
+}
+
+/// How much is held of a queue, or of all.
+#[derive(Default)]
+struct Load {
+    held: usize,
+    running: usize,
+    /// Runs for long.
+    long: usize,
+}
+
+impl Load {
+    fn count(&mut self, hand: &Hand) {
+        self.held += 1;
+        self.running += usize::from(hand.began.is_some());
+        self.long += usize::from(hand.began.is_some_and(|began| began.elapsed() > LONG));
+    }
+
+    /// How much may be held in so many places.
+    fn most(&self, places: usize) -> usize {
+        places * 2 - self.long.min(places)
+    }
+
+    fn free(&self, places: usize) -> usize {
+        self.most(places).saturating_sub(self.held)
+    }
+}
+
+impl Floor {
+    pub(super) fn new(plan: &WorkPlan) -> Self {
+        let queue = |limit: usize| Queue { places: Arc::new(Semaphore::new(limit)), limit };
+        Self {
+            places: Arc::new(Semaphore::new(plan.concurrency)),
+            of_queue: plan.queues.iter().map(|(name, limit)| (name.clone(), queue(*limit))).collect(),
+            concurrency: plan.concurrency,
+            hands: Mutex::default(),
+            changed: Notify::new(),
+            tasks: TaskTracker::new(),
+            ending: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        }
+    }
+
+    /// How much is to be claimed. Only when a good part is free, or a place is: many small claims cost more than few
+    /// large ones.
+    pub(super) fn rooms(&self) -> Vec<QueueRoom> {
+        let (mut all, mut of_queue) = (Load::default(), HashMap::<&str, Load>::new());
+        let hands = self.hands();
+        for hand in hands.values() {
+            all.count(hand);
+            of_queue.entry(&hand.queue).or_default().count(hand);
+        }
+        let free = all.free(self.concurrency);
+        if free * 4 < all.most(self.concurrency) && all.running >= self.concurrency {
+            return Vec::new();
+        }
+        let share = free.div_ceil(self.of_queue.len().max(1));
+        let room = |(name, queue): (&String, &Queue)| {
+            let own = of_queue.get(name.as_str()).map_or(queue.limit * 2, |load| load.free(queue.limit));
+            let limit = u32::try_from(own.min(share)).unwrap_or(u32::MAX);
+            (limit > 0).then(|| QueueRoom { queue: name.clone(), limit })
+        };
+        self.of_queue.iter().filter_map(room).collect()
+    }
+
+    /// Waits until something has ended.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Counts a piece of work as held until this is dropped.
+    pub(super) fn hold(self: &Arc<Self>, ticket: Ticket, queue: &str, membership: &Arc<Membership>) -> Held {
+        self.hands().insert(ticket, Hand { queue: queue.to_owned(), began: None });
+        Held { floor: Arc::clone(self), membership: Arc::clone(membership), ticket }
+    }
+
+    /// A place for one piece of work; none when nothing begins any more, or when it has waited for long.
+    pub(super) async fn place(
+        &self,
+        ticket: Ticket,
+        queue: &str,
+        lost: &CancellationToken,
+    ) -> Option<[OwnedSemaphorePermit; 2]> {
+        let take = async {
+            let of_queue = Arc::clone(&self.of_queue.get(queue)?.places).acquire_owned().await.ok()?;
+            Some([of_queue, Arc::clone(&self.places).acquire_owned().await.ok()?])
+        };
+        let place = tokio::select! {
+            biased;
+            () = self.ending.cancelled() => None,
+            () = lost.cancelled() => None,
+            place = take => place,
+            () = sleep(LONG) => None,
+        }?;
+        if let Some(hand) = self.hands().get_mut(&ticket) {
+            hand.began = Some(Instant::now());
+        }
+        Some(place)
+    }
+
+    fn hands(&self) -> MutexGuard<'_, HashMap<Ticket, Hand>> {
+        self.hands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A piece of work that is held for as long as this lives.
+pub(super) struct Held {
+    floor: Arc<Floor>,
+    membership: Arc<Membership>,
+    ticket: Ticket,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.membership.let_go(self.ticket);
+        self.floor.hands().remove(&self.ticket);
+        self.floor.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Ids;
+
+    fn floor(concurrency: usize) -> Arc<Floor> {
+        let queues = BTreeMap::from([("default".to_owned(), concurrency)]);
+        Arc::new(Floor::new(&WorkPlan { queues, concurrency, ..WorkPlan::default() }))
+    }
+
+    fn room(floor: &Floor) -> u32 {
+        floor.rooms().iter().map(|room| room.limit).sum()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn as_much_is_claimed_again_as_runs_but_nothing_behind_what_runs_for_long() {
+        let (floor, membership, ids) = (floor(4), Arc::new(Membership::default()), Ids::random());
+        assert_eq!(room(&floor), 8);
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            let ticket = Ticket { id: ids.next_uuid(), token: ids.next_uuid() };
+            let held_one = floor.hold(ticket, "default", &membership);
+            let place = floor.place(ticket, "default", &CancellationToken::new()).await;
+            held.push((held_one, place.expect("there is one")));
+        }
+        assert_eq!(room(&floor), 4, "they may be short");
+        tokio::time::advance(LONG * 2).await;
+        assert_eq!(room(&floor), 0, "who comes now would wait for long");
+        held.pop();
+        assert!(room(&floor) >= 1, "a place is free");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_long_gets_no_place() {
+        let (floor, ids) = (floor(1), Ids::random());
+        let tickets = [(); 2].map(|()| Ticket { id: ids.next_uuid(), token: ids.next_uuid() });
+        let lost = CancellationToken::new();
+        let _first = floor.place(tickets[0], "default", &lost).await.expect("there is one");
+        let asked = Instant::now();
+        assert!(floor.place(tickets[1], "default", &lost).await.is_none());
+        assert!(asked.elapsed() >= LONG);
+    }
+}

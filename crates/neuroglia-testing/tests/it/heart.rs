@@ -1,0 +1,144 @@
+//! How long the dead keep their work, and what does not hold up a heart: in a time that passes as fast as it is told to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use neuroglia::clock::{Clock, Timestamp};
+use neuroglia::cluster::{self, Burial, HEARTBEAT, Heart, LOOKS_APART, Membership, NODE_TTL, Node, NodeName};
+use neuroglia::data::memory::MemoryStore;
+use neuroglia::data::{Batch, Store};
+use neuroglia::di::{Service, ServiceCollection, Services};
+use neuroglia::error::Result;
+use neuroglia::hosting::{HostedService, Stopping};
+use neuroglia::id::Ids;
+use neuroglia::messaging::Wake;
+use neuroglia::work::{Claim, Due, NewWork, OnCrash, QueueRoom, WorkClass};
+use neuroglia_testing::{Layered, StoreLayer};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// By then the work of a dead node has to be given back, so that docs/proof.md can promise 15 seconds.
+const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(12);
+
+/// One step of time.
+const STEP: Duration = Duration::from_millis(10);
+
+/// Lets one step of time pass, for the store and for everybody who waits.
+async fn pass(clock: &Clock) {
+    clock.advance(STEP);
+    tokio::time::advance(STEP).await;
+    tokio::task::yield_now().await;
+}
+
+/// A process that is nothing but a node.
+async fn node(store: Arc<dyn Store>) -> Services {
+    let mut services = ServiceCollection::new();
+    services.add(Service::shared::<dyn Store>(store));
+    services.add_instance(Stopping::default());
+    let name = NodeName { role: "worker".into(), host: "here".into(), version: "0".into() };
+    cluster::register(&mut services, name);
+    services.add_instance(Ids::random());
+    services.enter_root::<Heart>();
+    let services = services.build().expect("a sound graph").start().await.expect("it starts");
+    let heart: Heart = services.scope().inject().expect("it was entered");
+    heart.start().await.expect("it joins");
+    tokio::spawn(async move { heart.run(CancellationToken::new()).await });
+    services
+}
+
+/// A node that says once that it lives, and dies with a piece of work in its hands.
+async fn victim(store: &dyn Store) {
+    let ids = Ids::random();
+    let victim = Node {
+        id: ids.next_uuid(),
+        role: "worker".into(),
+        host: "there".into(),
+        version: "0".into(),
+        is_draining: false,
+    };
+    store.beat(&victim).await.expect("a node says that it lives");
+    let work = NewWork {
+        id: ids.next_uuid(),
+        class: WorkClass::Job,
+        queue: "default".into(),
+        kind: "kind".into(),
+        lane: None,
+        key: None,
+        payload: "{}".into(),
+        priority: 0,
+        due: Due::Now,
+        attempts_max: 10,
+        on_crash: OnCrash::Retry,
+        correlation_id: None,
+        traceparent: None,
+    };
+    store.commit(Batch { work: vec![work], ..Batch::default() }).await.expect("it is stored");
+    let claim = Claim {
+        owner: victim.id,
+        token: ids.next_uuid(),
+        rooms: vec![QueueRoom { queue: "default".into(), limit: 1 }],
+        kinds: vec!["kind".into()],
+    };
+    assert_eq!(store.claim(&claim).await.expect("it answers").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_work_of_the_dead_is_given_back_in_time_and_workers_are_woken() {
+    for others in 1..=3 {
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::with_clock(clock.clone()));
+        let mut woken = JoinSet::new();
+        for _ in 0..others {
+            let wake = node(Arc::clone(&store)).await.get::<Wake>().expect("it is there");
+            woken.spawn(async move { wake.work_rung().await });
+            // They do not beat at the same moment.
+            for _ in 0..70 {
+                pass(&clock).await;
+            }
+        }
+        victim(&*store).await;
+        let died = clock.now();
+        while woken.try_join_next().is_none() {
+            pass(&clock).await;
+            assert!(clock.now().since(died) <= GIVEN_BACK_WITHIN, "{others} others have not given it back");
+        }
+        let took = clock.now().since(died);
+        assert!(took > NODE_TTL + LOOKS_APART, "{took:?} is too early to call anybody dead");
+        let left = store.nodes().await.expect("it answers").len();
+        assert_eq!(left, others, "nobody who lives is buried");
+    }
+}
+
+/// A store in which a burial never ends.
+struct Endless(MemoryStore);
+
+#[async_trait]
+impl StoreLayer for Endless {
+    fn behind(&self) -> &dyn Store {
+        &self.0
+    }
+
+    async fn bury(&self, _: Duration, _: Duration, _: u32) -> Result<Vec<Burial>> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burial_without_end_does_not_hold_up_the_heart() {
+    let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+    let store: Arc<dyn Store> = Arc::new(Layered(Endless(MemoryStore::with_clock(clock.clone()))));
+    let living = node(Arc::clone(&store)).await.get::<Membership>().expect("it is there");
+    victim(&*store).await;
+    let silent = async || {
+        let nodes = store.nodes().await.expect("it answers");
+        let last = nodes.iter().map(|record| record.heartbeat_at).max();
+        clock.now().since(last.expect("somebody has said that it lives"))
+    };
+    let began = clock.now();
+    while clock.now().since(began) < NODE_TTL * 3 {
+        pass(&clock).await;
+        assert!(silent().await <= HEARTBEAT + STEP, "it has not beaten for {:?}", silent().await);
+    }
+    assert!(living.current().is_some(), "it has let go of its work");
+}
