@@ -50,6 +50,7 @@ use self::connections::Connections;
 use self::presence::{Entered, Presence};
 use self::select::{Bound, Compiled, bind};
 use self::statements::Catalogue;
+use crate::migrations::{self, Migrating, Owner};
 
 pub use self::commit::{SqliteStep, StepFuture, statement};
 pub use self::error::error;
@@ -198,18 +199,20 @@ impl Store for SqliteStore {
     }
 
     async fn own_history(&self) -> Result<History> {
-        let applied =
-            self.write(|connection| Box::pin(migrate::applied(connection, migrate::Owner::Framework)));
+        let applied = self.write(|connection| Box::pin(connection.applied(Owner::Framework)));
         Ok(History { expected: schema::own(), applied: applied.await? })
     }
 
     async fn applied_migrations(&self) -> Result<Vec<AppliedMigration>> {
-        self.write(|connection| Box::pin(migrate::applied(connection, migrate::Owner::Application))).await
+        self.write(|connection| Box::pin(connection.applied(Owner::Application))).await
     }
 
     async fn migrate(&self, migrations: &[Migration], now: Timestamp) -> Result<MigrationRun> {
         let migrations = migrations.to_vec();
-        self.write(move |connection| Box::pin(migrate::migrate(connection, migrations, now))).await
+        self.write(move |connection| {
+            Box::pin(async move { migrations::migrate(connection, &migrations, now).await })
+        })
+        .await
     }
 
     async fn ping(&self) -> Result<()> {
