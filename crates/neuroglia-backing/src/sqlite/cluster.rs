@@ -8,7 +8,7 @@ use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord, ST
 use neuroglia::error::Result;
 use neuroglia::work::{NewWork, Ticket};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::error::error;
@@ -17,13 +17,12 @@ use super::{SqliteStore, work};
 
 async fn beat(connection: &mut SqliteConnection, node: Node, now: Timestamp) -> Result<Beat> {
     let id = node.id.to_string();
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
     let known =
         sqlx::query("UPDATE ng_node SET heartbeat_at = ?2, is_draining = ?3, stale_looks = 0 WHERE id = ?1")
             .bind(&*id)
             .bind(now.unix_micros())
             .bind(node.is_draining)
-            .execute(&mut *transaction)
+            .execute(&mut *connection)
             .await
             .map_err(error)?;
     let is_new = known.rows_affected() == 0;
@@ -38,13 +37,13 @@ async fn beat(connection: &mut SqliteConnection, node: Node, now: Timestamp) -> 
         .bind(node.version)
         .bind(node.is_draining)
         .bind(now.unix_micros())
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await
         .map_err(error)?;
     }
     let rows = sqlx::query("SELECT id, token, called_off FROM ng_work WHERE owner = ?")
         .bind(&*id)
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut *connection)
         .await
         .map_err(error)?;
     let (mut cancelled, mut held) = (Vec::new(), Vec::new());
@@ -55,7 +54,6 @@ async fn beat(connection: &mut SqliteConnection, node: Node, now: Timestamp) -> 
             cancelled.push(ticket.id);
         }
     }
-    transaction.commit().await.map_err(error)?;
     Ok(Beat { now, is_new, cancelled, held })
 }
 
@@ -65,13 +63,12 @@ async fn bury(
     limit: u32,
     now: Timestamp,
 ) -> Result<Vec<Burial>> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
     let rows = sqlx::query(
         "UPDATE ng_node SET stale_looks = stale_looks + 1 WHERE heartbeat_at < ? \
          RETURNING id, stale_looks, heartbeat_at",
     )
     .bind(stale_before.unix_micros())
-    .fetch_all(&mut *transaction)
+    .fetch_all(&mut *connection)
     .await
     .map_err(error)?;
     let mut left = limit;
@@ -81,16 +78,15 @@ async fn bury(
             continue;
         }
         let id: String = row.try_get(0).map_err(error)?;
-        let released = work::release_of_dead(&mut transaction, &id, left, now).await?;
+        let released = work::release_of_dead(connection, &id, left, now).await?;
         left = left.saturating_sub(u32::try_from(released).unwrap_or(u32::MAX));
         let gone = sqlx::query(
             "DELETE FROM ng_node WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM ng_work WHERE owner = ?1)",
         );
-        gone.bind(&*id).execute(&mut *transaction).await.map_err(error)?;
+        gone.bind(&*id).execute(&mut *connection).await.map_err(error)?;
         let silent = now.since(Timestamp::from_unix_micros(row.try_get(2).map_err(error)?));
         burials.push(Burial { node: uuid(row, 0).map_err(error)?, released, silent });
     }
-    transaction.commit().await.map_err(error)?;
     Ok(burials)
 }
 
@@ -101,19 +97,17 @@ async fn plan(
     work: NewWork,
     now: Timestamp,
 ) -> Result<bool> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
     let planned =
         sqlx::query("INSERT INTO ng_schedule_run (schedule, run_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
             .bind(schedule)
             .bind(run_at.unix_micros())
-            .execute(&mut *transaction)
+            .execute(&mut *connection)
             .await
             .map_err(error)?;
     if planned.rows_affected() == 0 {
         return Ok(false);
     }
-    work::add(&mut transaction, &work, now).await?;
-    transaction.commit().await.map_err(error)?;
+    work::add(connection, &work, now).await?;
     Ok(true)
 }
 
@@ -143,11 +137,10 @@ impl ClusterStore for SqliteStore {
         let (id, now) = (node.to_string(), SqliteStore::now(self));
         self.write(move |connection| {
             Box::pin(async move {
-                let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
-                work::release_of_leaver(&mut transaction, &id, now).await?;
+                work::release_of_leaver(connection, &id, now).await?;
                 let gone = sqlx::query("DELETE FROM ng_node WHERE id = ?").bind(id);
-                gone.execute(&mut *transaction).await.map_err(error)?;
-                transaction.commit().await.map_err(error)
+                gone.execute(&mut *connection).await.map_err(error)?;
+                Ok(())
             })
         })
         .await
