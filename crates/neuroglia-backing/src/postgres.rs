@@ -61,6 +61,7 @@ use url::Url;
 use self::connections::Connections;
 use self::location::Location;
 use self::select::{Bound, Compiled, bind};
+use crate::migrations::{self, Migrating, Owner};
 
 pub use self::commit::{PostgresStep, StepFuture, statement};
 pub use self::error::error;
@@ -171,19 +172,18 @@ impl Store for PostgresStore {
 
     async fn own_history(&self) -> Result<History> {
         let mut lease = self.connections.lease().await?;
-        let applied =
-            lease.work(async |connection| migrate::applied(connection, migrate::Owner::Framework).await);
+        let applied = lease.work(async |connection| connection.applied(Owner::Framework).await);
         Ok(History { expected: schema::own(), applied: applied.await? })
     }
 
     async fn applied_migrations(&self) -> Result<Vec<AppliedMigration>> {
         let mut lease = self.connections.lease().await?;
-        lease.work(async |connection| migrate::applied(connection, migrate::Owner::Application).await).await
+        lease.work(async |connection| connection.applied(Owner::Application).await).await
     }
 
     async fn migrate(&self, migrations: &[Migration], now: Timestamp) -> Result<MigrationRun> {
         let mut lease = self.connections.lease().await?;
-        lease.work(async |connection| migrate::migrate(connection, migrations, now).await).await
+        lease.work(async |connection| migrations::migrate(connection, migrations, now).await).await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -3,6 +3,8 @@
 //! - **One writer, several readers.** SQLite lets one connection write at a time, so writers queue here, in the
 //!   order in which they came, instead of polling for the file's lock. Readers see the last commit and are never
 //!   blocked (`journal_mode=WAL`). Connections open when they are needed: an idle store holds one.
+//! - **Who waits together, commits together.** A commit waits for the disk once, however many units of work are in
+//!   it; see `writer.rs`.
 //! - **Acknowledged is durable.** `synchronous=FULL`: a commit returns after its log has reached the disk. Only
 //!   taking and giving back an idempotency key does not wait for the disk; a key that a power cut lost belongs to
 //!   a request that the power cut ended as well.
@@ -32,6 +34,7 @@ mod schema;
 mod select;
 mod statements;
 mod work;
+mod writer;
 
 use std::fmt;
 use std::sync::Arc;
@@ -50,6 +53,7 @@ use self::connections::Connections;
 use self::presence::{Entered, Presence};
 use self::select::{Bound, Compiled, bind};
 use self::statements::Catalogue;
+use crate::migrations::{self, Migrating, Owner};
 
 pub use self::commit::{SqliteStep, StepFuture, statement};
 pub use self::error::error;
@@ -122,13 +126,23 @@ impl SqliteStore {
         reader.run(async |connection| query.fetch_all(connection).await).await
     }
 
-    /// Runs work that changes something: in its turn, and to its end even when the caller is gone.
+    /// Runs work that changes something: in its turn, in a transaction that others may share, and to its end even
+    /// when the caller is gone.
     async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> StepFuture<'c, T> + Send + 'static,
     {
-        self.connections.writer().await?.run(work).await
+        self.connections.writer().together(work).await
+    }
+
+    /// The same for what brings its own transaction, or needs none.
+    async fn alone<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> StepFuture<'c, T> + Send + 'static,
+    {
+        self.connections.writer().alone(work).await
     }
 }
 
@@ -139,8 +153,8 @@ async fn enter(connections: &Connections, options: &SqliteOptions) -> Result<Pre
     match presence::enter(connections.path(), patience).await.map_err(Error::unavailable)? {
         Entered::Among(presence) => Ok(presence),
         Entered::Alone(alone) => {
-            let writer = connections.writer().await?;
-            let freed = writer.run(|connection| Box::pin(idempotency::release_all(connection))).await?;
+            let writer = connections.writer();
+            let freed = writer.alone(|connection| Box::pin(idempotency::release_all(connection))).await?;
             if freed > 0 {
                 tracing::info!(idempotency.keys = freed, "gave back the keys of requests that a crash ended");
             }
@@ -180,36 +194,38 @@ impl Store for SqliteStore {
 
     async fn commit(&self, batch: Batch) -> Result<()> {
         let prepared = commit::Prepared::new(batch, &self.catalogue, self.now())?;
-        self.write(move |connection| Box::pin(prepared.commit(connection))).await
+        self.write(move |connection| Box::pin(prepared.run(connection))).await
     }
 
     async fn reserve(&self, reserve: &Reserve) -> Result<Reservation> {
         let reserve = reserve.clone();
-        self.write(move |connection| Box::pin(idempotency::reserve(connection, reserve))).await
+        self.alone(move |connection| Box::pin(idempotency::reserve(connection, reserve))).await
     }
 
     async fn release(&self, key: &str, token: &str) -> Result<()> {
         let (key, token) = (key.to_owned(), token.to_owned());
-        self.write(move |connection| Box::pin(idempotency::release(connection, key, token))).await
+        self.alone(move |connection| Box::pin(idempotency::release(connection, key, token))).await
     }
 
     async fn purge_expired(&self, now: Timestamp) -> Result<u64> {
-        self.write(move |connection| Box::pin(idempotency::purge_expired(connection, now))).await
+        self.alone(move |connection| Box::pin(idempotency::purge_expired(connection, now))).await
     }
 
     async fn own_history(&self) -> Result<History> {
-        let applied =
-            self.write(|connection| Box::pin(migrate::applied(connection, migrate::Owner::Framework)));
+        let applied = self.alone(|connection| Box::pin(connection.applied(Owner::Framework)));
         Ok(History { expected: schema::own(), applied: applied.await? })
     }
 
     async fn applied_migrations(&self) -> Result<Vec<AppliedMigration>> {
-        self.write(|connection| Box::pin(migrate::applied(connection, migrate::Owner::Application))).await
+        self.alone(|connection| Box::pin(connection.applied(Owner::Application))).await
     }
 
     async fn migrate(&self, migrations: &[Migration], now: Timestamp) -> Result<MigrationRun> {
         let migrations = migrations.to_vec();
-        self.write(move |connection| Box::pin(migrate::migrate(connection, migrations, now))).await
+        self.alone(move |connection| {
+            Box::pin(async move { migrations::migrate(connection, &migrations, now).await })
+        })
+        .await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -1,36 +1,19 @@
-//! The schema: the framework's own tables, then the application's.
+//! PostgreSQL's statements for migrations, which are applied under a lock that belongs to the framework.
 //!
-//! Both histories are kept in `ng_migration`, each under its owner. A migration runs in one transaction with the
-//! row that says so, under a lock that belongs to the framework: of two processes at once the second finds the
-//! row. A migration takes the time that it takes, but it does not wait for a table that others use longer than
-//! any statement would, because all that come after it would wait behind it.
+//! A migration takes the time that it takes, but it does not wait for a table that others use longer than any
+//! statement would, because all that come after it would wait behind it.
 
+use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
-use neuroglia::data::{AppliedMigration, Index, Migration, MigrationRun, Migrations, Step};
+use neuroglia::data::{AppliedMigration, Index, Migration, Step};
 use neuroglia::error::{Error, ErrorKind, Result};
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Row, Transaction};
 
-use super::ENGINE;
 use super::error::{code, error, is_of_connection};
-use super::schema::own;
 use super::select::Field;
-
-/// Whose history.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Owner {
-    Framework,
-    Application,
-}
-
-impl Owner {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Framework => "neuroglia",
-            Self::Application => "application",
-        }
-    }
-}
+use super::{ENGINE, schema};
+use crate::migrations::{Migrating, Owner};
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS ng_migration (
                            owner text NOT NULL,
@@ -55,102 +38,111 @@ const PATIENT: &str = "SELECT set_config('statement_timeout', '0', true), \
 const IMPATIENT: &str = "SELECT set_config('lock_timeout', current_setting('ng.lock_timeout'), true), \
                          set_config('client_min_messages', current_setting('ng.messages'), true)";
 
-/// What was applied, oldest first; nothing when the database is new.
-pub(super) async fn applied(connection: &mut PgConnection, owner: Owner) -> Result<Vec<AppliedMigration>> {
-    let known: bool = sqlx::query_scalar("SELECT to_regclass('ng_migration') IS NOT NULL")
-        .fetch_one(&mut *connection)
+#[async_trait]
+impl Migrating for PgConnection {
+    fn own() -> Vec<Migration> {
+        schema::own()
+    }
+
+    async fn applied(&mut self, owner: Owner) -> Result<Vec<AppliedMigration>> {
+        let known: bool = sqlx::query_scalar("SELECT to_regclass('ng_migration') IS NOT NULL")
+            .fetch_one(&mut *self)
+            .await
+            .map_err(error)?;
+        if !known {
+            return Ok(Vec::new());
+        }
+        let rows = sqlx::query(
+            "SELECT version, name, checksum, applied_at FROM ng_migration WHERE owner = $1 ORDER BY version",
+        )
+        .bind(owner.name())
+        .fetch_all(self)
         .await
         .map_err(error)?;
-    if !known {
-        return Ok(Vec::new());
+        let read = |row: &PgRow| {
+            let version: i64 = row.try_get(0)?;
+            Ok(AppliedMigration {
+                version: u32::try_from(version).map_err(|cause| sqlx::Error::Decode(cause.into()))?,
+                name: row.try_get(1)?,
+                checksum: row.try_get(2)?,
+                applied_at: Timestamp::from_unix_micros(row.try_get(3)?),
+            })
+        };
+        rows.iter().map(|row| read(row).map_err(error)).collect()
     }
-    let rows = sqlx::query(
-        "SELECT version, name, checksum, applied_at FROM ng_migration WHERE owner = $1 ORDER BY version",
-    )
-    .bind(owner.name())
-    .fetch_all(connection)
-    .await
-    .map_err(error)?;
-    let read = |row: &PgRow| {
-        let version: i64 = row.try_get(0)?;
-        Ok(AppliedMigration {
-            version: u32::try_from(version).map_err(|cause| sqlx::Error::Decode(cause.into()))?,
-            name: row.try_get(1)?,
-            checksum: row.try_get(2)?,
-            applied_at: Timestamp::from_unix_micros(row.try_get(3)?),
+
+    async fn begin_migration(&mut self) -> Result<Transaction<'_, Postgres>> {
+        let mut transaction = self.begin().await.map_err(error)?;
+        sqlx::query(PATIENT).execute(&mut *transaction).await.map_err(error)?;
+        let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK);
+        lock.execute(&mut *transaction).await.map_err(error)?;
+        // Whether the table is there is for this statement to say: a mere look at the catalogue, in a transaction that
+        // has waited for another, may give what was there before.
+        sqlx::query(HISTORY).execute(&mut *transaction).await.map_err(denied)?;
+        sqlx::query(IMPATIENT).execute(&mut *transaction).await.map_err(error)?;
+        Ok(transaction)
+    }
+
+    fn ddl(step: &Step) -> Result<Option<String>, String> {
+        let short = |name: &'static str| {
+            let fits = name.len() <= NAME_MAX;
+            if fits { Ok(name) } else { Err(format!("the name {name} is longer than {NAME_MAX} characters")) }
+        };
+        Ok(match step {
+            Step::CreateCollection(name) => {
+                let name = short(name)?;
+                Some(format!(
+                    "CREATE TABLE \"{name}\" (
+                         id text COLLATE \"C\" NOT NULL,
+                         version bigint NOT NULL,
+                         created_at bigint NOT NULL,
+                         updated_at bigint NOT NULL,
+                         body jsonb NOT NULL,
+                         PRIMARY KEY (id)
+                     )"
+                ))
+            }
+            Step::CreateIndex(Index { collection, name, paths, unique }) => {
+                let name = short(name)?;
+                let kind = if *unique { "UNIQUE INDEX" } else { "INDEX" };
+                let fields = paths.iter().flat_map(|path| Field::of(path).keys());
+                let mut keys: Vec<_> = fields.map(|key| format!("({key}) NULLS FIRST")).collect();
+                if !unique {
+                    // Every order ends with the id, and an index that does too delivers it without sorting.
+                    keys.push("id".to_owned());
+                }
+                Some(format!("CREATE {kind} \"{name}\" ON \"{collection}\" ({})", keys.join(", ")))
+            }
+            Step::DropIndex(name) => Some(format!("DROP INDEX \"{name}\"")),
+            Step::Sql { engine, statement } => (*engine == ENGINE).then(|| (*statement).to_owned()),
         })
-    };
-    rows.iter().map(|row| read(row).map_err(error)).collect()
-}
-
-/// Applies what is missing; touches nothing when nothing is.
-pub(super) async fn migrate(
-    connection: &mut PgConnection,
-    migrations: &[Migration],
-    now: Timestamp,
-) -> Result<MigrationRun> {
-    Migrations::validate(migrations)?;
-    apply_missing(connection, Owner::Framework, &own(), now).await?;
-    let applied = apply_missing(connection, Owner::Application, migrations, now).await?;
-    Ok(MigrationRun { applied })
-}
-
-async fn apply_missing(
-    connection: &mut PgConnection,
-    owner: Owner,
-    migrations: &[Migration],
-    now: Timestamp,
-) -> Result<Vec<u32>> {
-    let done = applied(connection, owner).await?;
-    let mut versions = Vec::new();
-    for migration in migrations {
-        if !migration.is_applied(&done)? && apply(connection, owner, migration, now).await? {
-            versions.push(migration.version);
-        }
     }
-    Ok(versions)
-}
 
-/// Applies one migration; gives `false` when another process has done so meanwhile.
-async fn apply(
-    connection: &mut PgConnection,
-    owner: Owner,
-    migration: &Migration,
-    now: Timestamp,
-) -> Result<bool> {
-    let mut transaction = connection.begin().await.map_err(error)?;
-    sqlx::query(PATIENT).execute(&mut *transaction).await.map_err(error)?;
-    let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK);
-    lock.execute(&mut *transaction).await.map_err(error)?;
-    // Whether the table is there is for this statement to say: a mere look at the catalogue, in a transaction that
-    // has waited for another, may give what was there before.
-    sqlx::query(HISTORY).execute(&mut *transaction).await.map_err(denied)?;
-    sqlx::query(IMPATIENT).execute(&mut *transaction).await.map_err(error)?;
-    if migration.is_applied(&applied(&mut transaction, owner).await?)? {
-        transaction.rollback().await.map_err(error)?;
-        return Ok(false);
+    async fn execute(&mut self, sql: String) -> sqlx::Result<()> {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(self).await.map(|_| ())
     }
-    let failed = |cause: sqlx::Error| {
+
+    async fn record(&mut self, owner: Owner, migration: &Migration, now: Timestamp) -> sqlx::Result<()> {
+        sqlx::query(
+            "INSERT INTO ng_migration (owner, version, name, checksum, applied_at) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(owner.name())
+        .bind(i64::from(migration.version))
+        .bind(migration.name)
+        .bind(migration.checksum())
+        .bind(now.unix_micros())
+        .execute(self)
+        .await
+        .map(|_| ())
+    }
+
+    fn failed(migration: &Migration, cause: sqlx::Error) -> Error {
         if is_of_connection(&cause) { error(cause) } else { migration.failed(cause) }
-    };
-    for step in &migration.steps {
-        if let Some(sql) = ddl(step).map_err(|fault| migration.failed(fault))? {
-            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.map_err(failed)?;
-        }
     }
-    sqlx::query(
-        "INSERT INTO ng_migration (owner, version, name, checksum, applied_at) VALUES ($1, $2, $3, $4, $5)",
-    )
-    .bind(owner.name())
-    .bind(i64::from(migration.version))
-    .bind(migration.name)
-    .bind(migration.checksum())
-    .bind(now.unix_micros())
-    .execute(&mut *transaction)
-    .await
-    .map_err(failed)?;
-    transaction.commit().await.map_err(failed)?;
-    Ok(true)
+
+    fn not_committed(migration: &Migration, cause: sqlx::Error) -> Error {
+        Self::failed(migration, cause)
+    }
 }
 
 /// The error of a user who may use the database and not change its schema, as new users of PostgreSQL 15 may not.
@@ -165,39 +157,3 @@ fn denied(cause: sqlx::Error) -> Error {
 
 /// PostgreSQL cuts longer names off, and two could become one.
 const NAME_MAX: usize = 63;
-
-/// The step in PostgreSQL's terms; its names have been checked.
-fn ddl(step: &Step) -> Result<Option<String>, String> {
-    let short = |name: &'static str| {
-        let fits = name.len() <= NAME_MAX;
-        if fits { Ok(name) } else { Err(format!("the name {name} is longer than {NAME_MAX} characters")) }
-    };
-    Ok(match step {
-        Step::CreateCollection(name) => {
-            let name = short(name)?;
-            Some(format!(
-                "CREATE TABLE \"{name}\" (
-                     id text COLLATE \"C\" NOT NULL,
-                     version bigint NOT NULL,
-                     created_at bigint NOT NULL,
-                     updated_at bigint NOT NULL,
-                     body jsonb NOT NULL,
-                     PRIMARY KEY (id)
-                 )"
-            ))
-        }
-        Step::CreateIndex(Index { collection, name, paths, unique }) => {
-            let name = short(name)?;
-            let kind = if *unique { "UNIQUE INDEX" } else { "INDEX" };
-            let fields = paths.iter().flat_map(|path| Field::of(path).keys());
-            let mut keys: Vec<_> = fields.map(|key| format!("({key}) NULLS FIRST")).collect();
-            if !unique {
-                // Every order ends with the id, and an index that does too delivers it without sorting.
-                keys.push("id".to_owned());
-            }
-            Some(format!("CREATE {kind} \"{name}\" ON \"{collection}\" ({})", keys.join(", ")))
-        }
-        Step::DropIndex(name) => Some(format!("DROP INDEX \"{name}\"")),
-        Step::Sql { engine, statement } => (*engine == ENGINE).then(|| (*statement).to_owned()),
-    })
-}

@@ -8,7 +8,7 @@ use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord};
 use neuroglia::error::Result;
 use neuroglia::work::{NewWork, Ticket};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::error::error;
@@ -17,14 +17,13 @@ use super::{SqliteStore, work};
 
 async fn beat(connection: &mut SqliteConnection, node: Node, now: Timestamp) -> Result<Beat> {
     let id = node.id.to_string();
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
     let known = sqlx::query(
         "UPDATE ng_node SET heartbeat_at = ?2, is_draining = ?3, silent_since = NULL WHERE id = ?1",
     )
     .bind(&*id)
     .bind(now.unix_micros())
     .bind(node.is_draining)
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await
     .map_err(error)?;
     let is_new = known.rows_affected() == 0;
@@ -39,13 +38,13 @@ async fn beat(connection: &mut SqliteConnection, node: Node, now: Timestamp) -> 
         .bind(node.version)
         .bind(node.is_draining)
         .bind(now.unix_micros())
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await
         .map_err(error)?;
     }
     let rows = sqlx::query("SELECT id, token, called_off FROM ng_work WHERE owner = ?")
         .bind(&*id)
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut *connection)
         .await
         .map_err(error)?;
     let (mut cancelled, mut held) = (Vec::new(), Vec::new());
@@ -58,10 +57,9 @@ async fn beat(connection: &mut SqliteConnection, node: Node, now: Timestamp) -> 
     }
     let others: Option<i64> = sqlx::query_scalar("SELECT min(heartbeat_at) FROM ng_node WHERE id <> ?")
         .bind(&*id)
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut *connection)
         .await
         .map_err(error)?;
-    transaction.commit().await.map_err(error)?;
     let longest_silence = others.map_or(Duration::ZERO, |at| now.since(Timestamp::from_unix_micros(at)));
     Ok(Beat { now, is_new, cancelled, held, longest_silence })
 }
@@ -73,7 +71,6 @@ async fn bury(
     limit: u32,
     now: Timestamp,
 ) -> Result<Vec<Burial>> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
     let rows = sqlx::query(
         "UPDATE ng_node SET silent_since = coalesce(silent_since, ?1) WHERE heartbeat_at < ?2 \
          RETURNING id, silent_since <= ?3, heartbeat_at",
@@ -81,7 +78,7 @@ async fn bury(
     .bind(now.unix_micros())
     .bind((now - ttl).unix_micros())
     .bind((now - apart).unix_micros())
-    .fetch_all(&mut *transaction)
+    .fetch_all(&mut *connection)
     .await
     .map_err(error)?;
     let mut left = limit;
@@ -91,16 +88,15 @@ async fn bury(
             continue;
         }
         let id: String = row.try_get(0).map_err(error)?;
-        let released = work::release_of_dead(&mut transaction, &id, left, now).await?;
+        let released = work::release_of_dead(connection, &id, left, now).await?;
         left = left.saturating_sub(u32::try_from(released).unwrap_or(u32::MAX));
         let gone = sqlx::query(
             "DELETE FROM ng_node WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM ng_work WHERE owner = ?1)",
         );
-        gone.bind(&*id).execute(&mut *transaction).await.map_err(error)?;
+        gone.bind(&*id).execute(&mut *connection).await.map_err(error)?;
         let silent = now.since(Timestamp::from_unix_micros(row.try_get(2).map_err(error)?));
         burials.push(Burial { node: uuid(row, 0).map_err(error)?, released, silent });
     }
-    transaction.commit().await.map_err(error)?;
     Ok(burials)
 }
 
@@ -111,19 +107,17 @@ async fn plan(
     work: NewWork,
     now: Timestamp,
 ) -> Result<bool> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
     let planned =
         sqlx::query("INSERT INTO ng_schedule_run (schedule, run_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
             .bind(schedule)
             .bind(run_at.unix_micros())
-            .execute(&mut *transaction)
+            .execute(&mut *connection)
             .await
             .map_err(error)?;
     if planned.rows_affected() == 0 {
         return Ok(false);
     }
-    work::add(&mut transaction, &work, now).await?;
-    transaction.commit().await.map_err(error)?;
+    work::add(connection, &work, now).await?;
     Ok(true)
 }
 
@@ -147,11 +141,10 @@ impl ClusterStore for SqliteStore {
         let (id, now) = (node.to_string(), SqliteStore::now(self));
         self.write(move |connection| {
             Box::pin(async move {
-                let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
-                work::release_of_leaver(&mut transaction, &id, now).await?;
+                work::release_of_leaver(connection, &id, now).await?;
                 let gone = sqlx::query("DELETE FROM ng_node WHERE id = ?").bind(id);
-                gone.execute(&mut *transaction).await.map_err(error)?;
-                transaction.commit().await.map_err(error)
+                gone.execute(&mut *connection).await.map_err(error)?;
+                Ok(())
             })
         })
         .await

@@ -1,4 +1,4 @@
-//! A batch as one transaction.
+//! A batch as part of a transaction.
 
 use std::fmt;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use neuroglia::clock::Timestamp;
 use neuroglia::data::{Batch, Change, Completion, NativeStep, OutboxMessage, Write};
 use neuroglia::error::{Error, Result, VersionConflict};
 use neuroglia::work::{Finish, NewWork};
-use sqlx::{Connection, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::error::{error, in_collection};
 use super::statements::{Catalogue, Statements};
@@ -29,7 +29,9 @@ impl fmt::Debug for SqliteStep {
 /// Statements of the application's own, run on the batch's connection, inside its transaction, after everything
 /// else; an error takes the whole batch back.
 ///
-/// Nobody else writes meanwhile, so a step waits for nothing but its statements.
+/// Nobody else writes meanwhile, so a step waits for nothing but its statements. Other batches may share the
+/// transaction, and a step that ends it, by `ON CONFLICT ROLLBACK` or a reference that only the commit finds broken,
+/// takes them back as well.
 ///
 /// ```
 /// use neuroglia::data::UnitOfWork;
@@ -87,22 +89,7 @@ impl Prepared {
         })
     }
 
-    pub(super) async fn commit(self, connection: &mut SqliteConnection) -> Result<()> {
-        // IMMEDIATE takes the lock at once: a transaction that begins by reading could fail at its first write.
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
-        match self.run(&mut transaction).await {
-            Ok(()) => transaction.commit().await.map_err(error),
-            Err(error) => {
-                // Should this fail too, the dropped transaction is rolled back before the next statement.
-                if let Err(cause) = transaction.rollback().await {
-                    tracing::warn!(error = %cause, "a failed batch could not be rolled back at once");
-                }
-                Err(error)
-            }
-        }
-    }
-
-    async fn run(self, connection: &mut SqliteConnection) -> Result<()> {
+    pub(super) async fn run(self, connection: &mut SqliteConnection) -> Result<()> {
         for (statements, change) in self.writes {
             write(connection, &statements, change, self.at).await?;
         }

@@ -1,4 +1,4 @@
-//! One connection that writes, several that read, each opened when it is first needed.
+//! One connection that writes, several that read, each opened when it is first needed; see `writer.rs` for the one.
 //!
 //! The driver's own pool is not used: it asks a connection whether it is alive before it takes it back, which
 //! costs more than loading a document, and a file does not go away.
@@ -7,20 +7,18 @@ use std::fs;
 use std::io::ErrorKind as Io;
 use std::ops::AsyncFnOnce;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use neuroglia::error::{Error, ErrorKind, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
-use tokio::sync::{OwnedMutexGuard, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{sleep, timeout};
-use tracing::Instrument;
 
-use super::commit::StepFuture;
 use super::error::{BUSY, CORRUPT, NOT_A_DATABASE, code, error, is_of_statement};
 use super::options::SqliteOptions;
+use super::writer::Writer;
 
 pub(super) struct Connections {
     path: PathBuf,
@@ -28,10 +26,7 @@ pub(super) struct Connections {
     reading: SqliteConnectOptions,
     permits: Semaphore,
     idle: Mutex<Vec<SqliteConnection>>,
-    writing: SqliteConnectOptions,
-    /// Its queue is first come, first served. It is empty before the first use and after a failure.
-    writer: Arc<tokio::sync::Mutex<Option<SqliteConnection>>>,
-    closed: AtomicBool,
+    writer: Arc<Writer>,
 }
 
 impl Connections {
@@ -52,9 +47,7 @@ impl Connections {
             reading: common.read_only(true),
             permits: Semaphore::new(settings.readers_max.max(1) as usize),
             idle: Mutex::default(),
-            writing,
-            writer: Arc::new(tokio::sync::Mutex::new(Some(first))),
-            closed: AtomicBool::new(false),
+            writer: Writer::new(first, writing, settings.clone()),
             settings: settings.clone(),
             path,
         })
@@ -83,14 +76,9 @@ impl Connections {
         Ok(reader)
     }
 
-    /// The place of one who writes; those who ask earlier get it earlier.
-    pub(super) async fn writer(&self) -> Result<Writer> {
-        let lock = Arc::clone(&self.writer).lock_owned();
-        let slot = timeout(self.settings.acquire_timeout, lock).await.map_err(|_| exhausted("writes"))?;
-        if self.closed.load(Ordering::Acquire) {
-            return Err(closed());
-        }
-        Ok(Writer { slot, opened_with: self.writing.clone(), busy_timeout: self.settings.busy_timeout })
+    /// The connection that writes.
+    pub(super) fn writer(&self) -> &Arc<Writer> {
+        &self.writer
     }
 
     /// Whether the file can be read.
@@ -109,7 +97,7 @@ impl Connections {
 
     /// Waits for who is at work, then moves the log into the file and closes everything.
     pub(super) async fn close(&self) {
-        if self.closed.swap(true, Ordering::AcqRel) {
+        if !self.writer.refuse() {
             return;
         }
         let everybody = self.permits.acquire_many(self.settings.readers_max.max(1));
@@ -121,10 +109,7 @@ impl Connections {
             note(reader.close().await);
         }
         // The writer goes last, because only a connection that may write can empty the log.
-        if let Some(mut writer) = self.writer.lock().await.take() {
-            note(sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut writer).await.map(|_| ()));
-            note(writer.close().await);
-        }
+        self.writer.close().await;
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<SqliteConnection>> {
@@ -132,7 +117,7 @@ impl Connections {
     }
 }
 
-fn note(outcome: sqlx::Result<()>) {
+pub(super) fn note(outcome: sqlx::Result<()>) {
     if let Err(cause) = outcome {
         tracing::warn!(error = %cause, "the store was not closed in order; the next start repairs it");
     }
@@ -171,48 +156,6 @@ impl Drop for Reader<'_> {
     }
 }
 
-/// The right to write, held alone.
-pub(super) struct Writer {
-    slot: OwnedMutexGuard<Option<SqliteConnection>>,
-    opened_with: SqliteConnectOptions,
-    busy_timeout: Duration,
-}
-
-impl Writer {
-    /// Runs the work to its end, in a task of its own, also when the caller goes away.
-    pub(super) async fn run<T, F>(self, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> StepFuture<'c, T> + Send + 'static,
-    {
-        match tokio::spawn(self.run_here(work).in_current_span()).await {
-            Ok(outcome) => outcome,
-            Err(stopped) if stopped.is_panic() => Err(Error::internal(stopped)),
-            Err(stopped) => Err(Error::unavailable(stopped)),
-        }
-    }
-
-    async fn run_here<T, F>(mut self, work: F) -> Result<T>
-    where
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> StepFuture<'c, T>,
-    {
-        // The slot stays empty meanwhile: work that panics drops its connection, and SQLite rolls back.
-        let mut connection = match self.slot.take() {
-            Some(connection) => connection,
-            None => connect(&self.opened_with, self.busy_timeout).await.map_err(error)?,
-        };
-        let outcome = work(&mut connection).await;
-        let sound = match &outcome {
-            Ok(_) => true,
-            Err(error) => !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Internal),
-        };
-        if sound {
-            *self.slot = Some(connection);
-        }
-        outcome
-    }
-}
-
 /// Creates the file for its owner only; leaves one that is there alone.
 fn create(path: &Path) -> Result<()> {
     // Opening an existing file here would be a trap: closing it again would drop the locks that another
@@ -239,7 +182,10 @@ fn create(path: &Path) -> Result<()> {
 }
 
 /// Opens a connection that writes, with a write-ahead log.
-async fn connect(options: &SqliteConnectOptions, patience: Duration) -> sqlx::Result<SqliteConnection> {
+pub(super) async fn connect(
+    options: &SqliteConnectOptions,
+    patience: Duration,
+) -> sqlx::Result<SqliteConnection> {
     let attempt = async || {
         let mut connection = options.connect().await?;
         let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut connection).await?;
@@ -277,10 +223,10 @@ fn refusal(path: &Path, cause: sqlx::Error) -> Error {
     Error::new(kind, "store.open", detail).with_source(cause)
 }
 
-fn closed() -> Error {
+pub(super) fn closed() -> Error {
     Error::unavailable("the store was closed")
 }
 
-fn exhausted(what: &str) -> Error {
+pub(super) fn exhausted(what: &str) -> Error {
     Error::unavailable(format!("no connection that {what} became free in time"))
 }

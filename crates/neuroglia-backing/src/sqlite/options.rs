@@ -12,6 +12,8 @@ pub struct SqliteOptions {
     pub busy_timeout: Duration,
     /// How long to wait for a connection.
     pub acquire_timeout: Duration,
+    /// How long a group of those who write takes in who waits; the first of it is answered with the last.
+    pub group_time_max: Duration,
     /// How long a ping may take.
     pub ping_timeout: Duration,
 }
@@ -22,6 +24,7 @@ impl Default for SqliteOptions {
             readers_max: 4,
             busy_timeout: Duration::from_secs(5),
             acquire_timeout: Duration::from_secs(5),
+            group_time_max: Duration::from_millis(10),
             ping_timeout: Duration::from_secs(2),
         }
     }

@@ -14,7 +14,7 @@ use neuroglia::work::{
     Revision, Settlement, Ticket, Verdict, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore, lost,
 };
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::SqliteStore;
@@ -94,8 +94,7 @@ pub(super) const CLAIM: &str = "UPDATE ng_work SET state = 'running', attempt = 
 /// Takes work out of the queues, one after another.
 async fn claim(connection: &mut SqliteConnection, claim: Claim, now: Timestamp) -> Result<Vec<Claimed>> {
     let kinds = serde_json::to_string(&claim.kinds).map_err(Error::internal)?;
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
-    sqlx::query(PROMOTE).bind(now.unix_micros()).execute(&mut *transaction).await.map_err(error)?;
+    sqlx::query(PROMOTE).bind(now.unix_micros()).execute(&mut *connection).await.map_err(error)?;
     let mut claimed = Vec::new();
     for room in claim.rooms {
         let rows = sqlx::query(CLAIM)
@@ -104,7 +103,7 @@ async fn claim(connection: &mut SqliteConnection, claim: Claim, now: Timestamp) 
             .bind(room.queue)
             .bind(&*kinds)
             .bind(room.limit)
-            .fetch_all(&mut *transaction)
+            .fetch_all(&mut *connection)
             .await
             .map_err(error)?;
         let mut of_queue = rows
@@ -118,7 +117,6 @@ async fn claim(connection: &mut SqliteConnection, claim: Claim, now: Timestamp) 
         of_queue.sort_by_key(|(order, _)| *order);
         claimed.extend(of_queue.into_iter().map(|(_, claimed)| claimed));
     }
-    transaction.commit().await.map_err(error)?;
     Ok(claimed)
 }
 
@@ -315,7 +313,6 @@ impl WorkStore for SqliteStore {
         let subscriptions = subscriptions.to_vec();
         self.write(move |connection| {
             Box::pin(async move {
-                let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
                 for subscription in subscriptions {
                     sqlx::query(
                         "INSERT INTO ng_subscription (consumer, event, queue, is_ordered, attempts_max) \
@@ -327,11 +324,11 @@ impl WorkStore for SqliteStore {
                     .bind(subscription.queue)
                     .bind(subscription.is_ordered)
                     .bind(subscription.attempts_max)
-                    .execute(&mut *transaction)
+                    .execute(&mut *connection)
                     .await
                     .map_err(error)?;
                 }
-                transaction.commit().await.map_err(error)
+                Ok(())
             })
         })
         .await
@@ -368,7 +365,6 @@ impl WorkStore for SqliteStore {
         let (parcels, now) = (parcels.to_vec(), self.now());
         self.write(move |connection| {
             Box::pin(async move {
-                let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
                 let mut stored = 0;
                 for parcel in parcels {
                     let done = sqlx::query(FAN_OUT)
@@ -379,12 +375,11 @@ impl WorkStore for SqliteStore {
                         .bind(parcel.correlation_id)
                         .bind(parcel.traceparent)
                         .bind(now.unix_micros())
-                        .execute(&mut *transaction)
+                        .execute(&mut *connection)
                         .await
                         .map_err(error)?;
                     stored += done.rows_affected();
                 }
-                transaction.commit().await.map_err(error)?;
                 Ok(stored)
             })
         })
@@ -405,12 +400,10 @@ impl WorkStore for SqliteStore {
         let (settlements, now) = (settlements.to_vec(), self.now());
         self.write(move |connection| {
             Box::pin(async move {
-                let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
                 let mut held = Vec::with_capacity(settlements.len());
                 for (ticket, settlement) in settlements {
-                    held.push(settle(&mut transaction, ticket, settlement, now).await?);
+                    held.push(settle(connection, ticket, settlement, now).await?);
                 }
-                transaction.commit().await.map_err(error)?;
                 Ok(held)
             })
         })

@@ -11,4 +11,5 @@ mod sqlite_commands;
 mod sqlite_files;
 mod sqlite_plans;
 mod sqlite_steps;
+mod sqlite_together;
 mod support;

@@ -3,32 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use neuroglia::data::{Batch, NativeStep, Store};
+use neuroglia::data::{NativeStep, Store};
 use neuroglia::error::{Error, ErrorKind};
-use neuroglia_backing::sqlite::{self, SqliteOptions, SqliteStep, SqliteStore, sqlx};
-use tokio::sync::oneshot;
+use neuroglia_backing::sqlite::{self, SqliteOptions, SqliteStore, sqlx};
 
-use crate::support::{batch, order, orders, sqlite as new_store, url};
-
-fn with(step: SqliteStep, mut batch: Batch) -> Batch {
-    batch.native.push(NativeStep { engine: sqlite::ENGINE, step: Box::new(step) });
-    batch
-}
-
-/// Notes a sale; the second one of a pizza breaks the table's key.
-fn sale(pizza: &'static str) -> SqliteStep {
-    sqlite::statement(move |connection| {
-        Box::pin(async move {
-            let sale = sqlx::query("INSERT INTO sales (pizza, sold) VALUES (?, 1)").bind(pizza);
-            sale.execute(connection).await.map_err(sqlite::error)?;
-            Ok(())
-        })
-    })
-}
-
-async fn is_there(store: &SqliteStore, id: &str) -> bool {
-    store.load("orders", id).await.expect("it is read").is_some()
-}
+use crate::support::{batch, held, is_there, order, orders, sale, sqlite as new_store, url, with};
 
 #[tokio::test]
 async fn a_step_is_committed_or_taken_back_with_its_batch() {
@@ -86,22 +65,6 @@ async fn something_else_is_no_step() {
     odd.native.push(NativeStep { engine: sqlite::ENGINE, step: Box::new("SELECT 1") });
     assert_eq!(store.commit(odd).await.expect_err("a text is no step").kind(), ErrorKind::Internal);
     assert!(!is_there(&store, "o-1").await);
-}
-
-/// A step that tells when it runs and goes on when it is told to.
-fn held() -> (SqliteStep, oneshot::Receiver<()>, oneshot::Sender<()>) {
-    let (running, is_running) = oneshot::channel();
-    let (go_on, may_go_on) = oneshot::channel::<()>();
-    let parts = std::sync::Mutex::new(Some((running, may_go_on)));
-    let step = sqlite::statement(move |_| {
-        Box::pin(async move {
-            let parts = parts.into_inner().ok().flatten();
-            let (running, may_go_on) = parts.ok_or_else(|| Error::internal("a step runs once"))?;
-            running.send(()).map_err(|()| Error::internal("nobody listens"))?;
-            may_go_on.await.map_err(Error::internal)
-        })
-    });
-    (step, is_running, go_on)
 }
 
 #[tokio::test]

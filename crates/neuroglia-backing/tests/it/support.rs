@@ -4,12 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use neuroglia::clock::Timestamp;
-use neuroglia::data::{Batch, Change, Index, Migration, Step, Store, Write};
+use neuroglia::data::{Batch, Change, Index, Migration, NativeStep, Step, Store, Write};
+use neuroglia::error::Error;
 use neuroglia_backing::postgres::{PostgresOptions, PostgresStore};
-use neuroglia_backing::sqlite::{SqliteOptions, SqliteStore};
+use neuroglia_backing::sqlite::{self, SqliteOptions, SqliteStep, SqliteStore, sqlx};
 use neuroglia_testing::services::Database;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 use url::Url;
 
 pub(crate) fn url(path: &Path) -> Url {
@@ -39,7 +41,13 @@ pub(crate) async fn connect(url: &str) -> Arc<PostgresStore> {
 
 /// A new store with a collection `orders`.
 pub(crate) async fn orders() -> (Arc<SqliteStore>, TempDir) {
-    let (store, folder) = sqlite().await;
+    orders_with(SqliteOptions::default()).await
+}
+
+pub(crate) async fn orders_with(options: SqliteOptions) -> (Arc<SqliteStore>, TempDir) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = url(&folder.path().join("store.db"));
+    let store = SqliteStore::open(&file, options).await.expect("the file can be opened");
     store.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
     (store, folder)
 }
@@ -75,4 +83,41 @@ pub(crate) fn order(id: &str, status: &str) -> Write {
 
 pub(crate) fn batch(writes: impl IntoIterator<Item = Write>) -> Batch {
     Batch { writes: writes.into_iter().collect(), ..Batch::default() }
+}
+
+/// The batch, with a step of the application.
+pub(crate) fn with(step: SqliteStep, mut batch: Batch) -> Batch {
+    batch.native.push(NativeStep { engine: sqlite::ENGINE, step: Box::new(step) });
+    batch
+}
+
+/// Notes a sale; the second one of a pizza breaks the table's key.
+pub(crate) fn sale(pizza: &'static str) -> SqliteStep {
+    sqlite::statement(move |connection| {
+        Box::pin(async move {
+            let sale = sqlx::query("INSERT INTO sales (pizza, sold) VALUES (?, 1)").bind(pizza);
+            sale.execute(connection).await.map_err(sqlite::error)?;
+            Ok(())
+        })
+    })
+}
+
+pub(crate) async fn is_there(store: &SqliteStore, id: &str) -> bool {
+    store.load("orders", id).await.expect("it is read").is_some()
+}
+
+/// A step that tells when it runs and goes on when it is told to.
+pub(crate) fn held() -> (SqliteStep, oneshot::Receiver<()>, oneshot::Sender<()>) {
+    let (running, is_running) = oneshot::channel();
+    let (go_on, may_go_on) = oneshot::channel::<()>();
+    let parts = std::sync::Mutex::new(Some((running, may_go_on)));
+    let step = sqlite::statement(move |_| {
+        Box::pin(async move {
+            let parts = parts.into_inner().ok().flatten();
+            let (running, may_go_on) = parts.ok_or_else(|| Error::internal("a step runs once"))?;
+            running.send(()).map_err(|()| Error::internal("nobody listens"))?;
+            may_go_on.await.map_err(Error::internal)
+        })
+    });
+    (step, is_running, go_on)
 }
