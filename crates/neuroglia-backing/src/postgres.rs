@@ -37,6 +37,8 @@ mod location;
 mod migrate;
 mod options;
 mod outbox;
+#[cfg(test)]
+mod plans;
 mod schema;
 mod select;
 mod whole;

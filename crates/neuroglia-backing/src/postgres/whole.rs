@@ -203,7 +203,8 @@ impl<'a> Whole<'a> {
 
 const MESSAGE_PARAMETERS: usize = 8;
 
-/// Inserts messages from arrays that begin with this parameter.
+/// Inserts messages from arrays that begin with this parameter; subject by subject, because each locks the last of its
+/// own.
 pub(super) fn messages(first: usize, batch: &str) -> String {
     let types = ["uuid", "text", "bigint", "text", "text", "text", "text", "bigint"];
     let arrays: Vec<_> =
@@ -211,7 +212,7 @@ pub(super) fn messages(first: usize, batch: &str) -> String {
     let columns = "id, name, version, subject, data, correlation_id, traceparent, at";
     format!(
         "INSERT INTO ng_outbox (batch, place, {columns}) SELECT {batch}, place, {columns} \
-         FROM unnest({}) WITH ORDINALITY AS t ({columns}, place)",
+         FROM unnest({}) WITH ORDINALITY AS t ({columns}, place) ORDER BY subject, place",
         arrays.join(", ")
     )
 }

@@ -104,23 +104,24 @@ const FAN_OUT: &str = "INSERT INTO ng_work (id, class, state, queue, kind, lane,
                        JOIN ng_subscription s ON s.event = m.name ORDER BY m.place, s.consumer \
                        ON CONFLICT DO NOTHING RETURNING 1";
 
-/// What is due is made to wait first; what that moved shows in the next claim only, hence the count.
-const CLAIM: &str = "WITH p AS ( \
+/// What is due is made to wait first; what that moved shows in the next claim only, hence the count. Of the lanes, those
+/// with the mark are looked at; see the schema.
+pub(super) const CLAIM: &str = "WITH p AS ( \
                          UPDATE ng_work SET state = 'waiting' WHERE seq IN ( \
                              SELECT seq FROM ng_work WHERE state = 'scheduled' AND run_at <= ng_now() \
                              ORDER BY run_at LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING 1), \
                      n AS (SELECT 1 FROM ng_node WHERE id = $1 FOR KEY SHARE), \
                      c AS ( \
                          SELECT f.seq FROM n CROSS JOIN unnest($3::text[], $4::bigint[]) AS q (queue, most) CROSS JOIN LATERAL ( \
-                             SELECT w.seq FROM ng_work w WHERE w.state = 'waiting' AND w.queue = q.queue \
+                             SELECT w.seq FROM ng_work w WHERE w.state = 'waiting' AND w.is_head AND w.queue = q.queue \
                                  AND w.kind = ANY($5) AND (w.lane IS NULL OR NOT EXISTS ( \
                                      SELECT 1 FROM ng_work e WHERE e.kind = w.kind AND e.lane = w.lane \
                                          AND e.lane IS NOT NULL AND e.seq < w.seq \
                                          AND e.state IN ('waiting', 'scheduled', 'running'))) \
-                             ORDER BY w.priority DESC, w.seq LIMIT q.most FOR UPDATE SKIP LOCKED) f), \
+                             ORDER BY w.priority DESC, w.seq LIMIT q.most FOR NO KEY UPDATE SKIP LOCKED) f), \
                      u AS ( \
                          UPDATE ng_work w SET state = 'running', attempt = w.attempt + 1, owner = $1, token = $2 \
-                         FROM c WHERE w.seq = c.seq \
+                         WHERE w.seq = ANY(ARRAY(SELECT seq FROM c)) \
                          RETURNING w.id, w.class, w.queue, w.kind, w.key, w.payload, w.attempt, w.attempts_max, \
                              w.correlation_id, w.traceparent, w.created_at, w.priority, w.seq) \
                      SELECT (SELECT count(*) FROM p), u.id, u.class, u.queue, u.kind, u.key, u.payload, u.attempt, \
@@ -376,9 +377,9 @@ impl WorkStore for PostgresStore {
 
     async fn purge_work(&self, limit: u32) -> Result<u64> {
         let purge = sqlx::query(
-            "DELETE FROM ng_work WHERE seq IN (SELECT seq FROM ng_work \
+            "DELETE FROM ng_work WHERE seq = ANY(ARRAY(SELECT seq FROM ng_work \
              WHERE state IN ('done', 'dead', 'cancelled', 'parked') AND keep_until <= ng_now() \
-             LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING 1",
+             LIMIT $1 FOR UPDATE SKIP LOCKED)) RETURNING 1",
         );
         Ok(self.change(purge.bind(i64::from(limit))).await?.len() as u64)
     }
