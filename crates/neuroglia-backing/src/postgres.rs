@@ -22,6 +22,8 @@
 //!   An idempotency key of a process that crashed is free when its time is over.
 //! - **Messages keep their place.** A batch takes one number for all its messages, after the versions that it
 //!   expects were committed; so the messages of one subject are in the order of its versions.
+//! - **Work is announced**, by `NOTIFY` outside of every batch. A process that claims has a connection that listens,
+//!   and looks for work more often while it has none.
 //!
 //! Between the application and the database, PgBouncer must pool by session, or by transaction from version 1.21
 //! on with prepared statements enabled and `options` among the startup parameters that it ignores.
@@ -35,6 +37,7 @@ mod error;
 mod idempotency;
 mod location;
 mod migrate;
+mod news;
 mod options;
 mod outbox;
 #[cfg(test)]
@@ -60,6 +63,7 @@ use url::Url;
 
 use self::connections::Connections;
 use self::location::Location;
+use self::news::News;
 use self::select::{Bound, Compiled, bind};
 
 pub use self::commit::{PostgresStep, StepFuture, statement};
@@ -82,6 +86,7 @@ pub struct PostgresStore {
     connections: Arc<Connections>,
     /// The connection by which this process says that it lives.
     pulse: Arc<Connections>,
+    news: News,
 }
 
 impl PostgresStore {
@@ -98,7 +103,7 @@ impl PostgresStore {
         let location = Location::of(url).map_err(|fault| Error::invalid("store.url", fault))?;
         let connections = Arc::new(Connections::open(location, options).await?);
         let pulse = Arc::new(connections.beside());
-        Ok(Arc::new(Self { connections, pulse }))
+        Ok(Arc::new(Self { connections, pulse, news: News::new() }))
     }
 
     /// How the engine would find the documents, as lines of `EXPLAIN`: whether an index is used.

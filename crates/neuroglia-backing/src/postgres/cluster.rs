@@ -1,11 +1,13 @@
 //! Nodes, leases and planned runs. Time is the server's, and so is the judgement of who is dead.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
 use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord, STALE_LOOKS};
 use neuroglia::error::Result;
+use neuroglia::messaging::Wake;
 use neuroglia::work::{DEAD_KEEP, NewWork, Ticket};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
@@ -54,7 +56,8 @@ async fn bury(connection: &mut PgConnection, ttl: Duration, limit: u32) -> sqlx:
     Ok(burials)
 }
 
-async fn leave(connection: &mut PgConnection, node: Uuid) -> sqlx::Result<()> {
+/// Ends a node; gives whether it had anything to give back.
+async fn leave(connection: &mut PgConnection, node: Uuid) -> sqlx::Result<bool> {
     let mut transaction = connection.begin().await?;
     // A claim that has begun ends first, so that what it took is seen; one that begins later finds no node.
     let lock = sqlx::query("SELECT 1 FROM ng_node WHERE id = $1 FOR UPDATE").bind(node);
@@ -62,10 +65,11 @@ async fn leave(connection: &mut PgConnection, node: Uuid) -> sqlx::Result<()> {
     let leave = sqlx::query(
         "WITH r AS (UPDATE ng_work SET state = CASE WHEN called_off THEN 'cancelled' ELSE 'waiting' END, \
              attempt = attempt - 1, keep_until = ng_now() + $2, owner = NULL, token = NULL, called_off = false \
-             WHERE owner = $1) DELETE FROM ng_node WHERE id = $1",
+             WHERE owner = $1 RETURNING 1), g AS (DELETE FROM ng_node WHERE id = $1) SELECT EXISTS (SELECT 1 FROM r)",
     );
-    leave.bind(node).bind(micros(DEAD_KEEP)).execute(&mut *transaction).await?;
-    transaction.commit().await
+    let returned = leave.bind(node).bind(micros(DEAD_KEEP)).fetch_one(&mut *transaction).await?.try_get(0)?;
+    transaction.commit().await?;
+    Ok(returned)
 }
 
 #[async_trait]
@@ -107,12 +111,22 @@ impl ClusterStore for PostgresStore {
         if any.is_none() {
             return Ok(Vec::new());
         }
-        lease.run(async |connection| bury(connection, ttl, limit).await).await.map_err(error)
+        let burials =
+            lease.run(async |connection| bury(connection, ttl, limit).await).await.map_err(error)?;
+        if burials.iter().any(|burial| burial.released > 0) {
+            self.news.announce_return(&self.connections).await;
+        }
+        Ok(burials)
     }
 
     async fn leave(&self, node: Uuid) -> Result<()> {
         let mut lease = self.connections.lease().await?;
-        lease.run(async |connection| leave(connection, node).await).await.map_err(error)
+        let returned = lease.run(async |connection| leave(connection, node).await).await.map_err(error)?;
+        drop(lease);
+        if returned {
+            self.news.announce_return(&self.connections).await;
+        }
+        Ok(())
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRecord>> {
@@ -183,5 +197,13 @@ impl ClusterStore for PostgresStore {
                  SELECT max(last.run_at) FROM ng_schedule_run last WHERE last.schedule = r.schedule) RETURNING 1",
         );
         Ok(self.change(purge.bind(before.unix_micros())).await?.len() as u64)
+    }
+
+    async fn announce(&self) -> Result<()> {
+        self.news.announce(&self.connections).await
+    }
+
+    async fn listen(&self, wake: &Wake) -> Result<Infallible> {
+        self.news.listen(&self.connections, wake).await
     }
 }

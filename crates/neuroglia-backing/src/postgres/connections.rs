@@ -93,6 +93,15 @@ impl Connections {
         &self.location
     }
 
+    /// How every connection is opened.
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        &self.connect
+    }
+
+    pub(super) fn acquire_timeout(&self) -> Duration {
+        self.settings.acquire_timeout
+    }
+
     /// Connects to a server that may be starting, with growing pauses of random length between the tries.
     async fn first(&self) -> Result<PgConnection> {
         let began = Instant::now();

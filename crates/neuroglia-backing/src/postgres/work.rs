@@ -125,7 +125,8 @@ pub(super) const CLAIM: &str = "WITH p AS ( \
                          RETURNING w.id, w.class, w.queue, w.kind, w.key, w.payload, w.attempt, w.attempts_max, \
                              w.correlation_id, w.traceparent, w.created_at, w.priority, w.seq) \
                      SELECT (SELECT count(*) FROM p), u.id, u.class, u.queue, u.kind, u.key, u.payload, u.attempt, \
-                         u.attempts_max, u.correlation_id, u.traceparent, u.created_at \
+                         u.attempts_max, u.correlation_id, u.traceparent, u.created_at, \
+                         (SELECT min(run_at) - ng_now() FROM ng_work WHERE state = 'scheduled' AND run_at > ng_now()) \
                      FROM (SELECT 1) AS one LEFT JOIN u ON true ORDER BY u.priority DESC, u.seq";
 
 fn class(name: &str) -> sqlx::Result<WorkClass> {
@@ -134,6 +135,12 @@ fn class(name: &str) -> sqlx::Result<WorkClass> {
 
 fn state(name: &str) -> sqlx::Result<WorkState> {
     WorkState::from_str(name).map_err(|cause| sqlx::Error::Decode(cause.into()))
+}
+
+/// How much a claim found due, and how long it is until more is.
+fn due(row: &PgRow) -> sqlx::Result<(i64, Option<Duration>)> {
+    let next: Option<i64> = row.try_get(12)?;
+    Ok((row.try_get(0)?, next.map(|after| Duration::from_micros(after.unsigned_abs()))))
 }
 
 fn claimed(row: &PgRow, token: Uuid) -> sqlx::Result<Option<Claimed>> {
@@ -302,10 +309,11 @@ impl WorkStore for PostgresStore {
             let rows = self.change(asked).await?;
             let read = |row: &PgRow| claimed(row, claim.token).transpose();
             let found = rows.iter().filter_map(read).collect::<sqlx::Result<Vec<_>>>().map_err(error)?;
-            let promoted: i64 = match rows.first() {
-                Some(row) => row.try_get(0).map_err(error)?,
-                None => 0,
+            let (promoted, due) = match rows.first() {
+                Some(row) => due(row).map_err(error)?,
+                None => (0, None),
             };
+            self.news.note_due(due);
             if !found.is_empty() || promoted == 0 {
                 return Ok(found);
             }
@@ -318,6 +326,10 @@ impl WorkStore for PostgresStore {
         for (ticket, settlement) in settlements {
             let settled = lease.run(async |connection| settle(connection, *ticket, settlement).await).await;
             held.push(settled.map_err(error)?);
+        }
+        drop(lease);
+        if settlements.iter().any(|(_, settlement)| matches!(settlement, Settlement::Release)) {
+            self.news.announce_return(&self.connections).await;
         }
         Ok(held)
     }
@@ -372,7 +384,11 @@ impl WorkStore for PostgresStore {
             Revision::Cancel => query.bind(micros(DEAD_KEEP)),
             Revision::Replay | Revision::Delete => query,
         };
-        Ok(!self.change(query).await?.is_empty())
+        let is_done = !self.change(query).await?.is_empty();
+        if is_done && *revision == Revision::Replay {
+            self.news.announce_return(&self.connections).await;
+        }
+        Ok(is_done)
     }
 
     async fn purge_work(&self, limit: u32) -> Result<u64> {

@@ -4,6 +4,7 @@ mod conformance;
 mod differential;
 mod paging;
 mod postgres_lanes;
+mod postgres_news;
 mod postgres_outages;
 mod postgres_plans;
 mod postgres_steps;

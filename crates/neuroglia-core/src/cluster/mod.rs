@@ -8,7 +8,9 @@
 mod membership;
 mod node;
 mod store;
+mod voice;
 
 pub use membership::{Heart, Membership, NodeName, register};
 pub use node::{Beat, Burial, HEARTBEAT, Lease, NODE_TTL, Node, NodeRecord, STALE_LOOKS, TTL_MARGIN};
 pub use store::ClusterStore;
+pub use voice::{Ear, Voice};

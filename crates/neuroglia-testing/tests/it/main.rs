@@ -2,3 +2,4 @@
 
 mod broken_stores;
 mod broken_work;
+mod voice;
