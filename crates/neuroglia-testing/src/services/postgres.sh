@@ -8,6 +8,8 @@
 #   postgres.sh down FOLDER        stop it and delete FOLDER
 #   postgres.sh watch FOLDER PORT  up, then obey `start`, `stop` and `crash` from standard input, each answered by
 #                                  `done`; at its end, also when the caller was killed: down
+#
+# A further argument `durable`, after PORT, has the server wait for the disk, as one that is to be measured must.
 set -eu
 
 find_bin() {
@@ -31,10 +33,13 @@ run() {
     fi
 }
 
+durability() {
+    [ "$durability" = durable ] || echo "-c fsync=off -c full_page_writes=off"
+}
+
 start() {
     run "$bin/pg_ctl" -s -w -t 60 -D "$folder/data" -l "$folder/log" -o "-p $port -k $folder \
-        -c listen_addresses=127.0.0.1 -c fsync=off -c full_page_writes=off \
-        -c max_connections=300 -c shared_buffers=64MB" start >&2 || { tail -n 20 "$folder/log" >&2; exit 1; }
+        -c listen_addresses=127.0.0.1 $(durability) -c max_connections=300 -c shared_buffers=64MB" start >&2 || { tail -n 20 "$folder/log" >&2; exit 1; }
 }
 
 stop() {
@@ -61,10 +66,10 @@ down() {
 }
 
 bin=$(find_bin)
-order=$1 folder=${2-} port=${3-}
+order=$1 folder=${2-} port=${3-} durability=${4-}
 case $order in
 find) echo "$bin" ;;
-sql) exec "$bin/psql" -q -X -v ON_ERROR_STOP=1 -d "$2" -c "$3" ;;
+sql) exec "$bin/psql" -q -X -A -t -v ON_ERROR_STOP=1 -d "$2" -c "$3" ;;
 up) up ;;
 status) run "$bin/pg_ctl" -D "$folder/data" status ;;
 down) down ;;
