@@ -6,6 +6,8 @@
 //!   transaction of several. A batch that is refused is carried out again step by step, so that the error names
 //!   the step. Several updates in one collection are judged by their outcome: two documents may swap a unique
 //!   value.
+//! - **Ends of work are committed together.** While one is under way the next gather; what is refused together is
+//!   carried out one by one, so that no batch sees the others.
 //! - **Documents are JSONB in a table for each collection.** What comes back is the same value, not the same
 //!   text: spaces, the order of keys and a repeated key are not kept. JSONB has no place for the character NUL;
 //!   a body, an id or a value with one is refused as invalid. So is a field of a declared index that is longer
@@ -44,6 +46,7 @@ mod outbox;
 mod plans;
 mod schema;
 mod select;
+mod together;
 mod whole;
 mod work;
 
@@ -65,6 +68,7 @@ use self::connections::Connections;
 use self::location::Location;
 use self::news::News;
 use self::select::{Bound, Compiled, bind};
+use self::together::Together;
 
 pub use self::commit::{PostgresStep, StepFuture, statement};
 pub use self::error::error;
@@ -87,6 +91,7 @@ pub struct PostgresStore {
     /// The connection by which this process says that it lives.
     pulse: Arc<Connections>,
     news: News,
+    together: Arc<Together>,
 }
 
 impl PostgresStore {
@@ -103,7 +108,7 @@ impl PostgresStore {
         let location = Location::of(url).map_err(|fault| Error::invalid("store.url", fault))?;
         let connections = Arc::new(Connections::open(location, options).await?);
         let pulse = Arc::new(connections.beside());
-        Ok(Arc::new(Self { connections, pulse, news: News::new() }))
+        Ok(Arc::new(Self { connections, pulse, news: News::new(), together: Arc::default() }))
     }
 
     /// How the engine would find the documents, as lines of `EXPLAIN`: whether an index is used.
@@ -153,6 +158,9 @@ impl Store for PostgresStore {
 
     async fn commit(&self, batch: Batch) -> Result<()> {
         let prepared = commit::Prepared::new(batch)?;
+        if prepared.may_join() {
+            return self.together.commit(prepared, &self.connections).await;
+        }
         prepared.commit(self.connections.lease().await?).await
     }
 

@@ -177,7 +177,7 @@ impl ClusterStore for PostgresStore {
             NEW_PARAMETERS + 2,
             work::new(1, "EXISTS (SELECT 1 FROM r)")
         );
-        let plan = work::bind_new(sqlx::query(AssertSqlSafe(sql)), std::slice::from_ref(work));
+        let plan = work::bind_new(sqlx::query(AssertSqlSafe(sql)), &[work]);
         Ok(!self.change(plan.bind(schedule.to_owned()).bind(run_at.unix_micros())).await?.is_empty())
     }
 

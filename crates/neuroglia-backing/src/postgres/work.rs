@@ -47,9 +47,9 @@ pub(super) fn new(first: usize, condition: &str) -> String {
     )
 }
 
-pub(super) fn bind_new<'q>(query: Bound<'q>, work: &[NewWork]) -> Bound<'q> {
-    fn column<'a, T>(work: &'a [NewWork], of: impl Fn(&'a NewWork) -> T) -> Vec<T> {
-        work.iter().map(of).collect()
+pub(super) fn bind_new<'q>(query: Bound<'q>, work: &[&NewWork]) -> Bound<'q> {
+    fn column<'a, T>(work: &[&'a NewWork], of: impl Fn(&'a NewWork) -> T) -> Vec<T> {
+        work.iter().copied().map(of).collect()
     }
     query
         .bind(column(work, |work| work.id))
@@ -77,21 +77,26 @@ pub(super) fn bind_new<'q>(query: Bound<'q>, work: &[NewWork]) -> Bound<'q> {
 /// How many parameters [`bind_finish`] binds.
 pub(super) const FINISH_PARAMETERS: usize = 4;
 
-/// Ends a piece of work well, unless its ticket is lost.
+/// Ends pieces of work well, unless their tickets are lost.
 pub(super) fn finish(first: usize) -> String {
     let (id, token, result, keep) = (first, first + 1, first + 2, first + 3);
     format!(
-        "UPDATE ng_work SET state = 'done', owner = NULL, token = NULL, called_off = false, result = ${result}::text, \
-             keep_until = ng_now() + ${keep} WHERE id = ${id} AND token = ${token} AND state = 'running'"
+        "UPDATE ng_work w SET state = 'done', owner = NULL, token = NULL, called_off = false, result = t.result, \
+             keep_until = ng_now() + t.keep \
+         FROM unnest(${id}::uuid[], ${token}::uuid[], ${result}::text[], ${keep}::bigint[]) \
+         AS t (id, token, result, keep) WHERE w.id = t.id AND w.token = t.token AND w.state = 'running'"
     )
 }
 
-pub(super) fn bind_finish<'q>(query: Bound<'q>, finish: &Finish) -> Bound<'q> {
+pub(super) fn bind_finish<'q>(query: Bound<'q>, finishes: &[&Finish]) -> Bound<'q> {
+    fn column<'a, T>(finishes: &[&'a Finish], of: impl Fn(&'a Finish) -> T) -> Vec<T> {
+        finishes.iter().copied().map(of).collect()
+    }
     query
-        .bind(finish.ticket.id)
-        .bind(finish.ticket.token)
-        .bind(finish.result.clone())
-        .bind(micros(finish.keep))
+        .bind(column(finishes, |finish| finish.ticket.id))
+        .bind(column(finishes, |finish| finish.ticket.token))
+        .bind(column(finishes, |finish| finish.result.as_deref()))
+        .bind(column(finishes, |finish| micros(finish.keep)))
 }
 
 const FAN_OUT: &str = "INSERT INTO ng_work (id, class, state, queue, kind, lane, key, payload, priority, run_at, \

@@ -8,6 +8,7 @@ mod postgres_news;
 mod postgres_outages;
 mod postgres_plans;
 mod postgres_steps;
+mod postgres_together;
 mod sqlite_commands;
 mod sqlite_files;
 mod sqlite_plans;
