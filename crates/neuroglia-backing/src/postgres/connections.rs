@@ -57,6 +57,9 @@ impl Connections {
             ("statement_timeout", ms(settings.statement_timeout)),
             ("lock_timeout", ms(settings.lock_timeout)),
             ("idle_in_transaction_session_timeout", ms(settings.idle_in_transaction_timeout)),
+            // A claim whose limit is a parameter looks expensive to the server, which would compile it each time: a
+            // second for what takes a tenth of a millisecond.
+            ("jit", "off".to_owned()),
             // The server lets go of what a process held whose machine is gone.
             ("tcp_keepalives_idle", "30".to_owned()),
             ("tcp_keepalives_interval", "10".to_owned()),
