@@ -36,7 +36,20 @@ const COUNTED: usize = 40;
 /// How long what was ordered may take to be sent, or done.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-const ORDER: &str = r#"{"customer":{"name":"Ada","phone":"+1 555 0100","email":"ada@example.com","address":"1 Main St"},"lines":[{"pizza_id":"margherita","size":"medium","toppings":["olives"],"quantity":2}],"payment_method":"cash","notes":"ring twice"}"#;
+/// Orders of a thousand customers, so that those under way are not of the same one.
+fn orders_at(path: &str) -> Vec<Exchange> {
+    let order = |number: u32| {
+        let customer = format!(
+            r#"{{"name":"Ada","phone":"+1 555 1{number:03}","email":"ada{number}@example.com","address":"1 Main St"}}"#
+        );
+        let lines = r#"[{"pizza_id":"margherita","size":"medium","toppings":["olives"],"quantity":2}]"#;
+        let order = format!(
+            r#"{{"customer":{customer},"lines":{lines},"payment_method":"cash","notes":"ring twice"}}"#
+        );
+        Exchange::post(path, &order, Body::With("\"status\":\"pending\""))
+    };
+    (0..1_000).map(order).collect()
+}
 
 /// Statements of relay, node and listener, which run beside every request: each has one of these in its text.
 const BESIDE: [&str; 5] = ["claimed_by", "ng_subscription", "ng_node", "pg_notify", "LISTEN"];
@@ -166,8 +179,9 @@ fn wait_for_none(url: &str, sql: &str) -> Result<()> {
 
 /// The CPU time of a program for one order, in microseconds, with all that comes of it.
 fn cost(server: Server, path: &str, url: &str, left: &str) -> Result<f64> {
-    let exchanges = [Exchange::post(path, ORDER, Body::With("\"status\":\"pending\""))];
-    load::run(server.address(), CONNECTIONS, &exchanges, ORDERS / 10)?;
+    let exchanges = orders_at(path);
+    // So that the customers are known.
+    load::run(server.address(), CONNECTIONS, &exchanges, exchanges.len())?;
     wait_for_none(url, left)?;
     let before = server.cpu_time()?;
     load::run(server.address(), CONNECTIONS, &exchanges, ORDERS)?;
@@ -220,7 +234,7 @@ fn round_trips(server: &Postgres, sample: &Path, figures: &mut Figures) -> Resul
     let instance = pizzeria(server, sample, "round_trips")?;
     let url = through(&wire, server, instance.database_url());
     let web = instance.on(url).serve("web")?;
-    let exchanges = [Exchange::post("/api/v1/orders", ORDER, Body::With("\"status\":\"pending\""))];
+    let exchanges = orders_at("/api/v1/orders");
     // One after another, on a connection that has prepared everything.
     load::run(web.address(), 1, &exchanges, COUNTED)?;
     wait_for_none(instance.database_url(), "SELECT count(*) FROM ng_outbox")?;

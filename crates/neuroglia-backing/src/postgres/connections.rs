@@ -21,8 +21,9 @@ use super::location::Location;
 use super::options::PostgresOptions;
 use super::select::Bound;
 
-/// A connection that rested for so long is asked whether it is alive before it gets work.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// A connection that rested for so long is asked whether it is alive before it gets work. A little longer than a relay
+/// with nothing to send rests, so that an idle process does not ask twice each time.
+const TRUSTED_FOR: Duration = Duration::from_millis(1_500);
 /// A connection that nobody needs for so long is closed.
 const IDLE_MAX: Duration = Duration::from_secs(10 * 60);
 /// A connection does not get older, because a server's process only ever grows.
