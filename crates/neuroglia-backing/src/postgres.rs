@@ -6,6 +6,8 @@
 //!   transaction of several. A batch that is refused is carried out again step by step, so that the error names
 //!   the step. Several updates in one collection are judged by their outcome: two documents may swap a unique
 //!   value.
+//! - **Ends of work are committed together.** While one is under way the next gather; what is refused together is
+//!   carried out one by one, so that no batch sees the others.
 //! - **Documents are JSONB in a table for each collection.** What comes back is the same value, not the same
 //!   text: spaces, the order of keys and a repeated key are not kept. JSONB has no place for the character NUL;
 //!   a body, an id or a value with one is refused as invalid. So is a field of a declared index that is longer
@@ -22,6 +24,8 @@
 //!   An idempotency key of a process that crashed is free when its time is over.
 //! - **Messages keep their place.** A batch takes one number for all its messages, after the versions that it
 //!   expects were committed; so the messages of one subject are in the order of its versions.
+//! - **Work is announced**, by `NOTIFY` outside of every batch. A process that claims has a connection that listens,
+//!   and looks for work more often while it has none.
 //!
 //! Between the application and the database, PgBouncer must pool by session, or by transaction from version 1.21
 //! on with prepared statements enabled and `options` among the startup parameters that it ignores.
@@ -35,12 +39,14 @@ mod error;
 mod idempotency;
 mod location;
 mod migrate;
+mod news;
 mod options;
 mod outbox;
 #[cfg(test)]
 mod plans;
 mod schema;
 mod select;
+mod together;
 mod whole;
 mod work;
 
@@ -60,7 +66,9 @@ use url::Url;
 
 use self::connections::Connections;
 use self::location::Location;
+use self::news::News;
 use self::select::{Bound, Compiled, bind};
+use self::together::Together;
 use crate::migrations::{self, Migrating, Owner};
 
 pub use self::commit::{PostgresStep, StepFuture, statement};
@@ -83,6 +91,8 @@ pub struct PostgresStore {
     connections: Arc<Connections>,
     /// The connection by which this process says that it lives.
     pulse: Arc<Connections>,
+    news: News,
+    together: Arc<Together>,
 }
 
 impl PostgresStore {
@@ -99,7 +109,7 @@ impl PostgresStore {
         let location = Location::of(url).map_err(|fault| Error::invalid("store.url", fault))?;
         let connections = Arc::new(Connections::open(location, options).await?);
         let pulse = Arc::new(connections.beside());
-        Ok(Arc::new(Self { connections, pulse }))
+        Ok(Arc::new(Self { connections, pulse, news: News::new(), together: Arc::default() }))
     }
 
     /// How the engine would find the documents, as lines of `EXPLAIN`: whether an index is used.
@@ -149,6 +159,9 @@ impl Store for PostgresStore {
 
     async fn commit(&self, batch: Batch) -> Result<()> {
         let prepared = commit::Prepared::new(batch)?;
+        if prepared.may_join() {
+            return self.together.commit(prepared, &self.connections).await;
+        }
         prepared.commit(self.connections.lease().await?).await
     }
 

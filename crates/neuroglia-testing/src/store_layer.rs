@@ -4,6 +4,7 @@
 //! [`StoreLayer`], whose methods ask the store behind, overrides that one, and has a store with [`Layered`]. The
 //! methods are listed here once; a new one in the port is a compile error until it is listed as well.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +15,7 @@ use neuroglia::data::{
     Select, Store,
 };
 use neuroglia::error::Result;
-use neuroglia::messaging::{OutboxDepth, OutboxStore, Parcel, Subscription};
+use neuroglia::messaging::{OutboxDepth, OutboxStore, Parcel, Subscription, Wake};
 use neuroglia::work::{
     Claim, Claimed, Depth, NewWork, Revision, Settlement, Ticket, WorkFilter, WorkRecord, WorkStore,
 };
@@ -161,5 +162,7 @@ layer! {
         fn plan(schedule: &str, run_at: Timestamp, work: &NewWork) -> bool;
         fn last_run(schedule: &str) -> Option<Timestamp>;
         fn purge_runs(before: Timestamp) -> u64;
+        fn announce() -> ();
+        fn listen(wake: &Wake) -> Infallible;
     }
 }

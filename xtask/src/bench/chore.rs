@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use crate::bench::machine::Machine;
 use crate::bench::report::{self, Figures};
 use crate::bench::versus::Load;
-use crate::bench::{dispatch, sample, versus};
+use crate::bench::{dispatch, durable, sample, versus};
 use crate::workspace::{Result, Workspace};
 
 #[derive(clap::Args)]
@@ -39,6 +39,8 @@ enum Part {
     Dispatch,
     /// Memory, start and size of the sample
     Sample,
+    /// Events, jobs and orders on SQLite and PostgreSQL
+    Durable,
 }
 
 /// Measures all parts, or those that `--only` names, and judges the figures.
@@ -72,6 +74,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     }
     if wanted(Part::Sample) {
         take("the sample", sample::measure(workspace, &mut figures));
+    }
+    if wanted(Part::Durable) {
+        take("durable work", durable::measure(workspace, &mut figures));
     }
     if wanted(Part::Dispatch) {
         take("dispatch", dispatch::measure(workspace, &mut figures));

@@ -36,6 +36,8 @@ pub(super) enum Body {
         before: &'static str,
         after: String,
     },
+    /// Anything with this text in it.
+    With(&'static str),
 }
 
 impl Exchange {
@@ -75,6 +77,7 @@ impl Body {
                 .strip_prefix(before.as_bytes())
                 .and_then(|rest| rest.strip_suffix(after.as_bytes()))
                 .is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit)),
+            Self::With(text) => body.windows(text.len()).any(|part| part == text.as_bytes()),
         }
     }
 }
@@ -235,6 +238,13 @@ mod tests {
         assert!(!body.is(b"{\"id\":,\"a\":1}"));
         assert!(!body.is(b"{\"id\":x,\"a\":1}"));
         assert!(!body.is(b"{\"id\":17,\"a\":2}"));
+    }
+
+    #[test]
+    fn a_body_with_a_text_has_it_somewhere() {
+        let body = Body::With("\"status\":\"pending\"");
+        assert!(body.is(br#"{"id":"x","status":"pending"}"#));
+        assert!(!body.is(br#"{"id":"x","status":"ready"}"#));
     }
 
     /// A server that reads requests without a body and answers each with `answer`.

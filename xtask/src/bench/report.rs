@@ -24,6 +24,16 @@ pub(super) enum What {
     Memory,
     Ready,
     Size,
+    Messages,
+    Latency,
+    LatencyTail,
+    Jobs,
+    SqliteMessages,
+    SqliteJobs,
+    Order,
+    RoundTrips,
+    Idle,
+    Growth,
 }
 
 /// What a figure has to be, and what it should be.
@@ -33,9 +43,11 @@ struct Mark {
     unit: &'static str,
     must: f64,
     aim: f64,
+    /// Whether less is worse.
+    is_floor: bool,
 }
 
-const MARKS: [Mark; 9] = [
+const MARKS: [Mark; 19] = [
     mark(What::Get, "GET pizza, CPU against `floor`, `LOG=off`", "×", 1.15, 1.05),
     mark(What::Post, "POST order, likewise", "×", 1.10, 1.05),
     mark(What::GetLogged, "GET pizza, `LOG=on`, against `floor` with a JSON layer", "×", 1.0, 0.85),
@@ -45,10 +57,25 @@ const MARKS: [Mark; 9] = [
     mark(What::Memory, "idle memory of `marios-pizzeria web`", "MB", 12.0, 8.0),
     mark(What::Ready, "CPU until ready, database migrated", "ms", 15.0, 8.0),
     mark(What::Size, "release executable of the sample, stripped", "MB", 15.0, 10.0),
+    rate(What::Messages, "events from outbox to handler with one write, PostgreSQL", 3_000.0, 10_000.0),
+    mark(What::Latency, "from commit to handled, idle, p50, PostgreSQL", "ms", 10.0, 3.0),
+    mark(What::LatencyTail, "the same, p99", "ms", 50.0, 15.0),
+    rate(What::Jobs, "no-op jobs through one worker, PostgreSQL", 3_000.0, 10_000.0),
+    rate(What::SqliteMessages, "events from outbox to handler with one write, SQLite", 1_500.0, 5_000.0),
+    rate(What::SqliteJobs, "no-op jobs through one worker, SQLite", 1_500.0, 5_000.0),
+    mark(What::Order, "`POST /orders` with its events, CPU against two inserts by hand", "×", 1.5, 1.2),
+    mark(What::RoundTrips, "database round trips in the path of `POST /orders`", "", 4.0, 2.0),
+    mark(What::Idle, "round trips of an idle `worker`", "/s", 3.0, 1.0),
+    mark(What::Growth, "a claim with 1,000,000 waiting, against 1,000", "×", 2.0, 1.2),
 ];
 
+/// A figure that is to be large.
+const fn rate(what: What, text: &'static str, must: f64, aim: f64) -> Mark {
+    Mark { what, text, unit: "/s", must, aim, is_floor: true }
+}
+
 const fn mark(what: What, text: &'static str, unit: &'static str, must: f64, aim: f64) -> Mark {
-    Mark { what, text, unit, must, aim }
+    Mark { what, text, unit, must, aim, is_floor: false }
 }
 
 impl Mark {
@@ -57,21 +84,27 @@ impl Mark {
         let (shown, verdict) = match measured {
             None => ("not measured".to_owned(), "–".to_owned()),
             Some(figure) => {
-                let digits = if unit == "×" { 3 } else { 1 };
-                (format!("{figure:.digits$} {unit}"), self.judge(figure))
+                let digits = match unit {
+                    "×" => 3,
+                    _ if self.is_floor => 0,
+                    _ => 1,
+                };
+                (format!("{figure:.digits$} {unit}").trim_end().to_owned(), self.judge(figure))
             }
         };
-        let limit = |limit: f64| format!("≤ {limit} {unit}");
+        let sign = if self.is_floor { '≥' } else { '≤' };
+        let limit = |limit: f64| format!("{sign} {limit} {unit}").trim_end().to_owned();
         [self.text.to_owned(), limit(self.must), limit(self.aim), shown, verdict]
     }
 
     fn judge(&self, figure: f64) -> String {
-        if figure <= self.aim {
+        let keeps = |limit: f64| if self.is_floor { figure >= limit } else { figure <= limit };
+        if keeps(self.aim) {
             "✓ aim".to_owned()
-        } else if figure <= self.must {
+        } else if keeps(self.must) {
             "✓ must".to_owned()
         } else {
-            format!("✗ missed by {}", percent(figure / self.must - 1.0))
+            format!("✗ missed by {}", percent((figure / self.must - 1.0).abs()))
         }
     }
 }
@@ -177,6 +210,11 @@ mod tests {
         assert_eq!(mark.judge(1.05), "✓ aim");
         assert_eq!(mark.judge(1.1), "✓ must");
         assert_eq!(mark.judge(1.265), "✗ missed by 10 %");
+        let rate = rate(What::Jobs, "x", 3_000.0, 10_000.0);
+        assert_eq!(rate.judge(12_000.0), "✓ aim");
+        assert_eq!(rate.judge(3_000.0), "✓ must");
+        assert_eq!(rate.judge(2_400.0), "✗ missed by 20 %");
+        assert_eq!(rate.row(Some(2_400.4))[1..4], ["≥ 3000 /s", "≥ 10000 /s", "2400 /s"]);
     }
 
     #[test]

@@ -37,10 +37,10 @@ pub(super) fn measure(workspace: &Workspace, figures: &mut Figures) -> Result<()
         "|---|---|---|---|".to_owned(),
     ];
     println!("{}\n{}", table[0], table[1]);
-    let instance = Instance::migrated(executable, &workspace.target.join("bench/sample"))?;
+    let instance = Instance::in_folder(executable, &workspace.target.join("bench/sample"))?;
     let (mut used, mut resident) = (Vec::new(), Vec::new());
     for start in 1..=STARTS {
-        let server = instance.web()?;
+        let server = instance.serve("web")?;
         let ready = server.cpu_time()?;
         pause(IDLE);
         let memory = process::memory(server.pid())?;
@@ -63,7 +63,7 @@ pub(super) fn measure(workspace: &Workspace, figures: &mut Figures) -> Result<()
 }
 
 /// The sample with a database and a secret of its own.
-struct Instance {
+pub(super) struct Instance {
     executable: PathBuf,
     database_url: String,
     secret: String,
@@ -71,29 +71,59 @@ struct Instance {
 
 impl Instance {
     /// A new database in an empty folder, at the schema that the executable expects.
-    fn migrated(executable: PathBuf, folder: &Path) -> Result<Self> {
+    fn in_folder(executable: PathBuf, folder: &Path) -> Result<Self> {
         let cannot =
             |what: &str, error: std::io::Error| format!("cannot {what} {}: {error}", folder.display());
         if folder.exists() {
             fs::remove_dir_all(folder).map_err(|error| cannot("empty", error))?;
         }
         fs::create_dir_all(folder).map_err(|error| cannot("create", error))?;
-        let database_url = format!("sqlite://{}", folder.join("sample.db").display());
+        Self::migrated(executable, format!("sqlite://{}", folder.join("sample.db").display()))
+    }
+
+    /// An empty database, brought to the schema that the executable expects.
+    ///
+    /// # Errors
+    /// What the executable says about it.
+    pub(super) fn migrated(executable: PathBuf, database_url: String) -> Result<Self> {
         let instance = Self { executable, database_url, secret: secret()? };
         read(instance.command(free_port()?).args(["admin", "migrate"]))?;
         Ok(instance)
     }
 
-    /// Starts the process `web` and waits until it is ready.
-    fn web(&self) -> Result<Server> {
+    /// The same, which reaches its database in another way.
+    pub(super) fn on(&self, database_url: String) -> Self {
+        Self { executable: self.executable.clone(), database_url, secret: self.secret.clone() }
+    }
+
+    pub(super) fn database_url(&self) -> &str {
+        &self.database_url
+    }
+
+    /// Starts a process that answers HTTP, and waits until it is ready.
+    ///
+    /// # Errors
+    /// Those of [`Server::start`].
+    pub(super) fn serve(&self, role: &str) -> Result<Server> {
         let port = free_port()?;
         let mut command = self.command(port);
-        command.arg("web");
+        command.arg(role);
+        Server::start(command, port, "/health/ready")
+    }
+
+    /// Starts a process that answers operators only, and waits until it is ready.
+    ///
+    /// # Errors
+    /// Those of [`Server::start`].
+    pub(super) fn operate(&self, role: &str) -> Result<Server> {
+        let port = free_port()?;
+        let mut command = self.command(free_port()?);
+        command.arg(role).env("ADMIN_PORT", port.to_string());
         Server::start(command, port, "/health/ready")
     }
 
     /// The executable with nothing but what it has to be told.
-    fn command(&self, port: u16) -> Command {
+    pub(super) fn command(&self, port: u16) -> Command {
         let mut command = Command::new(&self.executable);
         command
             .env_clear()

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use crate::services::install;
-use crate::workspace::Result;
+use crate::workspace::{Result, read};
 
 /// What names a server for the tests; `neuroglia_testing::services` reads it.
 pub(crate) const VARIABLE: &str = "NEUROGLIA_TEST_POSTGRES";
@@ -18,6 +18,7 @@ const SCRIPT: &str = include_str!("../../../crates/neuroglia-testing/src/service
 pub(crate) struct Postgres {
     /// Its URL.
     pub(crate) url: String,
+    port: u16,
     watch: Child,
     open: Option<ChildStdin>,
 }
@@ -32,15 +33,45 @@ impl Postgres {
         reason = "a chore has no settings; the variables are those of its caller"
     )]
     pub(crate) fn for_run() -> Result<Option<Self>> {
-        if std::env::var(VARIABLE).is_ok() { Ok(None) } else { Self::start().map(Some) }
+        if std::env::var(VARIABLE).is_ok() { Ok(None) } else { Self::start("").map(Some) }
     }
 
-    fn start() -> Result<Self> {
+    /// Starts one that waits for the disk, to be measured.
+    ///
+    /// # Errors
+    /// When it cannot be installed or does not start.
+    pub(crate) fn durable() -> Result<Self> {
+        Self::start("durable")
+    }
+
+    /// Makes a database of this name; gives its URL.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub(crate) fn database(&self, name: &str) -> Result<String> {
+        Self::sql(&self.url, &format!("CREATE DATABASE {name}"))?;
+        let (server, _) = self.url.rsplit_once('/').ok_or("a server's URL ends with a database")?;
+        Ok(format!("{server}/{name}"))
+    }
+
+    /// Runs a statement in the database with this URL; gives what it prints.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub(crate) fn sql(url: &str, sql: &str) -> Result<String> {
+        read(script("sql").args([url, sql]))
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn start(durability: &str) -> Result<Self> {
         install::postgres()?;
         let port = free_port()?;
         let mut watch = script("watch")
             .arg(new_folder())
-            .arg(port.to_string())
+            .args([&port.to_string(), durability])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // Ctrl-C is for the run; the script notices its end by itself.
@@ -48,7 +79,7 @@ impl Postgres {
             .spawn()
             .map_err(|error| format!("there is no shell: {error}"))?;
         let (open, answer) = (watch.stdin.take(), watch.stdout.take());
-        let server = Self { url: url(port), watch, open };
+        let server = Self { url: url(port), port, watch, open };
         let mut line = String::new();
         let read = answer.map(|answer| BufReader::new(answer).read_line(&mut line));
         match read {
@@ -93,8 +124,8 @@ mod tests {
 
     #[test]
     fn the_server_is_gone_with_its_last_holder() {
-        let server = Postgres::start().expect("PostgreSQL starts");
-        let sql = |url: &str| crate::workspace::read(script("sql").args([url, "SELECT 1"]));
+        let server = Postgres::start("").expect("PostgreSQL starts");
+        let sql = |url: &str| Postgres::sql(url, "SELECT 1");
         sql(&server.url).expect("it answers");
         let url = server.url.clone();
         drop(server);

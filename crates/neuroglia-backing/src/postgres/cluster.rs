@@ -1,11 +1,13 @@
 //! Nodes, leases and planned runs. Time is the server's, and so is the judgement of who is dead.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
 use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord};
 use neuroglia::error::Result;
+use neuroglia::messaging::Wake;
 use neuroglia::work::{DEAD_KEEP, NewWork, Ticket};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
@@ -61,7 +63,8 @@ async fn bury(
     Ok(burials)
 }
 
-async fn leave(connection: &mut PgConnection, node: Uuid) -> sqlx::Result<()> {
+/// Ends a node; gives whether it had anything to give back.
+async fn leave(connection: &mut PgConnection, node: Uuid) -> sqlx::Result<bool> {
     let mut transaction = connection.begin().await?;
     // A claim that has begun ends first, so that what it took is seen; one that begins later finds no node.
     let lock = sqlx::query("SELECT 1 FROM ng_node WHERE id = $1 FOR UPDATE").bind(node);
@@ -69,10 +72,11 @@ async fn leave(connection: &mut PgConnection, node: Uuid) -> sqlx::Result<()> {
     let leave = sqlx::query(
         "WITH r AS (UPDATE ng_work SET state = CASE WHEN called_off THEN 'cancelled' ELSE 'waiting' END, \
              attempt = attempt - 1, keep_until = ng_now() + $2, owner = NULL, token = NULL, called_off = false \
-             WHERE owner = $1) DELETE FROM ng_node WHERE id = $1",
+             WHERE owner = $1 RETURNING 1), g AS (DELETE FROM ng_node WHERE id = $1) SELECT EXISTS (SELECT 1 FROM r)",
     );
-    leave.bind(node).bind(micros(DEAD_KEEP)).execute(&mut *transaction).await?;
-    transaction.commit().await
+    let returned = leave.bind(node).bind(micros(DEAD_KEEP)).fetch_one(&mut *transaction).await?.try_get(0)?;
+    transaction.commit().await?;
+    Ok(returned)
 }
 
 #[async_trait]
@@ -109,12 +113,30 @@ impl ClusterStore for PostgresStore {
     async fn bury(&self, ttl: Duration, apart: Duration, limit: u32) -> Result<Vec<Burial>> {
         // Not by the pulse: the dead do not keep the living from saying that they live.
         let mut lease = self.connections.lease().await?;
-        lease.run(async |connection| bury(connection, ttl, apart, limit).await).await.map_err(error)
+        let silent =
+            sqlx::query("SELECT 1 FROM ng_node WHERE heartbeat_at < ng_now() - $1 LIMIT 1").bind(micros(ttl));
+        let any =
+            lease.run(async |connection| silent.fetch_optional(connection).await).await.map_err(error)?;
+        if any.is_none() {
+            return Ok(Vec::new());
+        }
+        let burials =
+            lease.run(async |connection| bury(connection, ttl, apart, limit).await).await.map_err(error)?;
+        drop(lease);
+        if burials.iter().any(|burial| burial.released > 0) {
+            self.news.announce_return(&self.connections).await;
+        }
+        Ok(burials)
     }
 
     async fn leave(&self, node: Uuid) -> Result<()> {
         let mut lease = self.connections.lease().await?;
-        lease.run(async |connection| leave(connection, node).await).await.map_err(error)
+        let returned = lease.run(async |connection| leave(connection, node).await).await.map_err(error)?;
+        drop(lease);
+        if returned {
+            self.news.announce_return(&self.connections).await;
+        }
+        Ok(())
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRecord>> {
@@ -165,7 +187,7 @@ impl ClusterStore for PostgresStore {
             NEW_PARAMETERS + 2,
             work::new(1, "EXISTS (SELECT 1 FROM r)")
         );
-        let plan = work::bind_new(sqlx::query(AssertSqlSafe(sql)), std::slice::from_ref(work));
+        let plan = work::bind_new(sqlx::query(AssertSqlSafe(sql)), &[work]);
         Ok(!self.change(plan.bind(schedule.to_owned()).bind(run_at.unix_micros())).await?.is_empty())
     }
 
@@ -185,5 +207,13 @@ impl ClusterStore for PostgresStore {
                  SELECT max(last.run_at) FROM ng_schedule_run last WHERE last.schedule = r.schedule) RETURNING 1",
         );
         Ok(self.change(purge.bind(before.unix_micros())).await?.len() as u64)
+    }
+
+    async fn announce(&self) -> Result<()> {
+        self.news.announce(&self.connections).await
+    }
+
+    async fn listen(&self, wake: &Wake) -> Result<Infallible> {
+        self.news.listen(&self.connections, wake).await
     }
 }

@@ -71,7 +71,7 @@ const UNIQUE: &str = "23505";
 
 /// A batch that this engine can carry out.
 pub(super) struct Prepared {
-    at: Timestamp,
+    pub(super) at: Timestamp,
     pub(super) writes: Vec<Write>,
     pub(super) outbox: Vec<OutboxMessage>,
     pub(super) work: Vec<NewWork>,
@@ -121,6 +121,12 @@ impl Prepared {
         }
     }
 
+    /// Whether it may be carried out together with others: the end of a piece of work, with nothing that has to come
+    /// after it.
+    pub(super) fn may_join(&self) -> bool {
+        self.finish.is_some() && self.steps.is_empty() && self.work.iter().all(|work| work.key.is_none())
+    }
+
     fn is_empty(&self) -> bool {
         self.writes.is_empty()
             && self.outbox.is_empty()
@@ -150,10 +156,9 @@ impl Prepared {
 
     async fn attempt(&mut self, lease: &mut Lease) -> Result<(), Refusal> {
         if self.steps.is_empty()
-            && let Some(whole) = Whole::of(self)
+            && let Some(whole) = Whole::of(std::slice::from_ref(self))
         {
-            let at = self.at;
-            let Err(cause) = lease.run(async |connection| whole.run(connection, at).await).await else {
+            let Err(cause) = lease.run(async |connection| whole.run(connection).await).await else {
                 return Ok(());
             };
             if is_of_connection(&cause) {
@@ -198,21 +203,23 @@ impl Prepared {
         }
         if !self.outbox.is_empty() {
             let sql = messages(1, "(SELECT nextval('ng_outbox_batch'))");
-            let query = bind_messages(sqlx::query(AssertSqlSafe(sql)), &self.outbox);
+            let messages: Vec<_> = self.outbox.iter().collect();
+            let query = bind_messages(sqlx::query(AssertSqlSafe(sql)), &messages);
             query.execute(&mut *connection).await?;
         }
         if let Some(end) = &self.finish {
-            let query = work::bind_finish(sqlx::query(AssertSqlSafe(work::finish(1))), end);
+            let query = work::bind_finish(sqlx::query(AssertSqlSafe(work::finish(1))), &[end]);
             if query.execute(&mut *connection).await?.rows_affected() != 1 {
                 return Err(lost(end.ticket).into());
             }
         }
         if !self.work.is_empty() {
-            let query = work::bind_new(sqlx::query(AssertSqlSafe(work::new(1, "true"))), &self.work);
+            let work: Vec<_> = self.work.iter().collect();
+            let query = work::bind_new(sqlx::query(AssertSqlSafe(work::new(1, "true"))), &work);
             query.execute(&mut *connection).await?;
         }
         if let Some(kept) = &self.completion {
-            let query = bind_completion(sqlx::query(AssertSqlSafe(completion(1))), kept);
+            let query = bind_completion(sqlx::query(AssertSqlSafe(completion(1))), &[kept]);
             if query.execute(&mut *connection).await?.rows_affected() != 1 {
                 return Err(kept.lost().into());
             }

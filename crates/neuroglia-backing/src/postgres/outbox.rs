@@ -20,19 +20,27 @@ const OLDEST: &str = "SELECT id, name, version, subject, data, correlation_id, t
                       FROM ng_outbox ORDER BY batch, place LIMIT $1";
 
 /// Of each subject only the first message can be taken, so that order is kept whoever takes it: a relay that does not
-/// see yet what another one takes sees that it is there.
-const CLAIM: &str = "WITH c AS ( \
-                         SELECT o.batch, o.place FROM ng_outbox o WHERE o.free_at <= ng_now() AND NOT EXISTS ( \
-                             SELECT 1 FROM ng_outbox e WHERE e.subject = o.subject \
+/// see yet what another one takes sees that it is there. Those with the mark are looked at; see the schema.
+pub(super) const CLAIM: &str = "WITH c AS ( \
+                         SELECT o.batch, o.place FROM ng_outbox o WHERE o.is_head AND o.free_at <= ng_now() \
+                             AND NOT EXISTS (SELECT 1 FROM ng_outbox e WHERE e.subject = o.subject \
                                  AND (e.batch, e.place) < (o.batch, o.place)) \
-                         ORDER BY o.batch, o.place LIMIT $2 FOR UPDATE SKIP LOCKED), \
+                         ORDER BY o.batch, o.place LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED), \
                      t AS ( \
-                         UPDATE ng_outbox o SET claimed_by = $1, free_at = ng_now() + $3 FROM c \
-                         WHERE o.batch = c.batch AND o.place = c.place \
+                         UPDATE ng_outbox o SET claimed_by = $1, free_at = ng_now() + $3 \
+                         WHERE o.batch = ANY(ARRAY(SELECT batch FROM c)) \
+                             AND (o.batch, o.place) IN (SELECT batch, place FROM c) \
                          RETURNING o.id, o.name, o.version, o.subject, o.data, o.correlation_id, o.traceparent, \
                              o.at, o.batch, o.place) \
                      SELECT id, name, version, subject, data, correlation_id, traceparent, at FROM t \
                      ORDER BY batch, place";
+
+/// Locks in the order in which commits do.
+pub(super) const CONFIRM: &str = "WITH c AS ( \
+                           SELECT batch, place FROM ng_outbox WHERE claimed_by = $1 AND id = ANY($2) \
+                           ORDER BY subject, batch, place FOR UPDATE) \
+                       DELETE FROM ng_outbox WHERE batch = ANY(ARRAY(SELECT batch FROM c)) \
+                           AND (batch, place) IN (SELECT batch, place FROM c)";
 
 #[async_trait]
 impl OutboxStore for PostgresStore {
@@ -47,7 +55,7 @@ impl OutboxStore for PostgresStore {
     }
 
     async fn confirm_outbox(&self, token: Uuid, ids: &[Uuid]) -> Result<()> {
-        let confirm = sqlx::query("DELETE FROM ng_outbox WHERE claimed_by = $1 AND id = ANY($2)");
+        let confirm = sqlx::query(CONFIRM);
         self.change(confirm.bind(token).bind(ids.to_vec())).await.map(drop)
     }
 

@@ -1,28 +1,78 @@
-//! What a look at the depths costs does not depend on what has ended: the plan of its statement shows it.
+//! What claims and confirmations cost does not depend on what waits behind: the server says how it would run them, also
+//! when it has planned them once for all parameters.
 
 use neuroglia::clock::Timestamp;
 use neuroglia::data::Store;
 use neuroglia_testing::services::Database;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
-use super::{PostgresOptions, PostgresStore, work};
+use super::{PostgresOptions, PostgresStore, outbox, work};
+
+/// Much that waits behind one head each, more in queues, and what the server knows of it by then.
+const FILL: &str = "INSERT INTO ng_outbox (batch, place, id, name, version, subject, data, at, claimed_by) \
+         SELECT n, 1, gen_random_uuid(), 'name', 1, CASE WHEN n % 2 = 0 THEN 'one' ELSE n::text END, '{}', 0, \
+             CASE WHEN n < 100 THEN gen_random_uuid() END FROM generate_series(1, 5000) AS n; \
+     INSERT INTO ng_work (id, class, state, queue, kind, lane, payload, priority, run_at, attempts_max, on_crash, created_at) \
+         SELECT gen_random_uuid(), 'job', 'waiting', 'q' || n % 3, 'kind', CASE WHEN n % 2 = 0 THEN 'one' END, '{}', 0, 0, \
+             10, 'retry', 0 FROM generate_series(1, 10000) AS n";
+
+/// How the server would run a statement with these types of parameters.
+async fn plan(statement: &str, types: &str) -> String {
+    let database = Database::create();
+    let url = database.url();
+    let store = PostgresStore::open(&url.parse().expect("a URL"), PostgresOptions::default()).await;
+    store
+        .expect("the database is there")
+        .migrate(&[], Timestamp::UNIX_EPOCH)
+        .await
+        .expect("the store's own tables are made");
+    let mut connection = PgConnection::connect(&url).await.expect("the database is there");
+    let nothing = vec!["NULL"; types.split(',').count()].join(", ");
+    let prepare = format!(
+        "{FILL}; ANALYZE; SET plan_cache_mode = force_generic_plan; PREPARE asked ({types}) AS {statement}"
+    );
+    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut connection).await.expect("a sound statement");
+    let explain = format!("EXPLAIN (COSTS OFF) EXECUTE asked({nothing})");
+    let rows = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut connection).await;
+    let rows = rows.expect("a sound statement has a plan");
+    let steps = rows.iter().map(|row| row.try_get(0).expect("a step has a text"));
+    steps.collect::<Vec<String>>().join("\n")
+}
+
+/// The plan reads only what the index leads to.
+fn follows(plan: &str, index: &str) {
+    assert!(plan.contains(&format!("using {index} on")), "it does not use {index}:\n{plan}");
+    for table in ["ng_outbox", "ng_work"] {
+        assert!(!plan.contains(&format!("Seq Scan on {table}")), "it reads a whole table:\n{plan}");
+    }
+}
 
 #[tokio::test]
-async fn the_depths_read_no_more_than_they_count() {
-    let database = Database::create();
-    let url = database.url().parse().expect("a URL");
-    let store = PostgresStore::open(&url, PostgresOptions::default()).await.expect("the database is there");
-    store.migrate(&[], Timestamp::UNIX_EPOCH).await.expect("the store's own tables are made");
-    let mut connection = PgConnection::connect(&database.url()).await.expect("the database is there");
-    // An empty table is read whole, however good its indexes are.
-    sqlx::query("SET enable_seqscan = off").execute(&mut connection).await.expect("it is set");
-    let explain = format!("EXPLAIN {}", work::DEPTHS.replace("$1", "10000"));
-    let rows = sqlx::query(AssertSqlSafe(explain)).fetch_all(&mut connection).await.expect("a plan");
-    let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    let plan = plan.join("\n");
-    assert!(!plan.contains("Seq Scan"), "it reads the whole table:\n{plan}");
-    for index in ["ng_work_waiting", "ng_work_scheduled", "ng_work_owner", "ng_work_dead"] {
-        assert!(plan.contains(index), "it does not use {index}:\n{plan}");
+async fn a_claim_of_messages_reads_the_first_of_each_subject_only() {
+    let plan = plan(outbox::CLAIM, "uuid, bigint, bigint").await;
+    follows(&plan, "ng_outbox_head");
+    follows(&plan, "ng_outbox_subject");
+}
+
+#[tokio::test]
+async fn a_confirmation_reads_what_its_relay_has() {
+    follows(&plan(outbox::CONFIRM, "uuid, uuid[]").await, "ng_outbox_claimed_by");
+}
+
+#[tokio::test]
+async fn a_claim_of_work_reads_the_heads_of_its_queue_in_their_order() {
+    let plan = plan(work::CLAIM, "uuid, uuid, text[], bigint[], text[]").await;
+    follows(&plan, "ng_work_waiting");
+    follows(&plan, "ng_work_scheduled");
+    follows(&plan, "ng_work_lane");
+    let heads = plan.split("CTE u").next().expect("a split has a first part");
+    assert!(!heads.contains("Sort Key: w.priority"), "it sorts what waits:\n{plan}");
+}
+
+#[tokio::test]
+async fn a_look_at_the_depths_reads_no_more_than_it_counts() {
+    let plan = plan(work::DEPTHS, "bigint").await;
+    for index in ["ng_work_waiting", "ng_work_behind", "ng_work_scheduled", "ng_work_owner", "ng_work_dead"] {
+        follows(&plan, index);
     }
-    store.close().await;
 }

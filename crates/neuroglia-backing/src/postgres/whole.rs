@@ -3,8 +3,10 @@
 //! Its text depends only on the collections and on what happens in each, so that the driver and the server know
 //! it from the second time on; what is written goes over as arrays. Each part counts what it did, and the last
 //! one raises when that is not what was asked.
+//!
+//! Several batches can be one statement as well. Then it waits for no document that another transaction has locked, but
+//! raises: a batch must not be held up by what another one of them meets.
 
-use neuroglia::clock::Timestamp;
 use neuroglia::data::{Change, Completion, OutboxMessage, Write};
 use neuroglia::work::{Finish, NewWork};
 use sqlx::postgres::PgArguments;
@@ -24,43 +26,59 @@ enum Kind {
     Delete,
 }
 
+impl Kind {
+    /// How many parameters a part of this kind binds.
+    const fn parameters(self) -> usize {
+        match self {
+            Self::Insert => 3,
+            Self::Update => 4,
+            Self::Delete => 2,
+        }
+    }
+}
+
 /// The writes of one collection, all of one kind, each of another document.
 struct Part<'a> {
     collection: &'static str,
     kind: Kind,
     ids: Vec<&'a str>,
+    times: Vec<i64>,
     expected: Vec<i64>,
     bodies: Vec<&'a str>,
 }
 
-/// A batch that one statement can carry out.
+/// Batches that one statement can carry out.
 pub(super) struct Whole<'a> {
     parts: Vec<Part<'a>>,
-    outbox: &'a [OutboxMessage],
-    work: &'a [NewWork],
-    finish: Option<&'a Finish>,
-    completion: Option<&'a Completion>,
+    outbox: Vec<&'a OutboxMessage>,
+    work: Vec<&'a NewWork>,
+    finishes: Vec<&'a Finish>,
+    completions: Vec<&'a Completion>,
+    waits: bool,
     sql: String,
 }
 
 impl<'a> Whole<'a> {
     /// Gives nothing when the order of the writes matters, which one statement does not keep.
-    pub(super) fn of(prepared: &'a Prepared) -> Option<Self> {
-        let Prepared { writes, outbox, work, finish, completion, .. } = prepared;
+    pub(super) fn of(batches: &'a [Prepared]) -> Option<Self> {
         // What ends gives its key back, so that it may ask for its own successor; one statement does not see that.
-        if finish.is_some() && work.iter().any(|work| work.key.is_some()) {
+        let asks_for_itself =
+            |batch: &Prepared| batch.finish.is_some() && batch.work.iter().any(|work| work.key.is_some());
+        if batches.iter().any(asks_for_itself) {
             return None;
         }
         // In one order for all batches, so that they do not lock each other out, and so that those of one shape
         // have one text.
-        let mut sorted: Vec<_> = writes.iter().collect();
-        sorted.sort_by_key(|write| (write.collection, write.id.as_str()));
-        if sorted.windows(2).any(|pair| pair[0].collection == pair[1].collection && pair[0].id == pair[1].id)
-        {
+        let writes = |batch: &'a Prepared| batch.writes.iter().map(|write| (write, batch.at.unix_micros()));
+        let mut sorted: Vec<_> = batches.iter().flat_map(writes).collect();
+        sorted.sort_by_key(|(write, _)| (write.collection, write.id.as_str()));
+        let is_same =
+            |first: &Write, second: &Write| first.collection == second.collection && first.id == second.id;
+        if sorted.windows(2).any(|pair| is_same(pair[0].0, pair[1].0)) {
             return None;
         }
         let mut parts: Vec<Part<'a>> = Vec::new();
-        for Write { collection, id, change } in sorted {
+        for (Write { collection, id, change }, at) in sorted {
             let kind = match change {
                 Change::Insert { .. } => Kind::Insert,
                 Change::Update { .. } => Kind::Update,
@@ -73,18 +91,27 @@ impl<'a> Whole<'a> {
                     collection,
                     kind,
                     ids: Vec::new(),
+                    times: Vec::new(),
                     expected: Vec::new(),
                     bodies: Vec::new(),
                 }),
             };
             part.ids.push(id);
+            part.times.push(at);
             part.expected.extend(change.expected().map(u64::cast_signed));
             if let Change::Insert { body } | Change::Update { body, .. } = change {
                 part.bodies.push(body);
             }
         }
-        let (finish, completion) = (finish.as_ref(), completion.as_ref());
-        let mut whole = Self { parts, outbox, work, finish, completion, sql: String::new() };
+        let mut whole = Self {
+            parts,
+            outbox: batches.iter().flat_map(|batch| &batch.outbox).collect(),
+            work: batches.iter().flat_map(|batch| &batch.work).collect(),
+            finishes: batches.iter().filter_map(|batch| batch.finish.as_ref()).collect(),
+            completions: batches.iter().filter_map(|batch| batch.completion.as_ref()).collect(),
+            waits: batches.len() == 1,
+            sql: String::new(),
+        };
         whole.sql = whole.text();
         Some(whole)
     }
@@ -94,34 +121,33 @@ impl<'a> Whole<'a> {
         matches!(&*self.parts, [part] if part.ids.len() == 1)
     }
 
-    pub(super) async fn run(&self, connection: &mut PgConnection, at: Timestamp) -> sqlx::Result<()> {
+    pub(super) async fn run(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
         let mut query = sqlx::query(AssertSqlSafe(self.sql.as_str()));
         let mut asked = 0_usize;
         for part in &self.parts {
             asked += part.ids.len();
             query = query.bind(part.ids.as_slice());
             query = match part.kind {
-                Kind::Insert => query.bind(part.bodies.as_slice()).bind(at.unix_micros()),
+                Kind::Insert => query.bind(part.bodies.as_slice()).bind(part.times.as_slice()),
                 Kind::Update => {
                     let query = query.bind(part.expected.as_slice());
-                    query.bind(part.bodies.as_slice()).bind(at.unix_micros())
+                    query.bind(part.bodies.as_slice()).bind(part.times.as_slice())
                 }
                 Kind::Delete => query.bind(part.expected.as_slice()),
             };
         }
         if !self.outbox.is_empty() {
-            query = bind_messages(query, self.outbox);
+            query = bind_messages(query, &self.outbox);
         }
         if !self.work.is_empty() {
-            query = work::bind_new(query, self.work);
+            query = work::bind_new(query, &self.work);
         }
-        if let Some(finish) = self.finish {
-            asked += 1;
-            query = work::bind_finish(query, finish);
+        asked += self.finishes.len() + self.completions.len();
+        if !self.finishes.is_empty() {
+            query = work::bind_finish(query, &self.finishes);
         }
-        if let Some(completion) = self.completion {
-            asked += 1;
-            query = bind_completion(query, completion);
+        if !self.completions.is_empty() {
+            query = bind_completion(query, &self.completions);
         }
         let asked = i64::try_from(asked).map_err(|cause| sqlx::Error::Encode(cause.into()))?;
         query.bind(asked).execute(connection).await.map(|_| ())
@@ -136,34 +162,42 @@ impl<'a> Whole<'a> {
         let mut steps = Vec::new();
         let mut counted = Vec::new();
         for (place, Part { collection, kind, .. }) in self.parts.iter().enumerate() {
+            let first = parameters(kind.parameters());
+            let ids = format!("${first}::text[]");
+            let free = if self.waits || *kind == Kind::Insert {
+                String::new()
+            } else {
+                steps.push(format!(
+                    "l{place} AS (SELECT 1 FROM \"{collection}\" WHERE id = ANY({ids}) FOR UPDATE SKIP LOCKED)"
+                ));
+                format!(" AND (SELECT count(*) FROM l{place}) = cardinality({ids})")
+            };
             let change = match kind {
                 Kind::Insert => {
-                    let at = parameters(3);
-                    let (ids, bodies, time) = (at, at + 1, at + 2);
+                    let (bodies, times) = (first + 1, first + 2);
                     format!(
                         "INSERT INTO \"{collection}\" (id, version, created_at, updated_at, body) \
-                         SELECT t.id, 0, ${time}::bigint, ${time}::bigint, t.body::jsonb \
-                         FROM unnest(${ids}::text[], ${bodies}::text[]) AS t (id, body) \
+                         SELECT t.id, 0, t.at, t.at, t.body::jsonb \
+                         FROM unnest({ids}, ${bodies}::text[], ${times}::bigint[]) AS t (id, body, at) \
                          ON CONFLICT (id) DO NOTHING RETURNING 1"
                     )
                 }
                 Kind::Update => {
-                    let at = parameters(4);
-                    let (ids, expected, bodies, time) = (at, at + 1, at + 2, at + 3);
+                    let (expected, bodies, times) = (first + 1, first + 2, first + 3);
                     format!(
                         "UPDATE \"{collection}\" AS d \
-                         SET version = d.version + 1, updated_at = ${time}::bigint, body = t.body::jsonb \
-                         FROM unnest(${ids}::text[], ${expected}::bigint[], ${bodies}::text[]) \
-                         AS t (id, expected, body) WHERE d.id = t.id AND d.version = t.expected RETURNING 1"
+                         SET version = d.version + 1, updated_at = t.at, body = t.body::jsonb \
+                         FROM unnest({ids}, ${expected}::bigint[], ${bodies}::text[], ${times}::bigint[]) \
+                         AS t (id, expected, body, at) WHERE d.id = t.id AND d.version = t.expected{free} \
+                         RETURNING 1"
                     )
                 }
                 Kind::Delete => {
-                    let at = parameters(2);
-                    let (ids, expected) = (at, at + 1);
+                    let expected = first + 1;
                     format!(
                         "DELETE FROM \"{collection}\" AS d \
-                         USING unnest(${ids}::text[], ${expected}::bigint[]) AS t (id, expected) \
-                         WHERE d.id = t.id AND d.version = t.expected RETURNING 1"
+                         USING unnest({ids}, ${expected}::bigint[]) AS t (id, expected) \
+                         WHERE d.id = t.id AND d.version = t.expected{free} RETURNING 1"
                     )
                 }
             };
@@ -179,12 +213,12 @@ impl<'a> Whole<'a> {
             let first = parameters(work::NEW_PARAMETERS);
             steps.push(format!("j AS ({})", work::new(first, "true")));
         }
-        if self.finish.is_some() {
+        if !self.finishes.is_empty() {
             let first = parameters(work::FINISH_PARAMETERS);
             steps.push(format!("f AS ({} RETURNING 1)", work::finish(first)));
             counted.push("(SELECT count(*) FROM f)".to_owned());
         }
-        if self.completion.is_some() {
+        if !self.completions.is_empty() {
             let first = parameters(COMPLETION_PARAMETERS);
             steps.push(format!("c AS ({} RETURNING 1)", completion(first)));
             counted.push("(SELECT count(*) FROM c)".to_owned());
@@ -203,7 +237,8 @@ impl<'a> Whole<'a> {
 
 const MESSAGE_PARAMETERS: usize = 8;
 
-/// Inserts messages from arrays that begin with this parameter.
+/// Inserts messages from arrays that begin with this parameter; subject by subject, because each locks the last of its
+/// own.
 pub(super) fn messages(first: usize, batch: &str) -> String {
     let types = ["uuid", "text", "bigint", "text", "text", "text", "text", "bigint"];
     let arrays: Vec<_> =
@@ -211,16 +246,16 @@ pub(super) fn messages(first: usize, batch: &str) -> String {
     let columns = "id, name, version, subject, data, correlation_id, traceparent, at";
     format!(
         "INSERT INTO ng_outbox (batch, place, {columns}) SELECT {batch}, place, {columns} \
-         FROM unnest({}) WITH ORDINALITY AS t ({columns}, place)",
+         FROM unnest({}) WITH ORDINALITY AS t ({columns}, place) ORDER BY subject, place",
         arrays.join(", ")
     )
 }
 
 pub(super) type Bound<'q> = Query<'q, Postgres, PgArguments>;
 
-pub(super) fn bind_messages<'q>(query: Bound<'q>, messages: &[OutboxMessage]) -> Bound<'q> {
-    fn column<'a, T>(messages: &'a [OutboxMessage], of: impl Fn(&'a OutboxMessage) -> T) -> Vec<T> {
-        messages.iter().map(of).collect()
+pub(super) fn bind_messages<'q>(query: Bound<'q>, messages: &[&OutboxMessage]) -> Bound<'q> {
+    fn column<'a, T>(messages: &[&'a OutboxMessage], of: impl Fn(&'a OutboxMessage) -> T) -> Vec<T> {
+        messages.iter().copied().map(of).collect()
     }
     query
         .bind(column(messages, |message| message.id))
@@ -235,19 +270,23 @@ pub(super) fn bind_messages<'q>(query: Bound<'q>, messages: &[OutboxMessage]) ->
 
 const COMPLETION_PARAMETERS: usize = 4;
 
-/// Keeps an answer, unless its key is lost.
+/// Keeps answers, unless their keys are lost.
 pub(super) fn completion(first: usize) -> String {
     let (key, token, response, until) = (first, first + 1, first + 2, first + 3);
     format!(
-        "UPDATE ng_idempotency SET response = ${response}, expires_at = ${until} \
-         WHERE key = ${key} AND token = ${token} AND response IS NULL"
+        "UPDATE ng_idempotency k SET response = t.response, expires_at = t.until \
+         FROM unnest(${key}::text[], ${token}::text[], ${response}::text[], ${until}::bigint[]) \
+         AS t (key, token, response, until) WHERE k.key = t.key AND k.token = t.token AND k.response IS NULL"
     )
 }
 
-pub(super) fn bind_completion<'q>(query: Bound<'q>, completion: &Completion) -> Bound<'q> {
+pub(super) fn bind_completion<'q>(query: Bound<'q>, completions: &[&Completion]) -> Bound<'q> {
+    fn column<'a, T>(completions: &[&'a Completion], of: impl Fn(&'a Completion) -> T) -> Vec<T> {
+        completions.iter().copied().map(of).collect()
+    }
     query
-        .bind(completion.key.as_str())
-        .bind(completion.token.as_str())
-        .bind(completion.response.as_str())
-        .bind(completion.keep_until.unix_micros())
+        .bind(column(completions, |kept| kept.key.as_str()))
+        .bind(column(completions, |kept| kept.token.as_str()))
+        .bind(column(completions, |kept| kept.response.as_str()))
+        .bind(column(completions, |kept| kept.keep_until.unix_micros()))
 }

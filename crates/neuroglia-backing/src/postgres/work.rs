@@ -47,9 +47,9 @@ pub(super) fn new(first: usize, condition: &str) -> String {
     )
 }
 
-pub(super) fn bind_new<'q>(query: Bound<'q>, work: &[NewWork]) -> Bound<'q> {
-    fn column<'a, T>(work: &'a [NewWork], of: impl Fn(&'a NewWork) -> T) -> Vec<T> {
-        work.iter().map(of).collect()
+pub(super) fn bind_new<'q>(query: Bound<'q>, work: &[&NewWork]) -> Bound<'q> {
+    fn column<'a, T>(work: &[&'a NewWork], of: impl Fn(&'a NewWork) -> T) -> Vec<T> {
+        work.iter().copied().map(of).collect()
     }
     query
         .bind(column(work, |work| work.id))
@@ -77,21 +77,26 @@ pub(super) fn bind_new<'q>(query: Bound<'q>, work: &[NewWork]) -> Bound<'q> {
 /// How many parameters [`bind_finish`] binds.
 pub(super) const FINISH_PARAMETERS: usize = 4;
 
-/// Ends a piece of work well, unless its ticket is lost.
+/// Ends pieces of work well, unless their tickets are lost.
 pub(super) fn finish(first: usize) -> String {
     let (id, token, result, keep) = (first, first + 1, first + 2, first + 3);
     format!(
-        "UPDATE ng_work SET state = 'done', owner = NULL, token = NULL, called_off = false, result = ${result}::text, \
-             keep_until = ng_now() + ${keep} WHERE id = ${id} AND token = ${token} AND state = 'running'"
+        "UPDATE ng_work w SET state = 'done', owner = NULL, token = NULL, called_off = false, result = t.result, \
+             keep_until = ng_now() + t.keep \
+         FROM unnest(${id}::uuid[], ${token}::uuid[], ${result}::text[], ${keep}::bigint[]) \
+         AS t (id, token, result, keep) WHERE w.id = t.id AND w.token = t.token AND w.state = 'running'"
     )
 }
 
-pub(super) fn bind_finish<'q>(query: Bound<'q>, finish: &Finish) -> Bound<'q> {
+pub(super) fn bind_finish<'q>(query: Bound<'q>, finishes: &[&Finish]) -> Bound<'q> {
+    fn column<'a, T>(finishes: &[&'a Finish], of: impl Fn(&'a Finish) -> T) -> Vec<T> {
+        finishes.iter().copied().map(of).collect()
+    }
     query
-        .bind(finish.ticket.id)
-        .bind(finish.ticket.token)
-        .bind(finish.result.clone())
-        .bind(micros(finish.keep))
+        .bind(column(finishes, |finish| finish.ticket.id))
+        .bind(column(finishes, |finish| finish.ticket.token))
+        .bind(column(finishes, |finish| finish.result.as_deref()))
+        .bind(column(finishes, |finish| micros(finish.keep)))
 }
 
 const FAN_OUT: &str = "INSERT INTO ng_work (id, class, state, queue, kind, lane, key, payload, priority, run_at, \
@@ -104,27 +109,29 @@ const FAN_OUT: &str = "INSERT INTO ng_work (id, class, state, queue, kind, lane,
                        JOIN ng_subscription s ON s.event = m.name ORDER BY m.place, s.consumer \
                        ON CONFLICT DO NOTHING RETURNING 1";
 
-/// What is due is made to wait first; what that moved shows in the next claim only, hence the count.
-const CLAIM: &str = "WITH p AS ( \
+/// What is due is made to wait first; what that moved shows in the next claim only, hence the count. Of the lanes, those
+/// with the mark are looked at; see the schema.
+pub(super) const CLAIM: &str = "WITH p AS ( \
                          UPDATE ng_work SET state = 'waiting' WHERE seq IN ( \
                              SELECT seq FROM ng_work WHERE state = 'scheduled' AND run_at <= ng_now() \
                              ORDER BY run_at LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING 1), \
                      n AS (SELECT 1 FROM ng_node WHERE id = $1 FOR KEY SHARE), \
                      c AS ( \
                          SELECT f.seq FROM n CROSS JOIN unnest($3::text[], $4::bigint[]) AS q (queue, most) CROSS JOIN LATERAL ( \
-                             SELECT w.seq FROM ng_work w WHERE w.state = 'waiting' AND w.queue = q.queue \
+                             SELECT w.seq FROM ng_work w WHERE w.state = 'waiting' AND w.is_head AND w.queue = q.queue \
                                  AND w.kind = ANY($5) AND (w.lane IS NULL OR NOT EXISTS ( \
                                      SELECT 1 FROM ng_work e WHERE e.kind = w.kind AND e.lane = w.lane \
                                          AND e.lane IS NOT NULL AND e.seq < w.seq \
                                          AND e.state IN ('waiting', 'scheduled', 'running'))) \
-                             ORDER BY w.priority DESC, w.seq LIMIT q.most FOR UPDATE SKIP LOCKED) f), \
+                             ORDER BY w.priority DESC, w.seq LIMIT q.most FOR NO KEY UPDATE SKIP LOCKED) f), \
                      u AS ( \
                          UPDATE ng_work w SET state = 'running', attempt = w.attempt + 1, owner = $1, token = $2 \
-                         FROM c WHERE w.seq = c.seq \
+                         WHERE w.seq = ANY(ARRAY(SELECT seq FROM c)) \
                          RETURNING w.id, w.class, w.queue, w.kind, w.key, w.payload, w.attempt, w.attempts_max, \
                              w.correlation_id, w.traceparent, w.created_at, w.priority, w.seq) \
                      SELECT (SELECT count(*) FROM p), u.id, u.class, u.queue, u.kind, u.key, u.payload, u.attempt, \
-                         u.attempts_max, u.correlation_id, u.traceparent, u.created_at \
+                         u.attempts_max, u.correlation_id, u.traceparent, u.created_at, \
+                         (SELECT min(run_at) - ng_now() FROM ng_work WHERE state = 'scheduled' AND run_at > ng_now()) \
                      FROM (SELECT 1) AS one LEFT JOIN u ON true ORDER BY u.priority DESC, u.seq";
 
 fn class(name: &str) -> sqlx::Result<WorkClass> {
@@ -133,6 +140,12 @@ fn class(name: &str) -> sqlx::Result<WorkClass> {
 
 fn state(name: &str) -> sqlx::Result<WorkState> {
     WorkState::from_str(name).map_err(|cause| sqlx::Error::Decode(cause.into()))
+}
+
+/// How much a claim found due, and how long it is until more is.
+fn due(row: &PgRow) -> sqlx::Result<(i64, Option<Duration>)> {
+    let next: Option<i64> = row.try_get(12)?;
+    Ok((row.try_get(0)?, next.map(|after| Duration::from_micros(after.unsigned_abs()))))
 }
 
 fn claimed(row: &PgRow, token: Uuid) -> sqlx::Result<Option<Claimed>> {
@@ -235,14 +248,26 @@ fn record(row: &PgRow) -> sqlx::Result<WorkRecord> {
 
 /// Reads no more than is counted: each part follows an index of just the rows in its state, and what waits is counted
 /// queue by queue, so that a long one does not hide the others.
-pub(super) const DEPTHS: &str = "WITH RECURSIVE q (queue) AS ( \
-                          SELECT min(queue) FROM ng_work WHERE state = 'waiting' UNION ALL \
-                          SELECT (SELECT min(w.queue) FROM ng_work w WHERE w.state = 'waiting' AND w.queue > q.queue) \
-                          FROM q WHERE q.queue IS NOT NULL), \
+pub(super) const DEPTHS: &str = "WITH RECURSIVE \
+                      h (queue) AS ( \
+                          SELECT min(queue) FROM ng_work WHERE state = 'waiting' AND is_head UNION ALL \
+                          SELECT (SELECT min(w.queue) FROM ng_work w \
+                              WHERE w.state = 'waiting' AND w.is_head AND w.queue > h.queue) \
+                          FROM h WHERE h.queue IS NOT NULL), \
+                      b (queue) AS ( \
+                          SELECT min(queue) FROM ng_work WHERE state = 'waiting' AND NOT is_head UNION ALL \
+                          SELECT (SELECT min(w.queue) FROM ng_work w \
+                              WHERE w.state = 'waiting' AND NOT w.is_head AND w.queue > b.queue) \
+                          FROM b WHERE b.queue IS NOT NULL), \
                       w AS ( \
-                          SELECT f.* FROM q CROSS JOIN LATERAL ( \
+                          SELECT f.* FROM h CROSS JOIN LATERAL ( \
                               SELECT queue, kind, state, created_at, false AS holds_up FROM ng_work \
-                              WHERE state = 'waiting' AND queue = q.queue ORDER BY priority DESC, seq LIMIT $1) AS f \
+                              WHERE state = 'waiting' AND is_head AND queue = h.queue \
+                              ORDER BY priority DESC, seq LIMIT $1) AS f \
+                          UNION ALL \
+                          SELECT f.* FROM b CROSS JOIN LATERAL ( \
+                              SELECT queue, kind, state, created_at, false FROM ng_work \
+                              WHERE state = 'waiting' AND NOT is_head AND queue = b.queue LIMIT $1) AS f \
                           UNION ALL ( \
                               SELECT queue, kind, state, created_at, lane IS NOT NULL AND attempt > 0 FROM ng_work \
                               WHERE state = 'scheduled' ORDER BY run_at LIMIT $1) \
@@ -323,10 +348,11 @@ impl WorkStore for PostgresStore {
             let rows = self.change(asked).await?;
             let read = |row: &PgRow| claimed(row, claim.token).transpose();
             let found = rows.iter().filter_map(read).collect::<sqlx::Result<Vec<_>>>().map_err(error)?;
-            let promoted: i64 = match rows.first() {
-                Some(row) => row.try_get(0).map_err(error)?,
-                None => 0,
+            let (promoted, due) = match rows.first() {
+                Some(row) => due(row).map_err(error)?,
+                None => (0, None),
             };
+            self.news.note_due(due);
             if !found.is_empty() || promoted == 0 {
                 return Ok(found);
             }
@@ -339,6 +365,10 @@ impl WorkStore for PostgresStore {
         for (ticket, settlement) in settlements {
             let settled = lease.run(async |connection| settle(connection, *ticket, settlement).await).await;
             held.push(settled.map_err(error)?);
+        }
+        drop(lease);
+        if settlements.iter().any(|(_, settlement)| matches!(settlement, Settlement::Release)) {
+            self.news.announce_return(&self.connections).await;
         }
         Ok(held)
     }
@@ -393,14 +423,18 @@ impl WorkStore for PostgresStore {
             Revision::Cancel => query.bind(micros(DEAD_KEEP)),
             Revision::Replay | Revision::Delete => query,
         };
-        Ok(!self.change(query).await?.is_empty())
+        let is_done = !self.change(query).await?.is_empty();
+        if is_done && *revision == Revision::Replay {
+            self.news.announce_return(&self.connections).await;
+        }
+        Ok(is_done)
     }
 
     async fn purge_work(&self, limit: u32) -> Result<u64> {
         let purge = sqlx::query(
-            "DELETE FROM ng_work WHERE seq IN (SELECT seq FROM ng_work \
+            "DELETE FROM ng_work WHERE seq = ANY(ARRAY(SELECT seq FROM ng_work \
              WHERE state IN ('done', 'dead', 'cancelled', 'parked') AND keep_until <= ng_now() \
-             LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING 1",
+             LIMIT $1 FOR UPDATE SKIP LOCKED)) RETURNING 1",
         );
         Ok(self.change(purge.bind(i64::from(limit))).await?.len() as u64)
     }

@@ -3,10 +3,13 @@
 mod conformance;
 mod differential;
 mod paging;
+mod postgres_lanes;
+mod postgres_news;
 mod postgres_outages;
 mod postgres_plans;
 mod postgres_steps;
 mod postgres_tls;
+mod postgres_together;
 mod sqlite_commands;
 mod sqlite_files;
 mod sqlite_plans;

@@ -1,11 +1,25 @@
 //! How the server finds documents, by its own account, in a database that sorts as people do.
 
 use neuroglia::clock::Timestamp;
-use neuroglia::data::{Condition, Direction, Op, Path, Select, Sort, Store, Value};
-use neuroglia_backing::postgres::sqlx;
+use neuroglia::data::{Batch, Condition, Direction, NativeStep, Op, Path, Select, Sort, Store, Value};
+use neuroglia::error::Error;
+use neuroglia_backing::postgres::{ENGINE, error, sqlx, statement};
 use sqlx::{Connection, PgConnection, Row};
 
 use crate::support::{batch, history, order, postgres};
+
+#[tokio::test]
+async fn what_looks_expensive_is_not_compiled() {
+    let (store, _database) = postgres().await;
+    let ask = statement(|connection| {
+        Box::pin(async move {
+            let jit: String = sqlx::query_scalar("SHOW jit").fetch_one(connection).await.map_err(error)?;
+            if jit == "off" { Ok(()) } else { Err(Error::internal(format!("jit is {jit}"))) }
+        })
+    });
+    let native = vec![NativeStep { engine: ENGINE, step: Box::new(ask) }];
+    store.commit(Batch { native, ..batch([]) }).await.expect("the server compiles nothing");
+}
 
 #[tokio::test]
 async fn indexes_are_used_and_the_databases_collation_is_not() {

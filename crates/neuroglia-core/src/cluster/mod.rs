@@ -19,7 +19,9 @@
 mod membership;
 mod node;
 mod store;
+mod voice;
 
 pub use membership::{Heart, Membership, NodeName, register};
 pub use node::{Beat, Burial, HEARTBEAT, LOOKS_APART, Lease, NODE_TTL, Node, NodeRecord, TTL_MARGIN};
 pub use store::ClusterStore;
+pub use voice::{Ear, Voice};

@@ -1,5 +1,6 @@
 //! The part of the store port that nodes share: who lives, who leads, what was planned.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use uuid::Uuid;
 use super::{Beat, Burial, Lease, Node, NodeRecord};
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::messaging::Wake;
 use crate::work::NewWork;
 
 /// What the nodes of an application know of each other. Whether somebody is dead is judged by the store's clock
@@ -44,4 +46,18 @@ pub trait ClusterStore: Send + Sync {
 
     /// Forgets planned runs before this moment, but of each schedule the last; gives their number.
     async fn purge_runs(&self, before: Timestamp) -> Result<u64>;
+
+    /// Tells the other processes that there is work. Never part of a commit, which might have to wait for it. An engine
+    /// that cannot does nothing: they find it by looking.
+    async fn announce(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Rings for work that others announce, and for what waits for its time when that comes, until the connection is
+    /// lost. As long as that works the process counts as [hearing](Wake::hearing). An engine without announcements
+    /// never comes back.
+    async fn listen(&self, wake: &Wake) -> Result<Infallible> {
+        let _ = wake;
+        std::future::pending().await
+    }
 }

@@ -16,4 +16,4 @@ pub use bus::{EventBus, LocalBus};
 pub use envelope::{CloudEvent, Origin, Parcel, Subscription, Subscriptions};
 pub use outbox::{OutboxDepth, OutboxStore};
 pub use relay::{Relay, RelayMeter, register};
-pub use wake::Wake;
+pub use wake::{Hearing, Wake};

@@ -40,6 +40,9 @@ use crate::messaging::Wake;
 /// How often work is looked for that nobody woke.
 const POLL: Duration = Duration::from_secs(1);
 
+/// The same in a process that hears of work, from others and when its time comes.
+const POLL_HEARING: Duration = Duration::from_secs(5);
+
 /// How long the store may take to answer a claim.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -165,12 +168,13 @@ impl Claimer {
             if found > 0 && !floor.rooms().is_empty() {
                 continue;
             }
+            let poll = if self.wake.is_hearing() { POLL_HEARING } else { POLL };
             tokio::select! {
                 () = floor.ending.cancelled() => {}
                 // What ends may let its successor in the lane begin.
                 () = floor.changed() => {}
                 () = self.wake.work_rung() => {}
-                () = tokio::time::sleep(POLL + bench.ids.jitter(POLL / 4)) => {}
+                () = tokio::time::sleep(poll + bench.ids.jitter(poll / 4)) => {}
             }
         }
     }

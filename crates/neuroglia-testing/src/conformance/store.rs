@@ -185,6 +185,7 @@ rules! { ($)
         a_returned_message_waits_for_its_pause_before_its_successors,
         a_claim_whose_lease_is_over_is_free_again,
         concurrent_relays_never_get_the_same_message,
+        a_subject_that_many_write_to_loses_no_message,
         the_depth_tells_count_and_age,
     }
     idempotency {
@@ -218,6 +219,7 @@ rules! { ($)
         what_is_replayed_never_runs_beside_another_of_its_lane,
         lanes_and_kinds_do_not_hold_each_other_up,
         concurrent_claimers_never_get_the_same_work,
+        a_lane_that_many_come_to_and_leave_loses_nobody,
     }
     attempts {
         a_finish_commits_effects_messages_and_jobs_with_the_end,

@@ -42,7 +42,7 @@ impl Postgres {
     /// # Panics
     /// When PostgreSQL or openssl is not installed, or the server does not start.
     pub fn start_certified(host: &str) -> Self {
-        Self::start_as(&[host])
+        Self::start_as(&[&format!("tls={host}")])
     }
 
     fn start_as(more: &[&str]) -> Self {

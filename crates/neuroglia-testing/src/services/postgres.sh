@@ -6,10 +6,11 @@
 #   postgres.sh up FOLDER PORT     make a cluster in FOLDER and start it
 #   postgres.sh status FOLDER      fail unless it runs
 #   postgres.sh down FOLDER        stop it and delete FOLDER
-#   postgres.sh watch FOLDER PORT [HOST]
-#                                  up, then obey `start`, `stop` and `crash` from standard input, each answered by
-#                                  `done`; at its end, also when the caller was killed: down. With a HOST it speaks TLS,
-#                                  with a certificate for that name by the authority in FOLDER/ca.crt
+#   postgres.sh watch FOLDER PORT  up, then obey `start`, `stop` and `crash` from standard input, each answered by
+#                                  `done`; at its end, also when the caller was killed: down
+#
+# Further arguments after PORT: `durable` has the server wait for the disk, as one that is to be measured must;
+# `tls=HOST` has it speak TLS, with a certificate for that name by the authority in FOLDER/ca.crt.
 set -eu
 
 find_bin() {
@@ -33,12 +34,16 @@ run() {
     fi
 }
 
+durability() {
+    [ "$mode" = durable ] || echo "-c fsync=off -c full_page_writes=off"
+}
+
 start() {
     tls=
     [ ! -e "$folder/server.crt" ] || tls="-c ssl=on -c ssl_cert_file=$folder/server.crt -c ssl_key_file=$folder/server.key"
     run "$bin/pg_ctl" -s -w -t 60 -D "$folder/data" -l "$folder/log" -o "-p $port -k $folder \
-        -c listen_addresses=127.0.0.1 -c fsync=off -c full_page_writes=off \
-        -c max_connections=300 -c shared_buffers=64MB $tls" start >&2 || { tail -n 20 "$folder/log" >&2; exit 1; }
+        -c listen_addresses=127.0.0.1 $(durability) -c max_connections=300 -c shared_buffers=64MB $tls" start >&2 ||
+        { tail -n 20 "$folder/log" >&2; exit 1; }
 }
 
 stop() {
@@ -76,7 +81,8 @@ down() {
 }
 
 bin=$(find_bin)
-order=$1 folder=${2-} port=${3-} host=${4-}
+order=$1 folder=${2-} port=${3-} mode=${4-} host=
+case $mode in tls=*) host=${mode#tls=} ;; esac
 case $order in
 find) echo "$bin" ;;
 sql) exec "$bin/psql" -q -X -A -t -v ON_ERROR_STOP=1 -d "$2" -c "$3" ;;

@@ -3,3 +3,4 @@
 mod broken_stores;
 mod broken_work;
 mod heart;
+mod voice;

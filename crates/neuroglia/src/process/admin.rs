@@ -9,6 +9,7 @@ use clap::{ArgMatches, Args, Command};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use neuroglia_core::clock::Clock;
+use neuroglia_core::cluster::Voice;
 use neuroglia_core::data::{History, Migrations, Store};
 use neuroglia_core::di::{Inject, Scope};
 use neuroglia_core::error::{Error, ErrorKind, Result};
@@ -158,7 +159,11 @@ impl Admin {
                 async move {
                     let arguments = C::from_arg_matches(&matches)
                         .map_err(|problem| Error::invalid("arguments", problem.to_string()))?;
-                    arguments.run(context).await
+                    let outcome = arguments.run(context).await;
+                    if context.scope.find::<dyn Store>()?.is_some() {
+                        context.inject::<Voice>()?.tell_the_rest().await;
+                    }
+                    outcome
                 }
                 .boxed()
             },

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use neuroglia_core::cluster::Heart;
+use neuroglia_core::cluster::{Ear, Heart, Voice};
 use neuroglia_core::data::Store;
 use neuroglia_core::di::ServiceCollection;
 use neuroglia_core::messaging::Relay;
@@ -66,9 +66,11 @@ impl Role {
         if !services.has::<dyn Store>() {
             return (Vec::new(), Vec::new());
         }
-        let (mut before, mut after) = (Vec::new(), vec![Hosted::of::<Retention>(), Hosted::of::<Backlog>()]);
+        let mut before = vec![Hosted::of::<Voice>()];
+        let mut after = vec![Hosted::of::<Retention>(), Hosted::of::<Backlog>()];
         if self.works() || self.schedules() {
             before.push(Hosted::of::<Heart>());
+            before.push(Hosted::of::<Ear>());
         }
         before.push(Hosted::of::<Relay>());
         if self.schedules() {

@@ -1,14 +1,16 @@
 //! Who gets which work, and in which order.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use neuroglia::data::Store;
 use neuroglia::work::{Claim, NewWork, OnCrash, QueueRoom, Revision, Settlement, WorkClass, WorkState};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::workbench::{
-    LONG, SHORT, asking, claim, claim_later, claim_one, dead, enqueue, finish, job, named, names, now,
-    record, retry, settle,
+    CROWDED, LONG, SHORT, asking, asking_as, claim, claim_later, claim_one, dead, enqueue, finish, job,
+    named, names, node, now, record, retry, settle,
 };
 
 fn in_lane(kind: &str, lane: &str, name: &str) -> NewWork {
@@ -190,4 +192,36 @@ pub(super) async fn concurrent_claimers_never_get_the_same_work(store: Arc<dyn S
     found.sort_unstable();
     found.dedup();
     assert_eq!(found.len(), 61, "none was given to two");
+}
+
+pub(super) async fn a_lane_that_many_come_to_and_leave_loses_nobody(store: Arc<dyn Store>) {
+    const COMERS: usize = 4;
+    const EACH: usize = 15;
+    let left = Arc::new(AtomicUsize::new(0));
+    let mut tasks = JoinSet::new();
+    for comer in 0..COMERS {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move {
+            for place in 0..EACH {
+                let lane = if place % 3 == 0 { "a" } else { "b" };
+                enqueue(&*store, [in_lane("kind", lane, &format!("{comer}-{place}"))]).await;
+            }
+        });
+    }
+    for _ in 0..COMERS {
+        let (store, left) = (Arc::clone(&store), Arc::clone(&left));
+        tasks.spawn(async move {
+            let worker = node("worker");
+            store.beat(&worker).await.expect("a node says that it lives");
+            while left.load(Ordering::Acquire) < COMERS * EACH {
+                let asked = asking_as(worker.id, &["kind"], 2);
+                for head in store.claim(&asked).await.expect("work is claimed") {
+                    finish(&*store, head.ticket).await;
+                    left.fetch_add(1, Ordering::AcqRel);
+                }
+            }
+        });
+    }
+    let done = timeout(CROWDED, tasks.join_all()).await;
+    assert!(done.is_ok(), "{} of {} were claimed", left.load(Ordering::Acquire), COMERS * EACH);
 }

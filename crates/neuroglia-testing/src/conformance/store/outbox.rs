@@ -1,6 +1,7 @@
 //! Messages for outside: kept with the change that raised them, taken by relays in the order of their subjects.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
@@ -9,9 +10,10 @@ use neuroglia::error::ErrorKind;
 use neuroglia::messaging::OutboxDepth;
 use serde_json::json;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::workbench::{LONG, SHORT, eventually, new_id, now};
+use super::workbench::{CROWDED, LONG, SHORT, eventually, new_id, now};
 use super::{NOTES, at, batch, insert, message, refused, update};
 
 async fn names(store: &dyn Store, limit: u32) -> Vec<String> {
@@ -212,6 +214,38 @@ pub(super) async fn concurrent_relays_never_get_the_same_message(store: Arc<dyn 
     got.sort_unstable();
     got.dedup();
     assert_eq!(got.len(), 40, "none was given to two");
+}
+
+pub(super) async fn a_subject_that_many_write_to_loses_no_message(store: Arc<dyn Store>) {
+    const WRITERS: usize = 4;
+    const EACH: usize = 15;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let mut tasks = JoinSet::new();
+    for writer in 0..WRITERS {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move {
+            for place in 0..EACH {
+                let name = format!("{writer}.{place}");
+                // In either order, and still nobody may lock another out.
+                let subjects = if writer % 2 == 0 { ["a", "b"] } else { ["b", "a"] };
+                let outbox = subjects.map(|subject| message(&name, subject)).to_vec();
+                store.commit(Batch { outbox, ..batch([]) }).await.expect("the batch is committed");
+            }
+        });
+    }
+    for _ in 0..WRITERS {
+        let (store, sent) = (Arc::clone(&store), Arc::clone(&sent));
+        tasks.spawn(async move {
+            let token = new_id();
+            while sent.load(Ordering::Acquire) < WRITERS * EACH * 2 {
+                let (_, ids) = claim(&*store, token, 100, LONG).await;
+                confirm(&*store, token, &ids).await;
+                sent.fetch_add(ids.len(), Ordering::AcqRel);
+            }
+        });
+    }
+    let done = timeout(CROWDED, tasks.join_all()).await;
+    assert!(done.is_ok(), "{} of {} were sent", sent.load(Ordering::Acquire), WRITERS * EACH * 2);
 }
 
 pub(super) async fn the_depth_tells_count_and_age(store: Arc<dyn Store>) {

@@ -26,6 +26,9 @@ pub(super) const SHORT: Duration = Duration::from_millis(60);
 /// How long something is waited for that must come.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long many may be in each other's way.
+pub(super) const CROWDED: Duration = Duration::from_secs(30);
+
 /// A new id: of a node, a claim, a piece of work.
 pub(super) fn new_id() -> Uuid {
     Ids::random().next_uuid()

@@ -1,0 +1,92 @@
+//! What a claim costs when little waits, and when a million pieces of work do: in no order, and behind one head.
+//!
+//! `DATABASE_URL` names an empty database; the figures are printed as one JSON object.
+
+use std::time::Instant;
+
+use neuroglia::clock::Clock;
+use neuroglia::cluster::Node;
+use neuroglia::data::{Batch, Store};
+use neuroglia::id::Ids;
+use neuroglia::work::{Claim, Due, NewWork, OnCrash, QueueRoom, WorkClass};
+use neuroglia_backing::connect;
+use neuroglia_core as neuroglia;
+use uuid::Uuid;
+
+const FEW: usize = 1_000;
+const MANY: usize = 1_000_000;
+const BATCH: usize = 5_000;
+
+/// How often it is claimed, and how much at once: less than the few in all.
+const CLAIMS: usize = 200;
+const TAKEN: u32 = 4;
+
+fn work(ids: &Ids, queue: &str, lane: Option<&str>) -> NewWork {
+    NewWork {
+        id: ids.next_uuid(),
+        class: WorkClass::Job,
+        queue: queue.to_owned(),
+        kind: "nothing".to_owned(),
+        lane: lane.map(str::to_owned),
+        key: None,
+        payload: "{}".to_owned(),
+        priority: 0,
+        due: Due::Now,
+        attempts_max: 10,
+        on_crash: OnCrash::Retry,
+        correlation_id: None,
+        traceparent: None,
+    }
+}
+
+async fn add(store: &dyn Store, ids: &Ids, queue: &str, lane: Option<&str>, count: usize) {
+    for begin in (0..count).step_by(BATCH) {
+        let work = (begin..count.min(begin + BATCH)).map(|_| work(ids, queue, lane)).collect();
+        let batch = Batch { at: Clock::system().now(), work, ..Batch::default() };
+        store.commit(batch).await.expect("it is stored");
+    }
+}
+
+/// The median time of a claim, in microseconds.
+async fn claim(store: &dyn Store, ids: &Ids, owner: Uuid, queue: &str) -> f64 {
+    let mut times = Vec::with_capacity(CLAIMS);
+    for _ in 0..CLAIMS {
+        let rooms = vec![QueueRoom { queue: queue.to_owned(), limit: TAKEN }];
+        let claim = Claim { owner, token: ids.next_uuid(), rooms, kinds: vec!["nothing".to_owned()] };
+        let began = Instant::now();
+        let claimed = store.claim(&claim).await.expect("work is claimed");
+        times.push(began.elapsed().as_secs_f64() * 1e6);
+        assert_eq!(claimed.len(), TAKEN as usize, "as much as was asked for");
+    }
+    times.sort_by(f64::total_cmp);
+    times[CLAIMS / 2].round()
+}
+
+#[tokio::main]
+#[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a measurement is its own host")]
+async fn main() {
+    let url = std::env::var("DATABASE_URL").expect("DATABASE_URL names an empty database");
+    let store = connect(&url.parse().expect("a URL")).await.expect("the database answers");
+    store.migrate(&[], Clock::system().now()).await.expect("the store's own tables are made");
+    let ids = Ids::random();
+    let node = Node {
+        id: ids.next_uuid(),
+        role: "bench".into(),
+        host: "here".into(),
+        version: "0".into(),
+        is_draining: false,
+    };
+    store.beat(&node).await.expect("a node says that it lives");
+
+    let mut figures = serde_json::Map::new();
+    figures.insert("engine".into(), store.engine().into());
+    add(&*store, &ids, "few", None, FEW).await;
+    figures.insert("few_us".into(), claim(&*store, &ids, node.id, "few").await.into());
+    add(&*store, &ids, "many", None, MANY).await;
+    figures.insert("many_us".into(), claim(&*store, &ids, node.id, "many").await.into());
+    add(&*store, &ids, "behind", Some("lane"), MANY).await;
+    add(&*store, &ids, "behind", None, FEW).await;
+    figures.insert("behind_us".into(), claim(&*store, &ids, node.id, "behind").await.into());
+    println!("{}", serde_json::Value::Object(figures));
+    store.close().await;
+}

@@ -1,0 +1,77 @@
+//! A process tells others of work at once, and not more often than that helps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use neuroglia::cluster::Voice;
+use neuroglia::data::Store;
+use neuroglia::data::memory::MemoryStore;
+use neuroglia::di::{Service, ServiceCollection};
+use neuroglia::error::{Error, Result};
+use neuroglia::hosting::HostedService;
+use neuroglia::messaging::Wake;
+use neuroglia_testing::{Layered, StoreLayer};
+use tokio::time::{advance, sleep};
+use tokio_util::sync::CancellationToken;
+
+/// Counts announcements, and fails at each.
+struct Town {
+    store: MemoryStore,
+    told: Arc<AtomicU32>,
+}
+
+#[async_trait]
+impl StoreLayer for Town {
+    fn behind(&self) -> &dyn Store {
+        &self.store
+    }
+
+    async fn announce(&self) -> Result<()> {
+        self.told.fetch_add(1, Ordering::Relaxed);
+        Err(Error::unavailable("nobody passes it on"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn announcements_are_gathered_and_the_last_is_not_forgotten() {
+    let told = Arc::new(AtomicU32::new(0));
+    let store: Arc<dyn Store> =
+        Arc::new(Layered(Town { store: MemoryStore::new(), told: Arc::clone(&told) }));
+    let mut services = ServiceCollection::new();
+    services.add(Service::shared::<dyn Store>(store));
+    services.add_instance(Wake::default());
+    services.enter_root::<Voice>();
+    let services = services.build().expect("a sound graph").start().await.expect("it starts");
+    let voice: Voice = services.scope().inject().expect("it was entered");
+    let wake = services.get::<Wake>().expect("it is registered");
+    let stop = CancellationToken::new();
+    let running = tokio::spawn({
+        let stop = stop.clone();
+        async move { voice.run(stop).await }
+    });
+    let count = || told.load(Ordering::Relaxed);
+
+    wake.work();
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(count(), 1, "the first goes at once");
+    for _ in 0..1_000 {
+        wake.work();
+    }
+    sleep(Duration::from_millis(5)).await;
+    assert_eq!(count(), 1, "what follows soon is gathered");
+    advance(Duration::from_secs(1)).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(count(), 2, "into one, although the first was not passed on");
+    wake.work_heard();
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(count(), 2, "what others have told is not told again");
+
+    wake.work();
+    sleep(Duration::from_millis(1)).await;
+    wake.work();
+    stop.cancel();
+    running.await.expect("no panic").expect("it ends in peace");
+    assert_eq!(count(), 4, "what was asked for last is told at the end");
+}
