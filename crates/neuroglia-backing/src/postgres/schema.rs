@@ -186,7 +186,7 @@ const HEADS: &[&str] = &[
              AND e.seq < w.seq AND e.state IN ('waiting', 'scheduled', 'running'))",
     "DROP INDEX ng_work_waiting",
     "CREATE INDEX ng_work_waiting ON ng_work (queue, priority DESC, seq) WHERE state = 'waiting' AND is_head",
-    "CREATE INDEX ng_work_behind ON ng_work (queue) WHERE state = 'waiting' AND NOT is_head",
+    "CREATE INDEX ng_work_behind ON ng_work (queue, seq) WHERE state = 'waiting' AND NOT is_head",
     "CREATE FUNCTION ng_work_comes() RETURNS trigger LANGUAGE plpgsql
          SET plan_cache_mode = force_generic_plan AS $$
      BEGIN

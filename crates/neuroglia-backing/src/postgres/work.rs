@@ -267,7 +267,7 @@ pub(super) const DEPTHS: &str = "WITH RECURSIVE \
                           UNION ALL \
                           SELECT f.* FROM b CROSS JOIN LATERAL ( \
                               SELECT queue, kind, state, created_at, false FROM ng_work \
-                              WHERE state = 'waiting' AND NOT is_head AND queue = b.queue LIMIT $1) AS f \
+                              WHERE state = 'waiting' AND NOT is_head AND queue = b.queue ORDER BY seq LIMIT $1) AS f \
                           UNION ALL ( \
                               SELECT queue, kind, state, created_at, lane IS NOT NULL AND attempt > 0 FROM ng_work \
                               WHERE state = 'scheduled' ORDER BY run_at LIMIT $1) \

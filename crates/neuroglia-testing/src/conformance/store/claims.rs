@@ -219,6 +219,8 @@ pub(super) async fn a_lane_that_many_come_to_and_leave_loses_nobody(store: Arc<d
                     finish(&*store, head.ticket).await;
                     left.fetch_add(1, Ordering::AcqRel);
                 }
+                // An engine that never waits would keep the others from running.
+                tokio::task::yield_now().await;
             }
         });
     }

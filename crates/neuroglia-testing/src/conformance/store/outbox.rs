@@ -241,6 +241,8 @@ pub(super) async fn a_subject_that_many_write_to_loses_no_message(store: Arc<dyn
                 let (_, ids) = claim(&*store, token, 100, LONG).await;
                 confirm(&*store, token, &ids).await;
                 sent.fetch_add(ids.len(), Ordering::AcqRel);
+                // An engine that never waits would keep the writers from running.
+                tokio::task::yield_now().await;
             }
         });
     }
