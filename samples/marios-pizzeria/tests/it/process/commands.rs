@@ -130,10 +130,10 @@ fn the_name_of_the_environment_switches_nothing() {
 #[test]
 fn a_file_of_variables_in_the_folder_is_not_read() {
     let premises = Premises::new().unset("JWT_SECRET_KEY");
-    let variables = format!("JWT_SECRET_KEY={SIGNING_KEY}\nKITCHEN_CAPACITY=99\n");
+    let variables = format!("JWT_SECRET_KEY={SIGNING_KEY}\nKITCHEN_CAPACITY=987654321\n");
     std::fs::write(premises.path(".env"), variables).expect("the folder is ours");
     let shown = premises.run(&["config", "--json"]);
     shown.assert_code(78);
     assert!(shown.stderr.contains("JWT_SECRET_KEY"), "{}", shown.stderr);
-    assert!(!shown.stdout.contains("99"), "{}", shown.stdout);
+    assert!(!shown.stdout.contains("987654321"), "{}", shown.stdout);
 }
