@@ -16,12 +16,14 @@
 //! What a dead relay had in its hands is free when its lease is over, after 10 s; the next relay looks by 11.3 s, and
 //! workers by 12.5 s. So two of the promised 15 seconds are left for a machine with other work too.
 
+mod heart;
 mod membership;
 mod node;
 mod store;
 mod voice;
 
-pub use membership::{Heart, Membership, NodeName, register};
+pub use heart::Heart;
+pub use membership::{Membership, NodeName, register};
 pub use node::{Beat, Burial, HEARTBEAT, LOOKS_APART, Lease, NODE_TTL, Node, NodeRecord, TTL_MARGIN};
 pub use store::ClusterStore;
 pub use voice::{Ear, Voice};

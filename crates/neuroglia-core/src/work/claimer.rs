@@ -385,8 +385,7 @@ impl Bench {
         self.tell(claimed.ticket, settlement).await;
     }
 
-    /// Tells the store, again when it does not answer, for a while. What it never hears is found by the heartbeats:
-    /// the store says that this node has it, and nobody here holds it.
+    /// Tells the store, again when it does not answer, for a while. What it does not hear by then the heartbeats tell.
     async fn tell(&self, ticket: Ticket, settlement: Settlement) {
         let settlements = [(ticket, settlement)];
         let mut pause = TELL_PAUSE_MIN;
@@ -403,6 +402,8 @@ impl Bench {
             let is_over = error.kind() != ErrorKind::Unavailable || pause > TELL_PAUSE_MAX;
             tracing::warn!(work.id = %ticket.id, error = chain(&error), is_over, "work could not be settled");
             if is_over {
+                let [(ticket, settlement)] = settlements;
+                self.membership.owe(ticket, settlement);
                 return;
             }
             tokio::time::sleep(self.ids.jitter(pause)).await;

@@ -3,4 +3,5 @@
 mod broken_stores;
 mod broken_work;
 mod heart;
+mod illness;
 mod voice;
