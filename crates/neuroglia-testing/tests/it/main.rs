@@ -2,6 +2,7 @@
 
 mod broken_stores;
 mod broken_work;
+mod claimer;
 mod heart;
 mod illness;
 mod voice;
