@@ -5,4 +5,5 @@ mod broken_work;
 mod claimer;
 mod heart;
 mod illness;
+mod relay;
 mod voice;
