@@ -61,7 +61,8 @@ impl Stopping {
         self.begun.cancel();
     }
 
-    /// Begins the end; at the deadline whatever is left is cut. Only the first deadline counts.
+    /// Begins the end; at the deadline whatever ends first is cut, and the others soon after. Only the first deadline
+    /// counts.
     pub fn begin_until(&self, deadline: Instant) {
         self.deadline.get_or_init(|| deadline);
         self.begin();

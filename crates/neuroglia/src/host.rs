@@ -18,7 +18,7 @@ use neuroglia_core::fault::{Area, Fault, Faults};
 use neuroglia_core::hosting::Stopping;
 use neuroglia_core::messaging;
 use neuroglia_core::settings::{Environment, Report, Schema, Settings};
-use neuroglia_core::work::{self, WorkPlan};
+use neuroglia_core::work::{self, WorkPlan, chain};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +29,7 @@ use crate::describe::Description;
 use crate::process::Role;
 use crate::process::admin::AdminContext;
 use crate::process::backlog::Depths;
-use crate::process::hosted::{Hosted, chain};
+use crate::process::hosted::Hosted;
 use crate::process::role::Assignment;
 use crate::process::starting::Starting;
 use crate::process::web::{self, Ended, Site, WebHost};

@@ -17,7 +17,7 @@ use crate::process::starting::Starting;
 /// An application that runs within this process: what tests use.
 ///
 /// It is the same application as the one that [`App::run`] runs, but for the signals, the telemetry and the exit
-/// code. [`Running::stop`] ends it as a signal would; dropping it cuts everything.
+/// code. [`Running::stop`] ends it as a signal would; so does dropping it, but nobody waits for that.
 pub struct Running {
     address: Option<SocketAddr>,
     admin_address: Option<SocketAddr>,

@@ -50,18 +50,7 @@ impl News {
 
     /// Tells the others.
     pub(super) async fn announce(&self, connections: &std::sync::Arc<Connections>) -> Result<()> {
-        self.tell(connections, &self.own).await
-    }
-
-    /// Tells everybody, this process too: what is given back concerns who gives it back as well.
-    pub(super) async fn announce_return(&self, connections: &std::sync::Arc<Connections>) {
-        if let Err(error) = self.tell(connections, "").await {
-            tracing::debug!(%error, "nobody was told of work that was given back; they will look");
-        }
-    }
-
-    async fn tell(&self, connections: &std::sync::Arc<Connections>, sender: &str) -> Result<()> {
-        let tell = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(sender);
+        let tell = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(&self.own);
         let mut lease = connections.lease().await?;
         lease.run(async |connection| tell.execute(connection).await).await.map(drop).map_err(error)
     }

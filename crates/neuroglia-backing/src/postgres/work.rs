@@ -366,10 +366,6 @@ impl WorkStore for PostgresStore {
             let settled = lease.run(async |connection| settle(connection, *ticket, settlement).await).await;
             held.push(settled.map_err(error)?);
         }
-        drop(lease);
-        if settlements.iter().any(|(_, settlement)| matches!(settlement, Settlement::Release)) {
-            self.news.announce_return(&self.connections).await;
-        }
         Ok(held)
     }
 
@@ -423,11 +419,7 @@ impl WorkStore for PostgresStore {
             Revision::Cancel => query.bind(micros(DEAD_KEEP)),
             Revision::Replay | Revision::Delete => query,
         };
-        let is_done = !self.change(query).await?.is_empty();
-        if is_done && *revision == Revision::Replay {
-            self.news.announce_return(&self.connections).await;
-        }
-        Ok(is_done)
+        Ok(!self.change(query).await?.is_empty())
     }
 
     async fn purge_work(&self, limit: u32) -> Result<u64> {

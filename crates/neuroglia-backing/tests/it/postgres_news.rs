@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
-use neuroglia::cluster::{self, Ear, Heart, NodeName, Voice};
+use neuroglia::cluster::{self, Ear, Heart, Membership, NodeName, Voice};
 use neuroglia::data::{self, Store, UnitOfWork};
 use neuroglia::di::{Inject, Service, ServiceCollection, Services};
 use neuroglia::error::{Error, Result};
@@ -194,20 +194,15 @@ async fn a_worker_hears_again_after_the_server_was_restarted() {
 async fn what_is_given_back_is_heard_of() {
     let database = Database::create();
     let (asking, mut doing) = (App::asking(&database).await, App::doing(&database).await);
-    let store = asking.services.get::<dyn Store>().expect("it is registered");
-    let node = cluster::Node {
-        id: neuroglia::id::Ids::random().next_uuid(),
-        role: "worker".to_owned(),
-        host: "here".to_owned(),
-        version: "0".to_owned(),
-        is_draining: false,
-    };
-    store.beat(&node).await.expect("a node says that it lives");
+    let heart: Heart = asking.services.scope().inject().expect("it was entered");
+    heart.start().await.expect("it joins");
+    let membership = asking.services.get::<Membership>().expect("it is registered");
+    let (node, _) = membership.current().expect("it has joined");
     // Held back until this node has it, and nobody else is woken for it.
     let mut connection = PgConnection::connect(&database.url()).await.expect("the database is there");
     asking.ask(1, JobOptions::default().after(Duration::from_secs(600))).await;
     let take = "UPDATE ng_work SET state = 'running', attempt = 1, owner = $1, token = $1";
-    sqlx::query(take).bind(node.id).execute(&mut connection).await.expect("it is taken");
-    store.leave(node.id).await.expect("a node leaves");
+    sqlx::query(take).bind(node).execute(&mut connection).await.expect("it is taken");
+    heart.stop().await;
     doing.rings_soon(1).await;
 }

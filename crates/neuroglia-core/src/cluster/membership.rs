@@ -1,31 +1,14 @@
-//! This process' place among the nodes: it says that it lives, and stops by itself when it cannot.
+//! This process' place among the nodes: who it is, and what it has in its hands.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::node::{HEARTBEAT, LOOKS_APART, NODE_TTL, Node, TTL_MARGIN};
-use crate::data::Store;
-use crate::di::{Inject, Service, ServiceCollection};
-use crate::error::Result;
-use crate::hosting::{HostedService, Stopping};
+use crate::di::{Service, ServiceCollection};
 use crate::id::Ids;
-use crate::messaging::Wake;
 use crate::work::{Settlement, Ticket};
-
-/// How many pieces of a dead node's work are given back in one step.
-const BURIAL_BATCH: u32 = 500;
-
-/// After a beat that the store did not hear, the next one does not wait for its time.
-const BEAT_AGAIN: Duration = HEARTBEAT.checked_div(4).expect("four is not zero");
-
-/// So much later than it may is a silent node looked at, because an answer takes its way too.
-const LOOK_MARGIN: Duration = Duration::from_millis(50);
 
 /// What this process calls itself; a service of the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +36,12 @@ struct Life {
     running: HashMap<Ticket, CancellationToken>,
     /// What the store said at the last beat that it has, and it has not.
     unaccounted: HashSet<Ticket>,
+    /// How attempts ended that the store could not be told of.
+    untold: HashMap<Ticket, Settlement>,
     /// Who it was before it let go by itself; the store still thinks that this node lives.
     former: Option<Uuid>,
+    /// Who it will be. It may have said so, and not have heard that the store knows.
+    next: Option<Uuid>,
 }
 
 impl Membership {
@@ -75,36 +62,70 @@ impl Membership {
         self.life().running.remove(&work);
     }
 
-    fn begin(&self, id: Uuid) {
+    /// Notes how an attempt ended of which the store could not be told, so that a heartbeat tells it. Before the work is
+    /// let go of.
+    pub(crate) fn owe(&self, work: Ticket, settlement: Settlement) {
+        self.life().untold.insert(work, settlement);
+    }
+
+    /// Begins a life; gives whether there was another before.
+    pub(super) fn begin(&self, id: Uuid) -> bool {
         let mut life = self.life();
-        life.id = Some(id);
-        life.former = None;
+        let is_another = life.lost.is_cancelled();
+        (life.id, life.next) = (Some(id), None);
         life.lost = CancellationToken::new();
-        life.unaccounted.clear();
+        is_another
     }
 
     /// Ends this life: whatever is in its hands is nobody's business any more.
-    fn end(&self) {
+    pub(super) fn end(&self) {
         let mut life = self.life();
         life.former = life.id.take().or(life.former);
         life.lost.cancel();
         life.running.clear();
+        life.unaccounted.clear();
+        life.untold.clear();
     }
 
-    fn former(&self) -> Option<Uuid> {
+    pub(super) fn former(&self) -> Option<Uuid> {
         self.life().former
     }
 
-    /// What the store says that this node has, and nobody here has held for two beats: an answer that did not arrive.
-    fn stranded(&self, held: &[Ticket]) -> Vec<Ticket> {
+    /// Notes that the store has heard of the end of the former life.
+    pub(super) fn forget_former(&self) {
+        self.life().former = None;
+    }
+
+    /// Who the next life is, the same until it begins: what was said of it may have been heard.
+    pub(super) fn next(&self, ids: &Ids) -> Uuid {
+        *self.life().next.get_or_insert_with(|| ids.next_uuid())
+    }
+
+    /// By whatever ids the store may know it.
+    pub(super) fn known_as(&self) -> Vec<Uuid> {
+        let life = self.life();
+        [life.former, life.id, life.next].into_iter().flatten().collect()
+    }
+
+    /// What the store has to be told of what it says that this node has: of that which nobody here has held for two
+    /// beats, because an answer did not arrive or how it ended could not be told.
+    pub(super) fn owed(&self, held: &[Ticket]) -> Vec<(Ticket, Settlement)> {
         let mut life = self.life();
         let unaccounted: HashSet<_> =
             held.iter().filter(|ticket| !life.running.contains_key(ticket)).copied().collect();
         let before = std::mem::replace(&mut life.unaccounted, unaccounted);
-        life.unaccounted.intersection(&before).copied().collect()
+        life.untold.retain(|ticket, _| held.contains(ticket));
+        let stranded = life.unaccounted.intersection(&before);
+        let settlement = |ticket| life.untold.get(ticket).cloned().unwrap_or(Settlement::Release);
+        stranded.map(|ticket| (*ticket, settlement(ticket))).collect()
     }
 
-    fn call_off(&self, work: &[Uuid]) {
+    /// All that the store could not be told, for a process that ends.
+    pub(super) fn untold(&self) -> Vec<(Ticket, Settlement)> {
+        self.life().untold.iter().map(|(ticket, settlement)| (*ticket, settlement.clone())).collect()
+    }
+
+    pub(super) fn call_off(&self, work: &[Uuid]) {
         let life = self.life();
         for (_, cancelled) in life.running.iter().filter(|(ticket, _)| work.contains(&ticket.id)) {
             cancelled.cancel();
@@ -116,167 +137,8 @@ impl Membership {
     }
 }
 
-/// Says every two seconds that this node lives, and gives back the work of those that do not say it any more.
-#[derive(Inject)]
-pub struct Heart {
-    store: Arc<dyn Store>,
-    membership: Arc<Membership>,
-    name: Arc<NodeName>,
-    stopping: Arc<Stopping>,
-    wake: Arc<Wake>,
-    ids: Ids,
-}
-
-impl HostedService for Heart {
-    const NAME: &'static str = "heart";
-
-    async fn start(&self) -> Result<()> {
-        self.join().await.map(drop)
-    }
-
-    async fn run(&self, stop: CancellationToken) -> Result<()> {
-        let (heard, silence) = watch::channel(Duration::ZERO);
-        // A burial that takes its time does not hold up the heart.
-        tokio::join!(self.beat_until(&stop, heard), self.bury_until(&stop, silence));
-        Ok(())
-    }
-
-    async fn stop(&self) {
-        if let Some((id, _)) = self.membership.current()
-            && let Err(error) = self.store.leave(id).await
-        {
-            tracing::warn!(%error, "the store did not hear that this node ends; others will find out");
-        }
-    }
-}
-
-impl Heart {
-    /// Says that this node lives, and passes on how long the most silent of the others has not.
-    async fn beat_until(&self, stop: &CancellationToken, heard: watch::Sender<Duration>) {
-        let (mut last, mut pause) = (Instant::now(), HEARTBEAT);
-        while over(stop, pause).await {
-            let asked = Instant::now();
-            let patience = NODE_TTL.saturating_sub(TTL_MARGIN).saturating_sub(last.elapsed()).max(BEAT_AGAIN);
-            pause = BEAT_AGAIN;
-            match timeout(patience, self.beat_once()).await {
-                Ok(Ok(silence)) => {
-                    // What counts is when the store was asked: its clock was read after that.
-                    (last, pause) = (asked, HEARTBEAT);
-                    heard.send_replace(silence);
-                }
-                Ok(Err(error)) => tracing::warn!(
-                    error = &error as &(dyn std::error::Error + 'static),
-                    "the store did not hear that this node lives"
-                ),
-                Err(_) => tracing::warn!("the store did not hear in time that this node lives"),
-            }
-            if last.elapsed() + HEARTBEAT >= NODE_TTL - TTL_MARGIN && self.membership.current().is_some() {
-                tracing::error!(
-                    silent_ms = u64::try_from(last.elapsed().as_millis()).unwrap_or(u64::MAX),
-                    "others may take this node for dead soon; it lets go of its work"
-                );
-                self.membership.end();
-            }
-        }
-    }
-
-    /// Looks for the dead at the moment at which the most silent node may be one, and again when that can be decided.
-    async fn bury_until(&self, stop: &CancellationToken, mut silence: watch::Receiver<Duration>) {
-        while silence.changed().await.is_ok() {
-            let silent = *silence.borrow_and_update();
-            if silent + HEARTBEAT < NODE_TTL {
-                continue;
-            }
-            for pause in [NODE_TTL.saturating_sub(silent), LOOKS_APART] {
-                if !over(stop, pause + LOOK_MARGIN).await {
-                    return;
-                }
-                match timeout(NODE_TTL, self.bury_others()).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::debug!(%error, "the dead could not be looked for"),
-                    Err(_) => tracing::debug!("the dead could not be looked for in time"),
-                }
-            }
-        }
-    }
-
-    /// Begins a life, after what the former one had was given back.
-    async fn join(&self) -> Result<Duration> {
-        if let Some(former) = self.membership.former() {
-            self.store.leave(former).await?;
-            self.wake.work();
-        }
-        let id = self.ids.next_uuid();
-        let beat = self.store.beat(&self.node(id)).await?;
-        self.membership.begin(id);
-        Ok(beat.longest_silence)
-    }
-
-    async fn beat_once(&self) -> Result<Duration> {
-        let Some((id, _)) = self.membership.current() else { return self.join().await };
-        let beat = self.store.beat(&self.node(id)).await?;
-        if beat.is_new {
-            tracing::error!(node.id = %id, "this node was taken for dead; it lets go of its work and begins anew");
-            self.membership.end();
-            return self.join().await;
-        }
-        self.membership.call_off(&beat.cancelled);
-        let stranded = self.membership.stranded(&beat.held);
-        if !stranded.is_empty() {
-            tracing::warn!(
-                work.released = stranded.len(),
-                "work that this node does not know of was given back"
-            );
-            let settlements: Vec<_> =
-                stranded.into_iter().map(|ticket| (ticket, Settlement::Release)).collect();
-            self.store.settle(&settlements).await?;
-            self.wake.work();
-        }
-        Ok(beat.longest_silence)
-    }
-
-    async fn bury_others(&self) -> Result<()> {
-        loop {
-            let burials = self.store.bury(NODE_TTL, LOOKS_APART, BURIAL_BATCH).await?;
-            let released: u64 = burials.iter().map(|burial| burial.released).sum();
-            for burial in burials {
-                tracing::warn!(
-                    node.id = %burial.node,
-                    work.released = burial.released,
-                    silent_ms = u64::try_from(burial.silent.as_millis()).unwrap_or(u64::MAX),
-                    "a node is dead; its work was given back"
-                );
-            }
-            if released > 0 {
-                // Nobody waits for the next look of the workers.
-                self.wake.work();
-            }
-            if released < u64::from(BURIAL_BATCH) {
-                return Ok(());
-            }
-        }
-    }
-
-    fn node(&self, id: Uuid) -> Node {
-        let NodeName { role, host, version } = &*self.name;
-        Node {
-            id,
-            role: role.clone(),
-            host: host.clone(),
-            version: version.clone(),
-            is_draining: self.stopping.has_begun(),
-        }
-    }
-}
-
-/// Waits for so long; whether nobody said meanwhile to stop.
-async fn over(stop: &CancellationToken, pause: Duration) -> bool {
-    stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
-}
-
 /// Gives an application its place among the nodes.
 pub fn register(services: &mut ServiceCollection, name: NodeName) {
     services.try_add(Service::instance(name));
     services.try_add(Service::instance(Membership::default()));
-    services.try_add(Service::instance(Wake::default()));
 }

@@ -24,6 +24,9 @@ use crate::work::chain;
 /// as long as he finds something.
 const APART: Duration = Duration::from_millis(20);
 
+/// The pause before the store is asked again to pass on what it did not: as often as who hears nothing looks.
+const RETELL: Duration = Duration::from_secs(1);
+
 /// How long the store may take to pass it on.
 const TELL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -46,10 +49,10 @@ impl HostedService for Voice {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.wake.work_untold() => {
-                    self.tell().await;
+                    let pause = if self.tell().await { APART } else { RETELL };
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        () = sleep(APART) => {}
+                        () = sleep(pause) => {}
                     }
                 }
             }
@@ -67,14 +70,17 @@ impl Voice {
         }
     }
 
-    async fn tell(&self) {
+    /// Tells it; whether that succeeded. What did not is still to be told.
+    async fn tell(&self) -> bool {
         match timeout(TELL_TIMEOUT, self.store.announce()).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => return true,
             Ok(Err(error)) => {
-                tracing::debug!(error = chain(&error), "others were not told of work; they will look")
+                tracing::debug!(error = chain(&error), "others were not told of work; it is tried again");
             }
-            Err(_) => tracing::debug!("others were not told of work in time; they will look"),
+            Err(_) => tracing::debug!("others were not told of work in time; it is tried again"),
         }
+        self.wake.work_unheard();
+        false
     }
 }
 

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::shipment::{Message, Shipment};
 use super::{CloudEvent, EventBus, LocalBus, Origin, Subscription, Subscriptions, Wake};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Timestamp;
 use crate::data::{OutboxMessage, Store};
 use crate::di::{Inject, Lifetime, Service, ServiceCollection};
 use crate::error::Result;
@@ -44,8 +44,8 @@ const LEASE: Duration = Duration::from_secs(10);
 /// How often a relay looks that nobody woke: what another process left behind is found so.
 const POLL: Duration = Duration::from_secs(1);
 
-/// How many batches a relay sends at most after it was told to end.
-const LAST_BATCHES_MAX: u32 = 5;
+/// How long a relay goes on sending after it was told to end.
+const LAST_SENDING: Duration = Duration::from_secs(1);
 
 /// The pause of a message that did not arrive, and of everybody's when the bus is away; it doubles with each further
 /// try.
@@ -70,7 +70,6 @@ pub struct Relay {
     origin: Arc<Origin>,
     subscriptions: Arc<Subscriptions>,
     wake: Arc<Wake>,
-    clock: Clock,
     ids: Ids,
     meter: Arc<RelayMeter>,
 }
@@ -112,14 +111,10 @@ impl HostedService for Relay {
                 }
             }
         }
-        // What the last requests committed leaves with this process, not with the next one that looks; what others
-        // go on committing does not hold it.
-        for _ in 0..LAST_BATCHES_MAX {
-            match self.send_batch().await? {
-                Sent::Some(count) if count == BATCH_MAX as usize => {}
-                _ => break,
-            }
-        }
+        // What the last requests committed leaves with this process, not with the next one that looks, also when it is
+        // of one subject and leaves one by one; what others go on committing does not hold it.
+        let began = Instant::now();
+        while began.elapsed() < LAST_SENDING && matches!(self.send_batch().await?, Sent::Some(_)) {}
         Ok(())
     }
 }
@@ -144,16 +139,17 @@ impl Relay {
         let count = claimed.len();
         let Shipment { arrived, failed, mut unsent, cause, is_away } = self.ship(claimed).await;
         if !arrived.is_empty() {
+            // What has arrived can be done, whether or not it can be forgotten here.
+            self.wake.work();
             self.store.confirm_outbox(token, &arrived).await?;
             self.meter.sent.fetch_add(arrived.len() as u64, Ordering::Relaxed);
-            self.wake.work();
         }
         if let Some(error) = cause {
             self.meter.returned.fetch_add(failed.len() as u64, Ordering::Relaxed);
             tracing::warn!(
                 bus = self.bus.name(),
                 messages.failed = failed.len(),
-                error = &error as &(dyn std::error::Error + 'static),
+                error = chain(&error),
                 "messages did not arrive; they are sent again"
             );
         }
@@ -165,8 +161,11 @@ impl Relay {
         if !unsent.is_empty() {
             self.store.return_outbox(token, &unsent, Duration::ZERO).await?;
         }
-        for (pause, ids) in held(failed, self.clock.now()) {
-            self.store.return_outbox(token, &ids, pause).await?;
+        if !failed.is_empty() {
+            // By the clock that all relays share: their pauses go on where those of another ended.
+            for (pause, ids) in held(failed, self.store.now().await?) {
+                self.store.return_outbox(token, &ids, pause).await?;
+            }
         }
         Ok(Sent::Some(count))
     }
@@ -191,7 +190,8 @@ impl Relay {
 }
 
 /// For how long each message that did not arrive is held, and with it its subject: as long again as it has waited. So
-/// its pauses double, and whoever takes it next need not know how often it was tried.
+/// its pauses double, and whoever takes it next need not know how often it was tried. It is older or younger than it
+/// should be by as much as the clock of the process that committed it is wrong.
 fn held(failed: Vec<Message>, now: Timestamp) -> BTreeMap<Duration, Vec<Uuid>> {
     let mut held: BTreeMap<Duration, Vec<Uuid>> = BTreeMap::new();
     for message in failed {

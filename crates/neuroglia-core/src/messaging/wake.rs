@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// Wakes relay and workers after a commit; clones share the bells.
+/// Wakes relay and workers after a commit; clones share the bells. Of a process' loops one waits for each bell.
 ///
 /// Only a shortcut: whoever misses it finds the work at the next look. Other processes of the store are told by
 /// [`Voice`](crate::cluster::Voice) and heard by [`Ear`](crate::cluster::Ear).
@@ -32,13 +32,16 @@ impl Wake {
     /// There is something to do, for this process and for others.
     pub fn work(&self) {
         self.work_heard();
+        self.work_unheard();
+    }
+
+    /// There is something to do that others may not know of, as it could not be told.
+    pub fn work_unheard(&self) {
         self.0.untold.notify_one();
     }
 
     /// There is something to do, as others know already.
     pub fn work_heard(&self) {
-        // More than one loop may look for work in a process that is everything.
-        self.0.work.notify_waiters();
         self.0.work.notify_one();
     }
 

@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::di::{Lifetime, Scope, Service, ServiceCollection};
 use crate::error::{Error, Result};
 use crate::fault::{Area, Fault, Faults};
-use crate::work::{Doer, Doers, Doing, WorkDescription};
+use crate::work::{Doer, Doers, Doing, OnCrash, WorkDescription};
 
 /// How long the record of a run is kept.
 const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
@@ -79,6 +79,7 @@ impl Scheduler {
             queue: super::QUEUE,
             timeout: T::TIMEOUT,
             keep: KEEP,
+            on_crash: OnCrash::Retry,
             doing: Box::new(OfTask::<T>(PhantomData)),
         };
         self.doers.insert(format!("schedule:{}", T::NAME), doer);

@@ -7,7 +7,8 @@
 //! How much is claimed ahead is the [`floor`](super::floor)'s business.
 //!
 //! At the end of the process nothing new is claimed; what was claimed and not begun is given back without counting
-//! an attempt; what runs may finish until shortly before the deadline, and is then given back as well.
+//! an attempt; what runs may finish until shortly before the deadline, and is then given back as well. It is broken off
+//! also when this service is ended from outside, because nothing would count what runs on.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -24,7 +25,7 @@ use tracing::Instrument;
 use super::consumer::UNKNOWN;
 use super::doer::{Doer, Doers};
 use super::floor::Floor;
-use super::item::{Claim, Claimed, Finish, Settlement, Ticket, WorkClass};
+use super::item::{Claim, Claimed, Finish, QueueRoom, Settlement, Ticket, WorkClass};
 use super::retry::{after_failure, chain};
 use super::run::{LOST, Run};
 use crate::cluster::Membership;
@@ -56,7 +57,7 @@ const CANCEL_GRACE: Duration = Duration::from_secs(10);
 const TELL_PAUSE_MIN: Duration = Duration::from_millis(100);
 const TELL_PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// What is left of the deadline when running work is cut, to give it back.
+/// What is left of this service's time when running work is cut, to give it back.
 const HAND_BACK: Duration = Duration::from_secs(1);
 
 /// Which work this process does, and how much at once; a service of the application.
@@ -106,7 +107,6 @@ impl BrokenOff {
 #[derive(Inject)]
 pub struct Claimer {
     bench: Bench,
-    wake: Arc<Wake>,
     stopping: Arc<Stopping>,
 }
 
@@ -119,6 +119,7 @@ struct Bench {
     membership: Arc<Membership>,
     meter: Arc<WorkMeter>,
     broken_off: Arc<BrokenOff>,
+    wake: Arc<Wake>,
     ids: Ids,
 }
 
@@ -127,18 +128,36 @@ impl HostedService for Claimer {
 
     async fn run(&self, stop: CancellationToken) -> Result<()> {
         let floor = Arc::new(Floor::new(&self.bench.plan));
+        let _cut = floor.cut.clone().drop_guard();
+        let working = async {
+            self.claim_until_ending(&floor).await;
+            floor.tasks.close();
+            floor.tasks.wait().await;
+        };
+        // At once, also while a claim is under way: what it brings is given back.
         let ending = async {
             tokio::select! {
                 () = self.stopping.begun() => {}
                 () = stop.cancelled() => {}
             }
-            // At once, also while a claim is under way: what it brings is given back.
             floor.ending.cancel();
+            self.stopping.nearly_over(HAND_BACK).await;
+            floor.cut.cancel();
+            std::future::pending().await
         };
-        tokio::join!(self.claim_until_ending(&floor), ending);
-        self.wait_for_end(&floor).await;
-        Ok(())
+        tokio::select! {
+            () = working => Ok(()),
+            never = ending => match never {},
+        }
     }
+}
+
+/// What came of a look for work.
+enum Look {
+    Found,
+    Nothing,
+    /// The store was not asked, or did not answer.
+    InVain,
 }
 
 impl Claimer {
@@ -146,48 +165,63 @@ impl Claimer {
         let bench = Arc::new(self.bench.share());
         let kinds = bench.plan.doers.kinds();
         while !floor.ending.is_cancelled() {
-            let rooms = floor.rooms();
-            let asked: u32 = rooms.iter().map(|room| room.limit).sum();
-            let mut found = 0;
-            if let Some((owner, lost)) = bench.membership.current().filter(|_| asked > 0) {
-                let claim = Claim { owner, token: bench.ids.next_uuid(), rooms, kinds: kinds.clone() };
-                let claimed = match timeout(CLAIM_TIMEOUT, bench.store.claim(&claim)).await {
-                    Ok(claimed) => claimed,
-                    Err(late) => Err(Error::unavailable(late)),
-                };
-                // What runs goes on; what the store may have given all the same is found by the next heartbeats.
-                let claimed = claimed.unwrap_or_else(|error| {
-                    tracing::warn!(error = chain(&error), "work could not be claimed; it is tried again");
-                    Vec::new()
-                });
-                found = claimed.len();
-                for claimed in claimed {
-                    begin(floor, &bench, claimed, lost.clone());
-                }
-            }
-            if found > 0 && !floor.rooms().is_empty() {
-                continue;
-            }
-            let poll = if self.wake.is_hearing() { POLL_HEARING } else { POLL };
+            let poll = match claim(floor, &bench, &kinds).await {
+                Look::Found => continue,
+                Look::Nothing if bench.wake.is_hearing() => POLL_HEARING,
+                // Whoever rang for it does not ring again.
+                Look::Nothing | Look::InVain => POLL,
+            };
             tokio::select! {
                 () = floor.ending.cancelled() => {}
                 // What ends may let its successor in the lane begin.
                 () = floor.changed() => {}
-                () = self.wake.work_rung() => {}
+                () = bench.wake.work_rung() => {}
                 () = tokio::time::sleep(poll + bench.ids.jitter(poll / 4)) => {}
             }
         }
     }
+}
 
-    /// Waits for what runs, as long as the deadline allows, then has it given back.
-    async fn wait_for_end(&self, floor: &Floor) {
-        floor.tasks.close();
-        tokio::select! {
-            () = floor.tasks.wait() => return,
-            () = self.stopping.nearly_over(HAND_BACK) => {}
+/// Claims as much as there is room for, and has it begun.
+async fn claim(floor: &Arc<Floor>, bench: &Arc<Bench>, kinds: &[String]) -> Look {
+    // With little room a claim asks some of the queues only: the next one asks the others.
+    let mut asked = Vec::new();
+    loop {
+        let rooms = floor.rooms();
+        if rooms.iter().all(|room| asked.contains(&room.queue)) {
+            return Look::Nothing;
         }
-        floor.cut.cancel();
-        floor.tasks.wait().await;
+        asked.extend(rooms.iter().map(|room| room.queue.clone()));
+        match claim_of(rooms, floor, bench, kinds).await {
+            Look::Nothing => {}
+            look => return look,
+        }
+    }
+}
+
+async fn claim_of(rooms: Vec<QueueRoom>, floor: &Arc<Floor>, bench: &Arc<Bench>, kinds: &[String]) -> Look {
+    let Some((owner, lost)) = bench.membership.current() else { return Look::InVain };
+    let claim = Claim { owner, token: bench.ids.next_uuid(), rooms, kinds: kinds.to_vec() };
+    let answer = timeout(CLAIM_TIMEOUT, bench.store.claim(&claim));
+    // What the store gives after the cut is given back by the farewell of this node.
+    let claimed = match floor.cut.run_until_cancelled(answer).await {
+        Some(Ok(claimed)) => claimed,
+        Some(Err(late)) => Err(Error::unavailable(late)),
+        None => return Look::InVain,
+    };
+    match claimed {
+        Ok(claimed) if claimed.is_empty() => Look::Nothing,
+        Ok(claimed) => {
+            for claimed in claimed {
+                begin(floor, bench, claimed, lost.clone());
+            }
+            Look::Found
+        }
+        Err(error) => {
+            // What runs goes on; what the store may have given all the same is found by the next heartbeats.
+            tracing::warn!(error = chain(&error), "work could not be claimed; it is tried again");
+            Look::InVain
+        }
     }
 }
 
@@ -228,6 +262,7 @@ impl Bench {
             membership: Arc::clone(&self.membership),
             meter: Arc::clone(&self.meter),
             broken_off: Arc::clone(&self.broken_off),
+            wake: Arc::clone(&self.wake),
             ids: self.ids.clone(),
         }
     }
@@ -246,8 +281,13 @@ impl Bench {
             }
             return;
         };
+        if called_off.is_cancelled() {
+            self.settle(&claimed, Settlement::Cancelled).await;
+            return;
+        }
         let Some(doer) = self.plan.doers.get(&claimed.kind) else {
-            self.settle(&claimed, Settlement::Release).await;
+            let failure = format!("the store gave `{}` to a process that did not ask for it", claimed.kind);
+            self.settle(&claimed, Settlement::Park { failure }).await;
             return;
         };
         self.meter.running.fetch_add(1, Ordering::Relaxed);
@@ -382,11 +422,14 @@ impl Bench {
                 meter.released.fetch_add(1, Ordering::Relaxed);
             }
         }
+        let is_given_back = settlement == Settlement::Release;
         self.tell(claimed.ticket, settlement).await;
+        if is_given_back {
+            self.wake.work();
+        }
     }
 
-    /// Tells the store, again when it does not answer, for a while. What it never hears is found by the heartbeats:
-    /// the store says that this node has it, and nobody here holds it.
+    /// Tells the store, again when it does not answer, for a while. What it does not hear by then the heartbeats tell.
     async fn tell(&self, ticket: Ticket, settlement: Settlement) {
         let settlements = [(ticket, settlement)];
         let mut pause = TELL_PAUSE_MIN;
@@ -403,6 +446,8 @@ impl Bench {
             let is_over = error.kind() != ErrorKind::Unavailable || pause > TELL_PAUSE_MAX;
             tracing::warn!(work.id = %ticket.id, error = chain(&error), is_over, "work could not be settled");
             if is_over {
+                let [(ticket, settlement)] = settlements;
+                self.membership.owe(ticket, settlement);
                 return;
             }
             tokio::time::sleep(self.ids.jitter(pause)).await;

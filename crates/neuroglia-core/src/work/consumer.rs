@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
 use super::doer::{Doer, Doing};
+use super::item::OnCrash;
 use super::retry::ATTEMPTS_DEFAULT;
 use crate::di::{Scope, ServiceCollection};
 use crate::domain::DomainEvent;
@@ -136,6 +137,7 @@ impl Consumer {
             queue: self.queue,
             timeout: self.timeout,
             keep: KEEP,
+            on_crash: OnCrash::Retry,
             doing: Box::new(Receiving { receptions: self.receptions }),
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::item::OnCrash;
 use super::job::{Job, JobHandler};
 use crate::di::{Inject, Scope};
 use crate::error::{Error, ErrorKind, Result};
@@ -23,12 +24,19 @@ pub(crate) struct Doer {
     pub(crate) queue: &'static str,
     pub(crate) timeout: Duration,
     pub(crate) keep: Duration,
+    pub(crate) on_crash: OnCrash,
     pub(crate) doing: Box<dyn Doing>,
 }
 
 impl Doer {
     pub(super) fn of_job<J: Job>() -> Self {
-        Self { queue: J::QUEUE, timeout: J::TIMEOUT, keep: J::KEEP, doing: Box::new(OfJob::<J>(PhantomData)) }
+        Self {
+            queue: J::QUEUE,
+            timeout: J::TIMEOUT,
+            keep: J::KEEP,
+            on_crash: J::ON_CRASH,
+            doing: Box::new(OfJob::<J>(PhantomData)),
+        }
     }
 }
 
@@ -67,6 +75,11 @@ impl Doers {
         queues.sort_unstable();
         queues.dedup();
         queues
+    }
+
+    /// Whether any of it is not tried again when its process dies.
+    pub(crate) fn any_ends_with_its_process(&self) -> bool {
+        self.0.values().any(|doer| doer.on_crash != OnCrash::Retry)
     }
 
     /// Adds who does a kind of work; gives whether nobody did it before.

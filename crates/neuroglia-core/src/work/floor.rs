@@ -3,8 +3,12 @@
 //! As much as runs waits beside it, so that nobody waits for the store. That pays for short work only: what waits behind
 //! a long piece keeps other workers from it, who may have nothing to do. So nothing is claimed that would wait behind a
 //! piece which runs for long, and what has waited for long is given back without counting an attempt.
+//!
+//! Nothing waits in a process whose work must not be tried again after a crash: when that dies, what had not begun would
+//! count as what may have been half done.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +29,10 @@ pub(super) struct Floor {
     places: Arc<Semaphore>,
     of_queue: BTreeMap<String, Queue>,
     concurrency: usize,
+    /// Whether as much as runs may wait beside it.
+    claims_ahead: bool,
+    /// Which queue is dealt to first: the one after the last that got something.
+    turn: AtomicUsize,
     hands: Mutex<HashMap<Ticket, Hand>>,
     changed: Notify,
     pub(super) tasks: TaskTracker,
@@ -56,19 +64,12 @@ struct Load {
 }
 
 impl Load {
+    const NONE: Self = Self { held: 0, running: 0, long: 0 };
+
     fn count(&mut self, hand: &Hand) {
         self.held += 1;
         self.running += usize::from(hand.began.is_some());
         self.long += usize::from(hand.began.is_some_and(|began| began.elapsed() > LONG));
-    }
-
-    /// How much may be held in so many places.
-    fn most(&self, places: usize) -> usize {
-        places * 2 - self.long.min(places)
-    }
-
-    fn free(&self, places: usize) -> usize {
-        self.most(places).saturating_sub(self.held)
     }
 }
 
@@ -79,6 +80,8 @@ impl Floor {
             places: Arc::new(Semaphore::new(plan.concurrency)),
             of_queue: plan.queues.iter().map(|(name, limit)| (name.clone(), queue(*limit))).collect(),
             concurrency: plan.concurrency,
+            claims_ahead: !plan.doers.any_ends_with_its_process(),
+            turn: AtomicUsize::new(0),
             hands: Mutex::default(),
             changed: Notify::new(),
             tasks: TaskTracker::new(),
@@ -87,8 +90,8 @@ impl Floor {
         }
     }
 
-    /// How much is to be claimed. Only when a good part is free, or a place is: many small claims cost more than few
-    /// large ones.
+    /// How much is to be claimed. Only when a good part is free, or a place is: many small claims cost more than few large
+    /// ones. When there are more queues than is free, some get nothing this time.
     pub(super) fn rooms(&self) -> Vec<QueueRoom> {
         let (mut all, mut of_queue) = (Load::default(), HashMap::<&str, Load>::new());
         let hands = self.hands();
@@ -96,17 +99,33 @@ impl Floor {
             all.count(hand);
             of_queue.entry(&hand.queue).or_default().count(hand);
         }
-        let free = all.free(self.concurrency);
-        if free * 4 < all.most(self.concurrency) && all.running >= self.concurrency {
+        let mut free = self.free(&all, self.concurrency);
+        if free * 4 < self.most(&all, self.concurrency) && all.running >= self.concurrency {
             return Vec::new();
         }
-        let share = free.div_ceil(self.of_queue.len().max(1));
-        let room = |(name, queue): (&String, &Queue)| {
-            let own = of_queue.get(name.as_str()).map_or(queue.limit * 2, |load| load.free(queue.limit));
-            let limit = u32::try_from(own.min(share)).unwrap_or(u32::MAX);
-            (limit > 0).then(|| QueueRoom { queue: name.clone(), limit })
-        };
-        self.of_queue.iter().filter_map(room).collect()
+        let count = self.of_queue.len();
+        let first = self.turn.load(Ordering::Relaxed) % count.max(1);
+        let mut rooms = Vec::with_capacity(count);
+        for (place, (name, queue)) in self.of_queue.iter().cycle().skip(first).take(count).enumerate() {
+            let load = of_queue.get(name.as_str()).unwrap_or(&Load::NONE);
+            let limit = self.free(load, queue.limit).min(free.div_ceil(count - place));
+            free -= limit;
+            if limit > 0 {
+                self.turn.store(first + place + 1, Ordering::Relaxed);
+                let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+                rooms.push(QueueRoom { queue: name.clone(), limit });
+            }
+        }
+        rooms
+    }
+
+    /// How much may be held in so many places.
+    fn most(&self, load: &Load, places: usize) -> usize {
+        if self.claims_ahead { places * 2 - load.long.min(places) } else { places }
+    }
+
+    fn free(&self, load: &Load, places: usize) -> usize {
+        self.most(load, places).saturating_sub(load.held)
     }
 
     /// Waits until something has ended.
@@ -194,6 +213,26 @@ mod tests {
         assert_eq!(room(&floor), 0, "who comes now would wait for long");
         held.pop();
         assert!(room(&floor) >= 1, "a place is free");
+    }
+
+    #[test]
+    fn what_is_free_is_dealt_out_once_and_to_each_queue_in_turn() {
+        let queues = BTreeMap::from(["a", "b", "c"].map(|queue| (queue.to_owned(), 4)));
+        let floor = Arc::new(Floor::new(&WorkPlan { queues, concurrency: 4, ..WorkPlan::default() }));
+        let (membership, ids) = (Arc::new(Membership::default()), Ids::random());
+        let hold = || {
+            let ticket = Ticket { id: ids.next_uuid(), token: ids.next_uuid() };
+            floor.hold(ticket, "b", &membership)
+        };
+        let mut held = Vec::new();
+        for free in (1..=8).rev() {
+            assert_eq!(room(&floor), free);
+            held.push(hold());
+        }
+        held.pop();
+        let mut dealt: Vec<_> = (0..3).flat_map(|_| floor.rooms()).map(|room| room.queue).collect();
+        dealt.sort();
+        assert_eq!(dealt, ["a", "b", "c"], "nobody is always the first");
     }
 
     #[tokio::test(start_paused = true)]

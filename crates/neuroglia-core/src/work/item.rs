@@ -152,8 +152,8 @@ pub struct Verdict {
     pub reason: Option<&'static str>,
 }
 
-/// How far apart suspects are given back: longer than it takes until somebody looks for work, so that no two of them are
-/// claimed together.
+/// How far apart suspects are given back, so that no two of them are claimed together: longer than it takes until somebody
+/// looks who does not hear of work. Who hears looks less often, and is told by the store when each of them is due.
 const SUSPECT_PAUSE: Duration = Duration::from_millis(1_500);
 
 impl Inquest {

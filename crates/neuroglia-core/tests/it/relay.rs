@@ -13,6 +13,7 @@ use neuroglia::error::{Error, Result};
 use neuroglia::hosting::HostedService;
 use neuroglia::id::Ids;
 use neuroglia::messaging::{self, CloudEvent, EventBus, Relay, Wake};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// One step of time.
@@ -63,6 +64,8 @@ struct Post {
     store: Arc<dyn Store>,
     bus: Arc<Moody>,
     wake: Arc<Wake>,
+    stop: CancellationToken,
+    running: JoinHandle<Result<()>>,
 }
 
 impl Post {
@@ -80,9 +83,13 @@ impl Post {
         let services = services.build().expect("a sound graph").start().await.expect("it starts");
         let relay: Relay = services.scope().inject().expect("it was entered");
         relay.start().await.expect("it starts");
-        tokio::spawn(async move { relay.run(CancellationToken::new()).await });
+        let stop = CancellationToken::new();
+        let running = tokio::spawn({
+            let stop = stop.clone();
+            async move { relay.run(stop).await }
+        });
         let wake = services.get::<Wake>().expect("it is registered");
-        Self { clock, store, bus, wake }
+        Self { clock, store, bus, wake, stop, running }
     }
 
     async fn send(&self, subject: &str) {
@@ -143,4 +150,15 @@ async fn a_bus_that_is_away_is_asked_less_and_less_and_then_gets_everything() {
     post.pass(Duration::from_secs(31)).await;
     assert_eq!(post.bus.arrived().len(), 20);
     assert_eq!(post.store.outbox(10).await.expect("it answers"), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_committed_before_the_end_leaves_also_when_it_is_of_one_subject() {
+    let post = Post::open().await;
+    for _ in 0..20 {
+        post.send("s").await;
+    }
+    post.stop.cancel();
+    post.running.await.expect("no panic").expect("it ends in peace");
+    assert_eq!(post.bus.arrived().len(), 20);
 }

@@ -38,6 +38,7 @@ async fn node(store: Arc<dyn Store>) -> Services {
     services.add_instance(Stopping::default());
     let name = NodeName { role: "worker".into(), host: "here".into(), version: "0".into() };
     cluster::register(&mut services, name);
+    services.add_instance(Wake::default());
     services.add_instance(Ids::random());
     services.enter_root::<Heart>();
     let services = services.build().expect("a sound graph").start().await.expect("it starts");

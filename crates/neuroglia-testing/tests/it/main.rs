@@ -2,5 +2,8 @@
 
 mod broken_stores;
 mod broken_work;
+mod claimer;
 mod heart;
+mod illness;
+mod relay;
 mod voice;

@@ -1,7 +1,7 @@
 //! A process tells others of work at once, and not more often than that helps.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,10 +16,11 @@ use neuroglia_testing::{Layered, StoreLayer};
 use tokio::time::{advance, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// Counts announcements, and fails at each.
+/// Counts announcements, and passes none on while it is asleep.
 struct Town {
     store: MemoryStore,
     told: Arc<AtomicU32>,
+    sleeps: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -30,15 +31,18 @@ impl StoreLayer for Town {
 
     async fn announce(&self) -> Result<()> {
         self.told.fetch_add(1, Ordering::Relaxed);
-        Err(Error::unavailable("nobody passes it on"))
+        if self.sleeps.load(Ordering::Relaxed) {
+            return Err(Error::unavailable("nobody passes it on"));
+        }
+        Ok(())
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn announcements_are_gathered_and_the_last_is_not_forgotten() {
-    let told = Arc::new(AtomicU32::new(0));
-    let store: Arc<dyn Store> =
-        Arc::new(Layered(Town { store: MemoryStore::new(), told: Arc::clone(&told) }));
+async fn announcements_are_gathered_and_none_is_forgotten() {
+    let (told, sleeps) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
+    let town = Town { store: MemoryStore::new(), told: Arc::clone(&told), sleeps: Arc::clone(&sleeps) };
+    let store: Arc<dyn Store> = Arc::new(Layered(town));
     let mut services = ServiceCollection::new();
     services.add(Service::shared::<dyn Store>(store));
     services.add_instance(Wake::default());
@@ -63,15 +67,23 @@ async fn announcements_are_gathered_and_the_last_is_not_forgotten() {
     assert_eq!(count(), 1, "what follows soon is gathered");
     advance(Duration::from_secs(1)).await;
     sleep(Duration::from_secs(1)).await;
-    assert_eq!(count(), 2, "into one, although the first was not passed on");
+    assert_eq!(count(), 2, "into one");
     wake.work_heard();
     sleep(Duration::from_secs(1)).await;
     assert_eq!(count(), 2, "what others have told is not told again");
+
+    sleeps.store(true, Ordering::Relaxed);
+    wake.work();
+    sleep(Duration::from_millis(2_500)).await;
+    assert_eq!(count(), 5, "what was not passed on is told again, once a second");
+    sleeps.store(false, Ordering::Relaxed);
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(count(), 6, "until it is");
 
     wake.work();
     sleep(Duration::from_millis(1)).await;
     wake.work();
     stop.cancel();
     running.await.expect("no panic").expect("it ends in peace");
-    assert_eq!(count(), 4, "what was asked for last is told at the end");
+    assert_eq!(count(), 8, "what was asked for last is told at the end");
 }

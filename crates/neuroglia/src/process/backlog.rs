@@ -60,15 +60,16 @@ impl HostedService for Backlog {
     const NAME: &'static str = "backlog";
 
     async fn run(&self, stop: CancellationToken) -> Result<()> {
-        loop {
-            if let Err(error) = self.look().await {
-                tracing::debug!(error = chain(&error), "how much waits could not be looked up");
+        let looking = async {
+            loop {
+                if let Err(error) = self.look().await {
+                    tracing::debug!(error = chain(&error), "how much waits could not be looked up");
+                }
+                tokio::time::sleep(INTERVAL).await;
             }
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(INTERVAL) => {}
-            }
-        }
+        };
+        stop.run_until_cancelled(looking).await;
+        Ok(())
     }
 }
 

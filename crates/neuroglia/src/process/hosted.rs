@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use neuroglia_core::di::{Scope, ServiceCollection};
 use neuroglia_core::error::{Error, Result};
 use neuroglia_core::hosting::HostedService;
+use neuroglia_core::work::chain;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -122,6 +123,11 @@ impl Supervisor {
         Ok(supervisor)
     }
 
+    /// By when the first to stop has to have ended; those who begin to end earlier must not count on more.
+    pub(crate) fn first_ends_by(&self, deadline: Deadline) -> Deadline {
+        share(deadline, self.running.len().saturating_sub(1))
+    }
+
     /// Stops all, in the reverse order; gives the names of those that did not end well and in time.
     ///
     /// Each gets the time that is left, but for a small share of those that come after it.
@@ -200,21 +206,6 @@ async fn supervise(service: Arc<dyn Supervised>, stop: CancellationToken) {
     }
 }
 
-/// An error with its causes, each once.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,6 +278,16 @@ mod tests {
             *log.0.lock().expect("no panic while held"),
             ["first start", "second start", "second end", "second stop", "first end", "first stop"]
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_to_stop_is_told_its_own_deadline() {
+        let scope = scope_with(Service::instance(Log::default())).await;
+        let hosted = [Hosted::of::<First>(), Hosted::of::<Second>(), Hosted::of::<First>()];
+        let supervisor = Supervisor::start(&hosted, &scope, &starting(5)).await.expect("all start");
+        let deadline = Deadline::after(Duration::from_secs(5));
+        let first = supervisor.first_ends_by(deadline).instant();
+        assert_eq!(deadline.instant() - first, SHARE_MIN * 2, "the others have their share behind it");
     }
 
     #[tokio::test]

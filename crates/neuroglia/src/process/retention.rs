@@ -30,12 +30,15 @@ impl HostedService for Retention {
     const NAME: &'static str = "retention";
 
     async fn run(&self, stop: CancellationToken) -> Result<()> {
+        stop.run_until_cancelled(self.delete()).await.unwrap_or(Ok(()))
+    }
+}
+
+impl Retention {
+    async fn delete(&self) -> Result<()> {
         let mut pause = FIRST_AFTER;
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(pause) => {}
-            }
+            tokio::time::sleep(pause).await;
             let mut deleted = self.store.purge_expired(self.clock.now()).await?;
             let purged = self.store.purge_work(PURGE_BATCH).await?;
             deleted += purged;

@@ -61,7 +61,8 @@ impl Role {
     }
 
     /// What runs in it beside the application's own hosted services: before those, and after them. They start in
-    /// this order and stop in the reverse, so that whoever claims work ends first, and the node's life last.
+    /// this order and stop in the reverse: whoever claims work ends first, the node's life after all who work in its name,
+    /// and last who tells other processes what they gave back.
     pub(crate) fn parts(self, services: &ServiceCollection) -> (Vec<Hosted>, Vec<Hosted>) {
         if !services.has::<dyn Store>() {
             return (Vec::new(), Vec::new());

@@ -216,8 +216,10 @@ impl Site {
         let deadline = Deadline::after(timeout);
         self.health.draining();
         self.drain.begin.cancel();
+        let supervisor = self.supervisor.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let first = supervisor.as_ref().map_or(deadline, |supervisor| supervisor.first_ends_by(deadline));
         if let Ok(stopping) = self.services.get::<Stopping>() {
-            stopping.begin_until(deadline.instant());
+            stopping.begin_until(first.instant());
         }
         let drained = {
             let moments = async {
@@ -232,7 +234,6 @@ impl Site {
                 () = moments => Drained::default(),
             }
         };
-        let supervisor = self.supervisor.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let late = match supervisor {
             Some(supervisor) => supervisor.stop(deadline.at_least(LAST_MOMENTS)).await,
             None => Vec::new(),

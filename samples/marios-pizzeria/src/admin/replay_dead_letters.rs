@@ -3,6 +3,7 @@
 use clap::Args;
 use neuroglia::data::Store;
 use neuroglia::error::Result;
+use neuroglia::messaging::Wake;
 use neuroglia::process::admin::{AdminCommand, AdminContext};
 use neuroglia::work::{Revision, WorkClass, WorkFilter, WorkState};
 
@@ -38,9 +39,11 @@ impl AdminCommand for ReplayDeadLetters {
             dead.after = last.seq;
             chosen.extend(page.iter().map(|record| record.id));
         }
+        let wake = context.scope().get::<Wake>()?;
         let mut replayed = 0;
         for id in chosen {
             replayed += u32::from(store.revise(id, &Revision::Replay).await?);
+            wake.work();
         }
         context.print(&format!("replayed {replayed}"))
     }

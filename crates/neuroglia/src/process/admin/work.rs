@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use neuroglia_core::data::Store;
 use neuroglia_core::error::{Error, Result};
+use neuroglia_core::messaging::Wake;
 use neuroglia_core::work::{Revision, WorkFilter, WorkRecord, WorkState};
 use uuid::Uuid;
 
@@ -96,7 +97,9 @@ impl AdminCommand for DeadLetters {
                 revise(context, &*store, id, &Revision::Edit { payload }, "edited").await
             }
             DeadLetterAction::Replay(chosen) => {
-                revise_chosen(context, &*store, chosen, &Revision::Replay, "replayed").await
+                let outcome = revise_chosen(context, &*store, chosen, &Revision::Replay, "replayed").await;
+                context.scope().get::<Wake>()?.work();
+                outcome
             }
             DeadLetterAction::Delete(chosen) => {
                 revise_chosen(context, &*store, chosen, &Revision::Delete, "deleted").await

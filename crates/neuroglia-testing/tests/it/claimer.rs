@@ -1,0 +1,327 @@
+//! Who does work, on a store that does not answer as it should, and at its end: in a time that passes by itself.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use neuroglia::clock::Timestamp;
+use neuroglia::cluster::{self, HEARTBEAT, Heart, NodeName};
+use neuroglia::data::memory::MemoryStore;
+use neuroglia::data::{self, Store, UnitOfWork};
+use neuroglia::di::{Inject, Service, ServiceCollection, Services};
+use neuroglia::error::{Error, Result};
+use neuroglia::hosting::{HostedService, Stopping};
+use neuroglia::mediation::Messages;
+use neuroglia::messaging::{self, Wake};
+use neuroglia::work::{
+    self, BrokenOff, Claim, Claimed, Claimer, Job, JobHandler, JobOptions, Jobs, OnCrash, Retry, Revision,
+    Settlement, Ticket, WorkFilter, WorkPlan, WorkRecord, WorkState, Worker,
+};
+use neuroglia_testing::{Layered, StoreLayer};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// What a test does to the store.
+#[derive(Default)]
+struct Whims {
+    /// A claim is not answered.
+    ignores_claims: AtomicBool,
+    /// The next claim fails.
+    fails_a_claim: AtomicBool,
+    /// It is away when it is told how work ended.
+    settles_nothing: AtomicBool,
+}
+
+struct Whimsical {
+    store: MemoryStore,
+    whims: Arc<Whims>,
+}
+
+#[async_trait]
+impl StoreLayer for Whimsical {
+    fn behind(&self) -> &dyn Store {
+        &self.store
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>> {
+        if self.whims.ignores_claims.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        if self.whims.fails_a_claim.swap(false, Ordering::SeqCst) {
+            return Err(Error::unavailable("not now"));
+        }
+        self.behind().claim(claim).await
+    }
+
+    async fn settle(&self, settlements: &[(Ticket, Settlement)]) -> Result<Vec<bool>> {
+        if self.whims.settles_nothing.load(Ordering::SeqCst) {
+            return Err(Error::unavailable("not now"));
+        }
+        self.behind().settle(settlements).await
+    }
+}
+
+/// What has begun, and what lets it end.
+#[derive(Default)]
+struct Bakery {
+    begun: Mutex<Vec<String>>,
+    is_done: Notify,
+}
+
+impl Bakery {
+    fn begin(&self, cake: &str) {
+        self.begun.lock().expect("no panic while held").push(cake.to_owned());
+    }
+
+    fn begun(&self) -> Vec<String> {
+        self.begun.lock().expect("no panic while held").clone()
+    }
+}
+
+/// Takes until the test says so, whoever calls it off.
+#[derive(Serialize, Deserialize)]
+struct Bake {
+    cake: String,
+}
+
+impl Job for Bake {
+    const KIND: &'static str = "bake";
+    type Output = ();
+    type Handler = Baker;
+}
+
+#[derive(Inject)]
+struct Baker {
+    bakery: Arc<Bakery>,
+}
+
+impl JobHandler<Bake> for Baker {
+    async fn run(&self, job: Bake) -> Result<()> {
+        self.bakery.begin(&job.cake);
+        self.bakery.is_done.notified().await;
+        Ok(())
+    }
+}
+
+/// Fails for good.
+#[derive(Serialize, Deserialize)]
+struct Burn {}
+
+impl Job for Burn {
+    const KIND: &'static str = "burn";
+    type Output = ();
+    type Handler = Burner;
+}
+
+#[derive(Inject)]
+struct Burner {
+    bakery: Arc<Bakery>,
+}
+
+impl JobHandler<Burn> for Burner {
+    async fn run(&self, _: Burn) -> Result<()> {
+        self.bakery.begin("burnt");
+        Err(Error::unavailable("it is black").with_retry(Retry::Never))
+    }
+}
+
+/// Must not be done twice.
+#[derive(Serialize, Deserialize)]
+struct Pay {}
+
+impl Job for Pay {
+    const KIND: &'static str = "pay";
+    const ON_CRASH: OnCrash = OnCrash::Quarantine;
+    type Output = ();
+    type Handler = Payer;
+}
+
+#[derive(Inject)]
+struct Payer {
+    bakery: Arc<Bakery>,
+}
+
+impl JobHandler<Pay> for Payer {
+    async fn run(&self, _: Pay) -> Result<()> {
+        self.bakery.is_done.notified().await;
+        Ok(())
+    }
+}
+
+/// A process that works in one place, or more.
+struct App {
+    services: Services,
+    store: Arc<dyn Store>,
+    whims: Arc<Whims>,
+    bakery: Arc<Bakery>,
+    stop: CancellationToken,
+    claimer: JoinHandle<()>,
+}
+
+impl App {
+    async fn start(worker: Worker, places: usize) -> Self {
+        let whims = Arc::new(Whims::default());
+        let layer = Whimsical { store: MemoryStore::new(), whims: Arc::clone(&whims) };
+        let store: Arc<dyn Store> = Arc::new(Layered(layer));
+        store.migrate(&[], Timestamp::UNIX_EPOCH).await.expect("an empty history");
+        let bakery = Arc::new(Bakery::default());
+        let mut services = ServiceCollection::new();
+        services.add(Service::shared::<dyn Store>(Arc::clone(&store)));
+        services.add(Service::shared(Arc::clone(&bakery)));
+        services.add_instance(Stopping::default());
+        Messages::default().register(&mut services);
+        messaging::register(&mut services, "bakery", Vec::new());
+        work::register(&mut services);
+        let name = NodeName { role: "worker".into(), host: "here".into(), version: "0".into() };
+        cluster::register(&mut services, name);
+        let doers = worker.register(&mut services);
+        let queues = BTreeMap::from([("default".to_owned(), places)]);
+        services.add_instance(WorkPlan { doers, queues, concurrency: places });
+        data::register(&mut services);
+        services.enter_root::<Heart>().enter_root::<Claimer>();
+        let services = services.build().expect("a sound graph").start().await.expect("it starts");
+        let stop = CancellationToken::new();
+        let _heart = host::<Heart>(&services, &stop).await;
+        let claimer = host::<Claimer>(&services, &stop).await;
+        Self { services, store, whims, bakery, stop, claimer }
+    }
+
+    async fn ask(&self, job: &impl Job) {
+        let scope = self.services.scope();
+        let jobs: Jobs = scope.inject().expect("it is registered");
+        jobs.enqueue_with(job, JobOptions::default()).expect("it is JSON");
+        scope.get::<UnitOfWork>().expect("it is registered").commit().await.expect("it commits");
+        scope.close().await;
+    }
+
+    async fn bake(&self, cake: &str) {
+        self.ask(&Bake { cake: cake.to_owned() }).await;
+    }
+
+    async fn work(&self, state: WorkState) -> Vec<WorkRecord> {
+        let filter = WorkFilter { states: vec![state], limit: 100, ..WorkFilter::default() };
+        self.store.list_work(&filter).await.expect("it answers")
+    }
+
+    async fn until(&self, what: &str, span: Duration, holds: impl AsyncFn(&Self) -> bool) {
+        let look = async {
+            while !holds(self).await {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(span, look).await.unwrap_or_else(|_| panic!("{what} did not happen within {span:?}"));
+    }
+
+    fn broken_off(&self) -> Vec<String> {
+        self.services.get::<BrokenOff>().expect("it is registered").take()
+    }
+}
+
+async fn host<H: HostedService>(services: &Services, stop: &CancellationToken) -> JoinHandle<()> {
+    let service: H = services.scope().inject().expect("it was entered");
+    service.start().await.expect("it starts");
+    let stop = stop.clone();
+    tokio::spawn(async move { service.run(stop).await.expect("it ends in peace") })
+}
+
+const SOON: Duration = Duration::from_millis(100);
+
+#[tokio::test(start_paused = true)]
+async fn what_runs_is_broken_off_in_time_also_while_the_store_is_silent() {
+    let app = App::start(Worker::new().job::<Bake>(), 2).await;
+    app.bake("sponge").await;
+    app.until("the first", SOON, async |app| app.bakery.begun().len() == 1).await;
+    app.whims.ignores_claims.store(true, Ordering::SeqCst);
+    app.bake("pie").await;
+    // The claim for the second one is under way now, and nobody answers it.
+    sleep(SOON).await;
+    let deadline = Instant::now() + Duration::from_secs(5);
+    app.services.get::<Stopping>().expect("it is registered").begin_until(deadline);
+    app.stop.cancel();
+    let broken_off = app.broken_off_by(deadline).await;
+    assert_eq!(broken_off.len(), 1, "{broken_off:?}");
+    assert!(broken_off[0].starts_with("bake "), "{broken_off:?}");
+}
+
+impl App {
+    /// What was broken off, of a process that ends before this.
+    async fn broken_off_by(mut self, deadline: Instant) -> Vec<String> {
+        let ends = tokio::time::timeout_at(deadline, &mut self.claimer).await;
+        ends.expect("it ends in time").expect("no panic");
+        assert_eq!(self.work(WorkState::Running).await, [], "what was broken off is given back");
+        self.broken_off()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_runs_is_broken_off_when_its_service_is_ended_from_outside() {
+    let app = App::start(Worker::new().job::<Bake>(), 1).await;
+    app.bake("sponge").await;
+    app.until("the first", SOON, async |app| app.bakery.begun().len() == 1).await;
+    app.claimer.abort();
+    app.until("the end", SOON, async |app| app.work(WorkState::Waiting).await.len() == 1).await;
+    assert_eq!(app.broken_off().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_work_ended_is_told_also_when_the_store_was_away_for_long() {
+    let app = App::start(Worker::new().job::<Burn>(), 1).await;
+    app.whims.settles_nothing.store(true, Ordering::SeqCst);
+    app.ask(&Burn {}).await;
+    // Longer than whoever did it tries to tell.
+    sleep(Duration::from_secs(60)).await;
+    let running = app.work(WorkState::Running).await;
+    assert_eq!(running.len(), 1, "nobody else may begin it");
+    app.whims.settles_nothing.store(false, Ordering::SeqCst);
+    app.until("its end", HEARTBEAT * 3, async |app| app.work(WorkState::Dead).await.len() == 1).await;
+    let dead = app.work(WorkState::Dead).await.remove(0);
+    assert_eq!(dead.attempt, 1);
+    assert_eq!(app.bakery.begun(), ["burnt"], "it was done again");
+    assert!(dead.failures[0].error.contains("it is black"), "{dead:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_claim_that_failed_it_is_looked_again_soon_also_by_who_hears() {
+    let app = App::start(Worker::new().job::<Bake>(), 1).await;
+    let _hearing = app.services.get::<Wake>().expect("it is registered").hearing();
+    // It has looked in vain, and waits to hear.
+    sleep(Duration::from_secs(2)).await;
+    app.whims.fails_a_claim.store(true, Ordering::SeqCst);
+    app.bake("sponge").await;
+    let two = Duration::from_secs(2);
+    app.until("its beginning", two, async |app| app.bakery.begun().len() == 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_must_not_be_tried_again_is_not_claimed_before_it_can_begin() {
+    let app = App::start(Worker::new().job::<Pay>().job::<Bake>(), 2).await;
+    for _ in 0..4 {
+        app.ask(&Pay {}).await;
+    }
+    sleep(SOON).await;
+    assert_eq!(app.work(WorkState::Running).await.len(), 2, "the rest would count as half done");
+    app.bakery.is_done.notify_waiters();
+    app.until("the rest", SOON, async |app| app.work(WorkState::Done).await.len() == 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_is_called_off_before_it_has_a_place_never_begins() {
+    let app = App::start(Worker::new().job::<Bake>(), 1).await;
+    // Shortly before the heartbeat by which a node hears what was called off.
+    sleep(HEARTBEAT - SOON * 3).await;
+    app.bake("sponge").await;
+    app.until("the first", SOON, async |app| app.bakery.begun().len() == 1).await;
+    app.bake("pie").await;
+    app.until("both are held", SOON, async |app| app.work(WorkState::Running).await.len() == 2).await;
+    let pie = app.work(WorkState::Running).await.remove(1);
+    assert!(app.store.revise(pie.id, &Revision::Cancel).await.expect("it answers"));
+    sleep(SOON * 4).await;
+    app.bakery.is_done.notify_one();
+    app.until("its end", SOON, async |app| app.work(WorkState::Cancelled).await.len() == 1).await;
+    assert_eq!(app.bakery.begun(), ["sponge"]);
+}

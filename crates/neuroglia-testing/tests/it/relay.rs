@@ -1,0 +1,59 @@
+//! What has arrived is begun, whether or not the relay can forget it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use neuroglia::clock::Timestamp;
+use neuroglia::data::memory::MemoryStore;
+use neuroglia::data::{Batch, OutboxMessage, Store};
+use neuroglia::di::{Service, ServiceCollection};
+use neuroglia::error::{Error, Result};
+use neuroglia::hosting::HostedService;
+use neuroglia::id::Ids;
+use neuroglia::messaging::{self, Relay, Wake};
+use neuroglia_testing::{Layered, StoreLayer};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// A store in which nothing is ever confirmed.
+struct Mindful(MemoryStore);
+
+#[async_trait]
+impl StoreLayer for Mindful {
+    fn behind(&self) -> &dyn Store {
+        &self.0
+    }
+
+    async fn confirm_outbox(&self, _: Uuid, _: &[Uuid]) -> Result<()> {
+        Err(Error::unavailable("not now"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn workers_are_woken_for_what_has_arrived_also_when_it_cannot_be_confirmed() {
+    let store: Arc<dyn Store> = Arc::new(Layered(Mindful(MemoryStore::new())));
+    let ids = Ids::random();
+    let message = OutboxMessage {
+        id: ids.next_uuid(),
+        name: "letter".to_owned(),
+        version: 1,
+        subject: "s".to_owned(),
+        data: "{}".to_owned(),
+        correlation_id: None,
+        traceparent: None,
+        at: Timestamp::UNIX_EPOCH,
+    };
+    store.commit(Batch { outbox: vec![message], ..Batch::default() }).await.expect("it is stored");
+    let mut services = ServiceCollection::new();
+    services.add(Service::shared::<dyn Store>(store));
+    services.add_instance(ids);
+    messaging::register(&mut services, "post-office", Vec::new());
+    services.enter_root::<Relay>();
+    let services = services.build().expect("a sound graph").start().await.expect("it starts");
+    let relay: Relay = services.scope().inject().expect("it was entered");
+    tokio::spawn(async move { relay.run(CancellationToken::new()).await });
+    let wake = services.get::<Wake>().expect("it is registered");
+    timeout(Duration::from_secs(1), wake.work_rung()).await.expect("they would look for it later");
+}
