@@ -53,10 +53,11 @@ const FIRST: &[&str] = &[
 ///
 /// The first always has the mark; for a moment another may have it too, when an earlier one is committed after a later
 /// one. So the mark spares a claim the look at what waits, and the claim itself still asks whether there is an earlier
-/// one. It is handed on like a baton. Whoever comes locks the last before it, unless there is none, and then takes the
-/// mark: so this last one cannot end unseen, and whoever ends it afterwards sees who came. Whoever ends with the mark
-/// gives it to the next; when that one ends at the same moment, to the one after it. Each look is a statement of its
-/// own, because what was committed while a lock was waited for shows in a new statement only.
+/// one. It is handed on like a baton. Whoever comes locks the last before it that nobody else has locked: so this one
+/// cannot end unseen, and whoever ends it afterwards sees who came. When there is none to lock, whoever comes takes the
+/// mark. It waits for nobody, so it has no part in a deadlock; at worst there is a mark to spare. Whoever ends with the
+/// mark gives it to the next; when that one ends at the same moment, to the one after it. Each look is a statement of
+/// its own, because what was committed while a lock was waited for shows in a new statement only.
 const WORK: &[&str] = &[
     // The one clock of all nodes, in microseconds, the same throughout a statement.
     "CREATE FUNCTION ng_now() RETURNS bigint LANGUAGE sql STABLE AS
@@ -77,7 +78,7 @@ const WORK: &[&str] = &[
          SET plan_cache_mode = force_generic_plan AS $$
      BEGIN
          PERFORM 1 FROM ng_outbox WHERE subject = new.subject AND (batch, place) < (new.batch, new.place)
-             ORDER BY batch DESC, place DESC LIMIT 1 FOR KEY SHARE;
+             ORDER BY batch DESC, place DESC LIMIT 1 FOR KEY SHARE SKIP LOCKED;
          new.is_head := NOT found;
          RETURN new;
      END $$",
@@ -148,7 +149,8 @@ const WORK: &[&str] = &[
          SET plan_cache_mode = force_generic_plan AS $$
      BEGIN
          PERFORM 1 FROM ng_work WHERE kind = new.kind AND lane = new.lane AND lane IS NOT NULL AND seq < new.seq
-             AND state IN ('waiting', 'scheduled', 'running') ORDER BY seq DESC LIMIT 1 FOR SHARE;
+             AND state IN ('waiting', 'scheduled', 'running')
+             ORDER BY seq DESC LIMIT 1 FOR SHARE SKIP LOCKED;
          new.is_head := NOT found;
          RETURN new;
      END $$",
