@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
-use neuroglia::data::{NativeStep, Store};
+use neuroglia::data::{Batch, NativeStep, Store};
 use neuroglia::error::{Error, ErrorKind};
 use neuroglia_backing::postgres::{self, PostgresOptions, PostgresStore, sqlx};
 use neuroglia_testing::services::{Database, Postgres};
@@ -80,6 +80,33 @@ async fn a_commit_that_is_cut_says_that_its_outcome_is_unknown() {
         .commit(batch([order("o-1", "new")]))
         .await
         .expect("it was not kept, and the next connection is good");
+}
+
+#[tokio::test]
+async fn a_transaction_that_the_server_ended_may_be_tried_again() {
+    let (_, database) = new_store().await;
+    let options = PostgresOptions {
+        idle_in_transaction_timeout: Duration::from_millis(20),
+        ..PostgresOptions::default()
+    };
+    let store = opened(&database.url(), options).await.expect("it is there");
+    let url = database.url();
+    let idle = postgres::statement(move |connection| {
+        Box::pin(async move {
+            let own: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(postgres::error)?;
+            let mut other = PgConnection::connect(&url).await.map_err(postgres::error)?;
+            let there = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = $1)";
+            while sqlx::query_scalar(there).bind(own).fetch_one(&mut other).await.map_err(postgres::error)? {}
+            sqlx::query("SELECT 1").execute(connection).await.map_err(postgres::error)?;
+            Ok(())
+        })
+    });
+    let native = vec![NativeStep { engine: postgres::ENGINE, step: Box::new(idle) }];
+    let error = store.commit(Batch { native, ..batch([]) }).await.expect_err("the connection is gone");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
 }
 
 #[tokio::test]
