@@ -9,8 +9,8 @@ use neuroglia::data::{Batch, Change, NativeStep, Store, Write};
 use neuroglia::error::{Error, ErrorKind, Result};
 use neuroglia::id::Ids;
 use neuroglia::work::{
-    Claim, Claimed, Due, Finish, LOST, NewWork, OnCrash, QueueRoom, WorkClass, WorkFilter, WorkState,
-    WorkStore,
+    Claim, Claimed, Due, Finish, LOST, NewWork, OnCrash, QueueRoom, Settlement, WorkClass, WorkFilter,
+    WorkState, WorkStore,
 };
 use neuroglia_backing::postgres::{self, PostgresOptions, PostgresStore, sqlx};
 use neuroglia_testing::services::Database;
@@ -180,6 +180,25 @@ async fn nobody_waits_for_what_another_one_waits_for() {
     for kept in tasks.join_all().await {
         kept.expect("it is committed as well");
     }
+}
+
+#[tokio::test]
+async fn attempts_are_settled_all_or_none() {
+    let options = PostgresOptions { lock_timeout: Duration::from_millis(20), ..PostgresOptions::default() };
+    let (store, database, claimed) = busy_with(options).await;
+    let mut connection = PgConnection::connect(&database.url()).await.expect("the database is there");
+    let mut holder = connection.begin().await.expect("a transaction");
+    let hold = "SELECT 1 FROM ng_work WHERE id = $1 FOR SHARE";
+    sqlx::query(hold).bind(claimed[1].ticket.id).execute(&mut *holder).await.expect("it is locked");
+    let settlements: Vec<_> =
+        claimed.iter().take(3).map(|claimed| (claimed.ticket, Settlement::Release)).collect();
+    let refused = store.settle(&settlements).await.expect_err("one of them is locked");
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    let filter = WorkFilter { states: vec![WorkState::Running], limit: 1_000, ..WorkFilter::default() };
+    assert_eq!(store.list_work(&filter).await.expect("work is listed").len(), MANY);
+    holder.rollback().await.expect("it is free");
+    assert_eq!(store.settle(&settlements).await.expect("attempts are settled"), [true; 3]);
+    assert_eq!(store.settle(&settlements).await.expect("their tickets are void"), [false; 3]);
 }
 
 #[tokio::test]
