@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
-use neuroglia::error::Result;
+use neuroglia::error::{Error, Result};
 use neuroglia::messaging::{Parcel, Subscription};
 use neuroglia::work::{
     Claim, Claimed, DEAD_KEEP, DEPTH_MAX, Depth, Due, FAILURES_MAX, Failure, Finish, Inquest, NewWork,
@@ -419,7 +419,11 @@ impl WorkStore for PostgresStore {
             Revision::Cancel => query.bind(micros(DEAD_KEEP)),
             Revision::Replay | Revision::Delete => query,
         };
-        let is_done = !self.change(query).await?.is_empty();
+        let revised = self.change(query).await.map_err(|error| match revision {
+            Revision::Replay if error.is_duplicate() => Error::duplicate("work", "key").with_source(error),
+            _ => error,
+        });
+        let is_done = !revised?.is_empty();
         if is_done && *revision == Revision::Replay {
             self.news.announce_return(&self.connections).await;
         }

@@ -266,7 +266,11 @@ async fn revise(
         .bind(states)
         .bind((now + DEAD_KEEP).unix_micros()),
     };
-    Ok(query.execute(connection).await.map_err(error)?.rows_affected() == 1)
+    let revised = query.execute(connection).await.map_err(|cause| match error(cause) {
+        error if error.is_duplicate() => Error::duplicate("work", "key").with_source(error),
+        error => error,
+    });
+    Ok(revised?.rows_affected() == 1)
 }
 
 pub(super) const PURGE: &str = "DELETE FROM ng_work WHERE seq IN (SELECT seq FROM ng_work \
