@@ -63,8 +63,8 @@ async fn bury(
     Ok(burials)
 }
 
-/// Ends a node; gives whether it had anything to give back.
-async fn leave(connection: &mut PgConnection, node: Uuid) -> sqlx::Result<bool> {
+/// Ends a node, and gives back what it has.
+async fn leave(connection: &mut PgConnection, node: Uuid) -> sqlx::Result<()> {
     let mut transaction = connection.begin().await?;
     // A claim that has begun ends first, so that what it took is seen; one that begins later finds no node.
     let lock = sqlx::query("SELECT 1 FROM ng_node WHERE id = $1 FOR UPDATE").bind(node);
@@ -72,11 +72,10 @@ async fn leave(connection: &mut PgConnection, node: Uuid) -> sqlx::Result<bool> 
     let leave = sqlx::query(
         "WITH r AS (UPDATE ng_work SET state = CASE WHEN called_off THEN 'cancelled' ELSE 'waiting' END, \
              attempt = attempt - 1, keep_until = ng_now() + $2, owner = NULL, token = NULL, called_off = false \
-             WHERE owner = $1 RETURNING 1), g AS (DELETE FROM ng_node WHERE id = $1) SELECT EXISTS (SELECT 1 FROM r)",
+             WHERE owner = $1) DELETE FROM ng_node WHERE id = $1",
     );
-    let returned = leave.bind(node).bind(micros(DEAD_KEEP)).fetch_one(&mut *transaction).await?.try_get(0)?;
-    transaction.commit().await?;
-    Ok(returned)
+    leave.bind(node).bind(micros(DEAD_KEEP)).execute(&mut *transaction).await?;
+    transaction.commit().await
 }
 
 #[async_trait]
@@ -131,11 +130,11 @@ impl ClusterStore for PostgresStore {
 
     async fn leave(&self, node: Uuid) -> Result<()> {
         let mut lease = self.connections.lease().await?;
-        let returned = lease.run(async |connection| leave(connection, node).await).await.map_err(error)?;
+        lease.run(async |connection| leave(connection, node).await).await.map_err(error)?;
         drop(lease);
-        if returned {
-            self.news.announce_return(&self.connections).await;
-        }
+        // Also when it had nothing any more: what it ended last may have been the first of a lane, whose next it did
+        // not take.
+        self.news.announce_return(&self.connections).await;
         Ok(())
     }
 

@@ -424,7 +424,8 @@ impl WorkStore for PostgresStore {
             _ => error,
         });
         let is_done = !revised?.is_empty();
-        if is_done && *revision == Revision::Replay {
+        // What is cancelled may have been the first of its lane.
+        if is_done && matches!(revision, Revision::Replay | Revision::Cancel) {
             self.news.announce_return(&self.connections).await;
         }
         Ok(is_done)

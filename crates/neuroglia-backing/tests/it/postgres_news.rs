@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
 use neuroglia::cluster::{self, Ear, Heart, NodeName, Voice};
-use neuroglia::data::{self, Store, UnitOfWork};
+use neuroglia::data::{self, Batch, Store, UnitOfWork};
 use neuroglia::di::{Inject, Service, ServiceCollection, Services};
 use neuroglia::error::{Error, Result};
 use neuroglia::hosting::{HostedService, Stopping};
+use neuroglia::id::Ids;
 use neuroglia::mediation::Messages;
 use neuroglia::messaging::{self, Wake};
-use neuroglia::work::{self, Claimer, Job, JobHandler, JobOptions, Jobs, WorkPlan, Worker};
+use neuroglia::work::{
+    self, Claimer, Due, Job, JobHandler, JobOptions, Jobs, NewWork, OnCrash, Revision, WorkClass, WorkPlan,
+    Worker,
+};
 use neuroglia_backing::postgres::sqlx;
 use neuroglia_testing::services::{Database, Postgres};
 use serde::{Deserialize, Serialize};
@@ -20,6 +24,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::support::connect;
 
@@ -180,6 +185,13 @@ async fn a_worker_hears_again_after_the_server_was_restarted() {
     let database = Database::create_on(&server.url());
     let (asking, mut doing) = (App::asking(&database).await, App::doing(&database).await);
     works_together(&asking, &mut doing).await;
+    // What has not ended by then would be done again.
+    let mut connection = PgConnection::connect(&database.url()).await.expect("the database is there");
+    let done = async {
+        let left = "SELECT EXISTS (SELECT 1 FROM ng_work WHERE state <> 'done')";
+        while sqlx::query_scalar(left).fetch_one(&mut connection).await.expect("the server tells") {}
+    };
+    timeout(PATIENCE, done).await.expect("all of it ends");
     server.crash();
     doing.hears(false).await;
     server.start_again();
@@ -190,24 +202,79 @@ async fn a_worker_hears_again_after_the_server_was_restarted() {
     works_together(&asking, &mut doing).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_given_back_is_heard_of() {
-    let database = Database::create();
-    let (asking, mut doing) = (App::asking(&database).await, App::doing(&database).await);
-    let store = asking.services.get::<dyn Store>().expect("it is registered");
+/// A node that has said that it lives.
+async fn leaving(store: &dyn Store) -> Uuid {
+    let id = Ids::random().next_uuid();
     let node = cluster::Node {
-        id: neuroglia::id::Ids::random().next_uuid(),
+        id,
         role: "worker".to_owned(),
         host: "here".to_owned(),
         version: "0".to_owned(),
         is_draining: false,
     };
     store.beat(&node).await.expect("a node says that it lives");
+    id
+}
+
+/// Two pieces of one lane, of which nobody is told; gives the first. It is due in an hour, and so the second.
+async fn lane(store: &dyn Store) -> Uuid {
+    let ids = Ids::random();
+    let work = |number: u32, due| NewWork {
+        id: ids.next_uuid(),
+        class: WorkClass::Job,
+        queue: "default".to_owned(),
+        kind: Ring::KIND.to_owned(),
+        lane: Some("lane".to_owned()),
+        key: None,
+        payload: format!(r#"{{"number":{number}}}"#),
+        priority: 0,
+        due,
+        attempts_max: 10,
+        on_crash: OnCrash::Retry,
+        correlation_id: None,
+        traceparent: None,
+    };
+    let (first, second) = (work(1, Due::After(Duration::from_secs(3600))), work(2, Due::Now));
+    let id = first.id;
+    let work = vec![first, second];
+    store.commit(Batch { work, ..Batch::default() }).await.expect("a batch that breaks no rule is committed");
+    id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_behind_a_cancelled_piece_is_heard_of() {
+    let database = Database::create();
+    let mut doing = App::doing(&database).await;
+    let store = doing.services.get::<dyn Store>().expect("it is registered");
+    let first = lane(&*store).await;
+    assert!(store.revise(first, &Revision::Cancel).await.expect("work is revised"));
+    doing.rings_soon(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_that_leaves_did_not_take_is_heard_of() {
+    let database = Database::create();
+    let mut doing = App::doing(&database).await;
+    let store = doing.services.get::<dyn Store>().expect("it is registered");
+    let (node, first) = (leaving(&*store).await, lane(&*store).await);
+    let mut connection = PgConnection::connect(&database.url()).await.expect("the database is there");
+    let end = "UPDATE ng_work SET state = 'done' WHERE id = $1";
+    sqlx::query(end).bind(first).execute(&mut connection).await.expect("its last piece ends");
+    store.leave(node).await.expect("a node leaves");
+    doing.rings_soon(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_given_back_is_heard_of() {
+    let database = Database::create();
+    let (asking, mut doing) = (App::asking(&database).await, App::doing(&database).await);
+    let store = asking.services.get::<dyn Store>().expect("it is registered");
+    let node = leaving(&*store).await;
     // Held back until this node has it, and nobody else is woken for it.
     let mut connection = PgConnection::connect(&database.url()).await.expect("the database is there");
     asking.ask(1, JobOptions::default().after(Duration::from_secs(600))).await;
     let take = "UPDATE ng_work SET state = 'running', attempt = 1, owner = $1, token = $1";
-    sqlx::query(take).bind(node.id).execute(&mut connection).await.expect("it is taken");
-    store.leave(node.id).await.expect("a node leaves");
+    sqlx::query(take).bind(node).execute(&mut connection).await.expect("it is taken");
+    store.leave(node).await.expect("a node leaves");
     doing.rings_soon(1).await;
 }
