@@ -110,8 +110,7 @@ impl SqliteStore {
     pub async fn explain(&self, select: &Select) -> Result<Vec<String>> {
         let Compiled { sql, values } = select::documents(select)?;
         let query = bind(sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))), &values);
-        let mut reader = self.connections.reader().await?;
-        let rows = reader.run(async |connection| query.fetch_all(connection).await).await?;
+        let rows = self.read_all(query).await?;
         rows.iter().map(|row| row.try_get("detail").map_err(error)).collect()
     }
 
@@ -178,9 +177,7 @@ impl Store for SqliteStore {
 
     async fn query(&self, select: &Select) -> Result<Vec<Document>> {
         let Compiled { sql, values } = select::documents(select)?;
-        let query = bind(sqlx::query(AssertSqlSafe(sql)), &values);
-        let mut reader = self.connections.reader().await?;
-        let rows = reader.run(async |connection| query.fetch_all(connection).await).await?;
+        let rows = self.read_all(bind(sqlx::query(AssertSqlSafe(sql)), &values)).await?;
         rows.iter().map(document).collect()
     }
 

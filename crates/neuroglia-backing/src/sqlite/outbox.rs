@@ -131,7 +131,7 @@ impl OutboxStore for SqliteStore {
 }
 
 /// Ids as a JSON array, which one parameter carries.
-pub(super) fn texts(ids: &[Uuid]) -> String {
+fn texts(ids: &[Uuid]) -> String {
     let quoted: Vec<_> = ids.iter().map(|id| format!("\"{id}\"")).collect();
     format!("[{}]", quoted.join(","))
 }

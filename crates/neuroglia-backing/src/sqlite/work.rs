@@ -141,7 +141,7 @@ fn class(name: &str) -> sqlx::Result<WorkClass> {
 }
 
 /// Adds a failure to a row's history, and keeps the last of them only.
-pub(super) async fn note_failure(
+async fn note_failure(
     connection: &mut SqliteConnection,
     id: &str,
     failure: String,
