@@ -181,7 +181,15 @@ impl Store for PostgresStore {
 
     async fn purge_expired(&self, now: Timestamp) -> Result<u64> {
         let mut lease = self.connections.lease().await?;
-        lease.run(async |connection| idempotency::purge_expired(connection, now).await).await.map_err(error)
+        let mut purged = 0;
+        loop {
+            let step = lease.run(async |connection| idempotency::purge_expired(connection, now).await).await;
+            let step = step.map_err(error)?;
+            purged += step;
+            if step < u64::from(idempotency::PURGE_STEP) {
+                return Ok(purged);
+            }
+        }
     }
 
     async fn own_history(&self) -> Result<History> {

@@ -77,8 +77,11 @@ const FAN_OUT: &str = "INSERT INTO ng_work (id, class, state, queue, kind, lane,
                            CASE WHEN is_ordered THEN ?2 END, ?3, ?4, 0, ?7, attempts_max, 'retry', ?5, ?6, ?7 \
                        FROM ng_subscription WHERE event = ?1 ORDER BY consumer ON CONFLICT DO NOTHING";
 
-pub(super) const PROMOTE: &str =
-    "UPDATE ng_work SET state = 'waiting' WHERE state = 'scheduled' AND run_at <= ?1";
+/// How much of what is due is made to wait in one turn.
+const PROMOTED_MAX: u32 = 1000;
+
+pub(super) const PROMOTE: &str = "UPDATE ng_work SET state = 'waiting' WHERE seq IN ( \
+         SELECT seq FROM ng_work WHERE state = 'scheduled' AND run_at <= ?1 ORDER BY run_at LIMIT ?2)";
 
 /// Whether a claim might find anything.
 pub(super) const ANY: &str = "SELECT 1 WHERE EXISTS (SELECT 1 FROM ng_work WHERE state = 'waiting' AND is_head) \
@@ -91,10 +94,15 @@ pub(super) const CLAIM: &str = "UPDATE ng_work SET state = 'running', attempt = 
      RETURNING id, class, queue, kind, key, payload, attempt, attempts_max, correlation_id, traceparent, created_at, \
          priority, seq";
 
-/// Takes work out of the queues, one after another.
-async fn claim(connection: &mut SqliteConnection, claim: Claim, now: Timestamp) -> Result<Vec<Claimed>> {
+/// Takes work out of the queues, one after another; gives also how much was found due.
+async fn claim(
+    connection: &mut SqliteConnection,
+    claim: Claim,
+    now: Timestamp,
+) -> Result<(Vec<Claimed>, u64)> {
     let kinds = serde_json::to_string(&claim.kinds).map_err(Error::internal)?;
-    sqlx::query(PROMOTE).bind(now.unix_micros()).execute(&mut *connection).await.map_err(error)?;
+    let promote = sqlx::query(PROMOTE).bind(now.unix_micros()).bind(PROMOTED_MAX);
+    let promoted = promote.execute(&mut *connection).await.map_err(error)?.rows_affected();
     let mut claimed = Vec::new();
     for room in claim.rooms {
         let rows = sqlx::query(CLAIM)
@@ -117,7 +125,7 @@ async fn claim(connection: &mut SqliteConnection, claim: Claim, now: Timestamp) 
         of_queue.sort_by_key(|(order, _)| *order);
         claimed.extend(of_queue.into_iter().map(|(_, claimed)| claimed));
     }
-    Ok(claimed)
+    Ok((claimed, promoted))
 }
 
 fn read_claimed(row: &SqliteRow, token: Uuid) -> sqlx::Result<Claimed> {
@@ -366,8 +374,8 @@ impl WorkStore for SqliteStore {
     }
 
     async fn fan_out(&self, parcels: &[Parcel]) -> Result<u64> {
-        let (parcels, now) = (parcels.to_vec(), self.now());
-        self.write(move |connection| {
+        let parcels = parcels.to_vec();
+        self.write(move |connection, now| {
             Box::pin(async move {
                 let mut stored = 0;
                 for parcel in parcels {
@@ -391,18 +399,23 @@ impl WorkStore for SqliteStore {
     }
 
     async fn claim(&self, asked: &Claim) -> Result<Vec<Claimed>> {
-        let now = self.now();
-        // Looking costs nobody anything; claiming takes the place of one who writes.
-        if self.read_all(sqlx::query(ANY).bind(now.unix_micros())).await?.is_empty() {
-            return Ok(Vec::new());
+        loop {
+            // Looking costs nobody anything; claiming takes the place of one who writes.
+            if self.read_all(sqlx::query(ANY).bind(self.now().unix_micros())).await?.is_empty() {
+                return Ok(Vec::new());
+            }
+            let asked = asked.clone();
+            let claim = self.write(move |connection, now| Box::pin(claim(connection, asked, now)));
+            let (claimed, promoted) = claim.await?;
+            if !claimed.is_empty() || promoted < u64::from(PROMOTED_MAX) {
+                return Ok(claimed);
+            }
         }
-        let asked = asked.clone();
-        self.write(move |connection| Box::pin(claim(connection, asked, now))).await
     }
 
     async fn settle(&self, settlements: &[(Ticket, Settlement)]) -> Result<Vec<bool>> {
-        let (settlements, now) = (settlements.to_vec(), self.now());
-        self.write(move |connection| {
+        let settlements = settlements.to_vec();
+        self.write(move |connection, now| {
             Box::pin(async move {
                 let mut held = Vec::with_capacity(settlements.len());
                 for (ticket, settlement) in settlements {
@@ -443,13 +456,12 @@ impl WorkStore for SqliteStore {
     }
 
     async fn revise(&self, id: Uuid, revision: &Revision) -> Result<bool> {
-        let (revision, now) = (revision.clone(), self.now());
-        self.write(move |connection| Box::pin(revise(connection, id, revision, now))).await
+        let revision = revision.clone();
+        self.write(move |connection, now| Box::pin(revise(connection, id, revision, now))).await
     }
 
     async fn purge_work(&self, limit: u32) -> Result<u64> {
-        let now = self.now();
-        self.write(move |connection| {
+        self.write(move |connection, now| {
             Box::pin(async move {
                 let purge = sqlx::query(PURGE).bind(now.unix_micros()).bind(limit);
                 Ok(purge.execute(connection).await.map_err(error)?.rows_affected())
