@@ -58,13 +58,13 @@ async fn a_purge_reads_what_is_over() {
 
 #[tokio::test]
 async fn the_depths_read_no_more_than_they_count() {
-    follows(&plan(work::NEXT_QUEUE, 1).await, "SEARCH ng_work USING INDEX ng_work_waiting (queue>?)");
-    for (statement, parameters) in [(work::DEPTH_OF_HEADS, 2), (work::DEPTHS_BUT_HEADS, 1)] {
-        let plan = plan(statement, parameters).await;
-        let scans =
-            plan.split("; ").filter(|step| step.contains(" ng_work") && !step.contains("INDEX ng_work_"));
-        assert_eq!(scans.collect::<Vec<_>>(), Vec::<&str>::new(), "it reads the whole table: {plan}");
+    for ([next_queue, depth], index) in work::WAITING.into_iter().zip(["ng_work_waiting", "ng_work_behind"]) {
+        follows(&plan(next_queue, 1).await, &format!("{index} (queue>?)"));
+        assert!(plan(depth, 2).await.contains(&format!("USING INDEX {index} (queue=?)")));
     }
+    let plan = plan(work::DEPTHS, 1).await;
+    let scans = plan.split("; ").filter(|step| step.contains(" ng_work") && !step.contains("INDEX ng_work_"));
+    assert_eq!(scans.collect::<Vec<_>>(), Vec::<&str>::new(), "it reads the whole table: {plan}");
 }
 
 #[tokio::test]

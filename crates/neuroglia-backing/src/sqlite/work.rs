@@ -295,24 +295,27 @@ fn depth(row: &SqliteRow, now: Timestamp) -> sqlx::Result<Depth> {
     })
 }
 
-/// The next queue in which something could be claimed.
-pub(super) const NEXT_QUEUE: &str =
-    "SELECT min(queue) FROM ng_work WHERE state = 'waiting' AND is_head AND queue > ?1";
-
-/// Counts what could be claimed of one queue: a long one does not hide the others.
-pub(super) const DEPTH_OF_HEADS: &str = "SELECT queue, kind, state, count(*), min(created_at), 0 FROM ( \
-         SELECT queue, kind, state, created_at FROM ng_work \
-         WHERE state = 'waiting' AND is_head AND queue = ?2 ORDER BY priority DESC, seq LIMIT ?1) \
-     GROUP BY kind";
+/// What could be claimed, and what is behind in a lane: how to find the next queue that has some, and to count it there.
+/// A long queue does not hide the others.
+pub(super) const WAITING: [[&str; 2]; 2] = [
+    [
+        "SELECT min(queue) FROM ng_work WHERE state = 'waiting' AND is_head AND queue > ?1",
+        "SELECT queue, kind, state, count(*), min(created_at), 0 FROM ( \
+             SELECT queue, kind, state, created_at FROM ng_work \
+             WHERE state = 'waiting' AND is_head AND queue = ?2 ORDER BY priority DESC, seq LIMIT ?1) GROUP BY kind",
+    ],
+    [
+        "SELECT min(queue) FROM ng_work WHERE state = 'waiting' AND NOT is_head AND queue > ?1",
+        "SELECT queue, kind, state, count(*), min(created_at), 0 FROM ( \
+             SELECT queue, kind, state, created_at FROM ng_work \
+             WHERE state = 'waiting' AND NOT is_head AND queue = ?2 ORDER BY seq LIMIT ?1) GROUP BY kind",
+    ],
+];
 
 /// Counts everything else. Like the other counts it reads no more than it counts.
-pub(super) const DEPTHS_BUT_HEADS: &str = "SELECT queue, kind, state, count(*), min(created_at), sum(holds_up) FROM ( \
-         SELECT * FROM (SELECT queue, kind, state, created_at, 0 AS holds_up FROM ( \
-             SELECT queue, kind, state, created_at, is_head FROM ng_work \
-             WHERE lane IS NOT NULL AND state IN ('waiting', 'scheduled', 'running') LIMIT ?1) \
-         WHERE state = 'waiting' AND NOT is_head) UNION ALL \
-         SELECT * FROM (SELECT queue, kind, state, created_at, lane IS NOT NULL AND attempt > 0 FROM ng_work \
-             WHERE state = 'scheduled' ORDER BY run_at LIMIT ?1) UNION ALL \
+pub(super) const DEPTHS: &str = "SELECT queue, kind, state, count(*), min(created_at), sum(holds_up) FROM ( \
+         SELECT * FROM (SELECT queue, kind, state, created_at, lane IS NOT NULL AND attempt > 0 AS holds_up \
+             FROM ng_work WHERE state = 'scheduled' ORDER BY run_at LIMIT ?1) UNION ALL \
          SELECT * FROM (SELECT queue, kind, state, created_at, 0 FROM ng_work \
              WHERE owner IS NOT NULL ORDER BY owner LIMIT ?1) UNION ALL \
          SELECT * FROM (SELECT queue, kind, state, created_at, 0 FROM ng_work \
@@ -323,7 +326,7 @@ pub(super) const DEPTHS_BUT_HEADS: &str = "SELECT queue, kind, state, count(*), 
 impl WorkStore for SqliteStore {
     async fn subscribe(&self, subscriptions: &[Subscription]) -> Result<()> {
         let subscriptions = subscriptions.to_vec();
-        self.write(move |connection| {
+        self.write(move |connection, _| {
             Box::pin(async move {
                 for subscription in subscriptions {
                     sqlx::query(
@@ -364,7 +367,7 @@ impl WorkStore for SqliteStore {
 
     async fn unsubscribe(&self, consumer: &str) -> Result<bool> {
         let consumer = consumer.to_owned();
-        self.write(move |connection| {
+        self.write(move |connection, _| {
             Box::pin(async move {
                 let gone = sqlx::query("DELETE FROM ng_subscription WHERE consumer = ?").bind(consumer);
                 Ok(gone.execute(connection).await.map_err(error)?.rows_affected() > 0)
@@ -429,7 +432,7 @@ impl WorkStore for SqliteStore {
 
     async fn note_progress(&self, ticket: Ticket, progress: &str) -> Result<bool> {
         let progress = progress.to_owned();
-        self.write(move |connection| {
+        self.write(move |connection, _| {
             Box::pin(async move {
                 let note = sqlx::query(
                     "UPDATE ng_work SET progress = ?3 WHERE id = ?1 AND token = ?2 AND state = 'running'",
@@ -471,15 +474,16 @@ impl WorkStore for SqliteStore {
     }
 
     async fn depths(&self) -> Result<Vec<Depth>> {
-        let mut rows = self.read_all(sqlx::query(DEPTHS_BUT_HEADS).bind(DEPTH_MAX)).await?;
-        let mut queue = String::new();
-        loop {
-            let next = self.read_all(sqlx::query(NEXT_QUEUE).bind(queue)).await?;
-            let next =
-                next.first().map(|row| row.try_get::<Option<String>, _>(0)).transpose().map_err(error)?;
-            let Some(next) = next.flatten() else { break };
-            rows.extend(self.read_all(sqlx::query(DEPTH_OF_HEADS).bind(DEPTH_MAX).bind(next.clone())).await?);
-            queue = next;
+        let mut rows = self.read_all(sqlx::query(DEPTHS).bind(DEPTH_MAX)).await?;
+        for [next_queue, depth] in WAITING {
+            let mut queue = String::new();
+            loop {
+                let next = self.read_all(sqlx::query(next_queue).bind(queue)).await?;
+                let next = next.first().map(|row| row.try_get::<Option<String>, _>(0)).transpose();
+                let Some(next) = next.map_err(error)?.flatten() else { break };
+                rows.extend(self.read_all(sqlx::query(depth).bind(DEPTH_MAX).bind(next.clone())).await?);
+                queue = next;
+            }
         }
         let now = self.now();
         let mut depths: Vec<Depth> = Vec::new();
