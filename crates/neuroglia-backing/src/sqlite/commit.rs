@@ -103,7 +103,14 @@ impl Prepared {
             complete(connection, completion).await?;
         }
         for SqliteStep(step) in self.steps {
+            sqlx::query("SAVEPOINT ng_step").execute(&mut *connection).await.map_err(error)?;
             step(connection).await?;
+            // A step that swallows the end of the transaction must not pass for a success, nor what comes after it be
+            // kept by itself.
+            let release = sqlx::query("RELEASE ng_step").execute(&mut *connection).await;
+            release.map_err(|cause| {
+                Error::internal("a step ended the transaction of its batch").with_source(cause)
+            })?;
         }
         Ok(())
     }
