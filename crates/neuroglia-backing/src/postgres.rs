@@ -18,7 +18,8 @@
 //! - **Connections are kept, and doubted.** The driver's pool asks the server about a connection before and after
 //!   each use; this one asks only after a pause. A read that meets a dead connection is repeated once on a new
 //!   one. A commit is not: when the connection is lost on the way, the outcome is not known, and the error says
-//!   so. Deadlocks are tried again by the engine.
+//!   so. A batch without own statements that meets a deadlock is tried again by the engine; anything else that does is
+//!   unavailable.
 //! - **Nothing stays open.** A batch runs in a task of its own, to its end, whoever waits for it; statements,
 //!   locks and idle transactions have their limits at the server, and an answer that does not come has one here.
 //!   An idempotency key of a process that crashed is free when its time is over.
@@ -180,7 +181,15 @@ impl Store for PostgresStore {
 
     async fn purge_expired(&self, now: Timestamp) -> Result<u64> {
         let mut lease = self.connections.lease().await?;
-        lease.run(async |connection| idempotency::purge_expired(connection, now).await).await.map_err(error)
+        let mut purged = 0;
+        loop {
+            let step = lease.run(async |connection| idempotency::purge_expired(connection, now).await).await;
+            let step = step.map_err(error)?;
+            purged += step;
+            if step < u64::from(idempotency::PURGE_STEP) {
+                return Ok(purged);
+            }
+        }
     }
 
     async fn own_history(&self) -> Result<History> {

@@ -110,8 +110,7 @@ impl SqliteStore {
     pub async fn explain(&self, select: &Select) -> Result<Vec<String>> {
         let Compiled { sql, values } = select::documents(select)?;
         let query = bind(sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))), &values);
-        let mut reader = self.connections.reader().await?;
-        let rows = reader.run(async |connection| query.fetch_all(connection).await).await?;
+        let rows = self.read_all(query).await?;
         rows.iter().map(|row| row.try_get("detail").map_err(error)).collect()
     }
 
@@ -127,13 +126,14 @@ impl SqliteStore {
     }
 
     /// Runs work that changes something: in its turn, in a transaction that others may share, and to its end even
-    /// when the caller is gone.
+    /// when the caller is gone. Its time is that of its turn, not of when it began to wait.
     async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> StepFuture<'c, T> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection, Timestamp) -> StepFuture<'c, T> + Send + 'static,
     {
-        self.connections.writer().together(work).await
+        let clock = self.clock.clone();
+        self.connections.writer().together(move |connection| work(connection, clock.now())).await
     }
 
     /// The same for what brings its own transaction, or needs none.
@@ -178,9 +178,7 @@ impl Store for SqliteStore {
 
     async fn query(&self, select: &Select) -> Result<Vec<Document>> {
         let Compiled { sql, values } = select::documents(select)?;
-        let query = bind(sqlx::query(AssertSqlSafe(sql)), &values);
-        let mut reader = self.connections.reader().await?;
-        let rows = reader.run(async |connection| query.fetch_all(connection).await).await?;
+        let rows = self.read_all(bind(sqlx::query(AssertSqlSafe(sql)), &values)).await?;
         rows.iter().map(document).collect()
     }
 
@@ -193,8 +191,8 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, batch: Batch) -> Result<()> {
-        let prepared = commit::Prepared::new(batch, &self.catalogue, self.now())?;
-        self.write(move |connection| Box::pin(prepared.run(connection))).await
+        let prepared = commit::Prepared::new(batch, &self.catalogue)?;
+        self.write(move |connection, now| Box::pin(prepared.run(connection, now))).await
     }
 
     async fn reserve(&self, reserve: &Reserve) -> Result<Reservation> {
@@ -208,7 +206,16 @@ impl Store for SqliteStore {
     }
 
     async fn purge_expired(&self, now: Timestamp) -> Result<u64> {
-        self.alone(move |connection| Box::pin(idempotency::purge_expired(connection, now))).await
+        let mut purged = 0;
+        loop {
+            // Others have their turn in between.
+            let step =
+                self.alone(move |connection| Box::pin(idempotency::purge_expired(connection, now))).await?;
+            purged += step;
+            if step < u64::from(idempotency::PURGE_STEP) {
+                return Ok(purged);
+            }
+        }
     }
 
     async fn own_history(&self) -> Result<History> {

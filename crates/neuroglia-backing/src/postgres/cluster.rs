@@ -63,6 +63,7 @@ async fn bury(
     Ok(burials)
 }
 
+/// Ends a node, and gives back what it has.
 async fn leave(connection: &mut PgConnection, node: Uuid) -> sqlx::Result<()> {
     let mut transaction = connection.begin().await?;
     // A claim that has begun ends first, so that what it took is seen; one that begins later finds no node.

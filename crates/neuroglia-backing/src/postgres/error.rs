@@ -8,7 +8,8 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// What a caller should do about an error of the driver; for the application's own statements.
 ///
-/// A server that is away, busy or full is [`ErrorKind::Unavailable`], as is a deadlock; a unique value that is
+/// A server that is away, busy or full is [`ErrorKind::Unavailable`], as are a deadlock and a connection that the
+/// server has ended; a unique value that is
 /// taken is a conflict; a text with a NUL and a field that is too long for its index are
 /// [`ErrorKind::Invalid`]; and everything else is a defect.
 pub fn error(error: sqlx::Error) -> Error {
@@ -24,9 +25,9 @@ pub fn error(error: sqlx::Error) -> Error {
             Error::invalid("store.too_long", "a field with an index is too long").with_source(error)
         }
         Some(code) if is_transient(code) => Error::unavailable(error),
-        Some(_) => Error::internal(error),
-        None if is_of_connection(&error) => Error::unavailable(error),
-        None => Error::internal(error),
+        // Whatever the code: the server has given up the connection, and a new one may do better.
+        _ if is_of_connection(&error) => Error::unavailable(error),
+        _ => Error::internal(error),
     }
 }
 

@@ -60,10 +60,18 @@ pub(super) async fn release(connection: &mut PgConnection, key: &str, token: &st
         .map(|_| ())
 }
 
+/// How many keys are deleted in one statement.
+pub(super) const PURGE_STEP: u32 = 5000;
+
+/// Deletes keys whose time is over, at most so many; gives their number.
 pub(super) async fn purge_expired(connection: &mut PgConnection, now: Timestamp) -> sqlx::Result<u64> {
-    sqlx::query("DELETE FROM ng_idempotency WHERE expires_at <= $1")
-        .bind(now.unix_micros())
-        .execute(connection)
-        .await
-        .map(|done| done.rows_affected())
+    sqlx::query(
+        "DELETE FROM ng_idempotency WHERE key = ANY(ARRAY( \
+             SELECT key FROM ng_idempotency WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
+    )
+    .bind(now.unix_micros())
+    .bind(i64::from(PURGE_STEP))
+    .execute(connection)
+    .await
+    .map(|done| done.rows_affected())
 }

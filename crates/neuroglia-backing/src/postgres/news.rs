@@ -19,7 +19,7 @@ use neuroglia::messaging::Wake;
 use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::connections::Connections;
 use super::error::{error, refusal};
@@ -73,7 +73,8 @@ impl News {
     async fn listen_on(&self, pool: &PgPool, wake: &Wake) -> Result<Infallible, Lost> {
         let mut listener = PgListener::connect_with(pool).await?;
         listener.eager_reconnect(false);
-        listener.listen_all([CHANNEL, &self.own]).await?;
+        let begun = timeout(CHECK, listener.listen_all([CHANNEL, &self.own]));
+        begun.await.map_err(|_| Lost::Silent)??;
         let mut due = self.due.subscribe();
         let mut hearing = None;
         loop {

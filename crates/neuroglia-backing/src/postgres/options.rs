@@ -5,8 +5,9 @@ use std::time::Duration;
 /// Settings of a [`PostgresStore`](super::PostgresStore); the defaults fit a process among several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostgresOptions {
-    /// The largest number of connections; `pool=20` in the URL goes before it. The server's `max_connections` is
-    /// for all processes together.
+    /// The largest number of connections that share the work; `pool=20` in the URL goes before it. A process has up to
+    /// two more: one by which it says that it lives, and, when it claims work, one that listens. The server's
+    /// `max_connections` is for all processes together.
     pub connections_max: u32,
     /// How long to wait for a connection.
     pub acquire_timeout: Duration,

@@ -35,12 +35,17 @@ pub(super) const CLAIM: &str = "WITH c AS ( \
                      SELECT id, name, version, subject, data, correlation_id, traceparent, at FROM t \
                      ORDER BY batch, place";
 
-/// Locks in the order in which commits do.
+/// Gives those whose successors are being committed: the other subjects do not wait for that.
 pub(super) const CONFIRM: &str = "WITH c AS ( \
-                           SELECT batch, place FROM ng_outbox WHERE claimed_by = $1 AND id = ANY($2) \
-                           ORDER BY subject, batch, place FOR UPDATE) \
-                       DELETE FROM ng_outbox WHERE batch = ANY(ARRAY(SELECT batch FROM c)) \
-                           AND (batch, place) IN (SELECT batch, place FROM c)";
+                           SELECT id, batch, place FROM ng_outbox WHERE claimed_by = $1 AND id = ANY($2) \
+                           FOR UPDATE SKIP LOCKED), \
+                       d AS ( \
+                           DELETE FROM ng_outbox WHERE batch = ANY(ARRAY(SELECT batch FROM c)) \
+                               AND (batch, place) IN (SELECT batch, place FROM c)) \
+                       SELECT id FROM ng_outbox \
+                       WHERE claimed_by = $1 AND id = ANY($2) AND id NOT IN (SELECT id FROM c)";
+
+const CONFIRM_ONE: &str = "DELETE FROM ng_outbox WHERE claimed_by = $1 AND id = $2";
 
 #[async_trait]
 impl OutboxStore for PostgresStore {
@@ -55,8 +60,12 @@ impl OutboxStore for PostgresStore {
     }
 
     async fn confirm_outbox(&self, token: Uuid, ids: &[Uuid]) -> Result<()> {
-        let confirm = sqlx::query(CONFIRM);
-        self.change(confirm.bind(token).bind(ids.to_vec())).await.map(drop)
+        let confirm = sqlx::query(CONFIRM).bind(token).bind(ids.to_vec());
+        for row in self.change(confirm).await? {
+            let id: Uuid = row.try_get(0).map_err(error)?;
+            self.change(sqlx::query(CONFIRM_ONE).bind(token).bind(id)).await?;
+        }
+        Ok(())
     }
 
     async fn return_outbox(&self, token: Uuid, ids: &[Uuid], pause: Duration) -> Result<()> {

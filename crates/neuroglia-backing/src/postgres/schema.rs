@@ -9,7 +9,6 @@ pub(super) fn own() -> Vec<Migration> {
     vec![
         migration(1, "framework: outbox and idempotency", FIRST),
         migration(2, "framework: durable work, nodes and schedules", WORK),
-        migration(3, "framework: first of a subject, first of a lane", HEADS),
     ]
 }
 
@@ -48,14 +47,67 @@ const FIRST: &[&str] = &[
 ];
 
 /// Each state that is looked for has an index over just the rows in it.
+///
+/// Which message is the first of its subject, and which piece of work of its lane, is kept in the rows: a claim reads
+/// what it may take, however much waits behind.
+///
+/// The first always has the mark; for a moment another may have it too, when an earlier one is committed after a later
+/// one. So the mark spares a claim the look at what waits, and the claim itself still asks whether there is an earlier
+/// one. It is handed on like a baton. Whoever comes locks the last before it that nobody else has locked: so this one
+/// cannot end unseen, and whoever ends it afterwards sees who came. When there is none to lock, whoever comes takes the
+/// mark. It waits for nobody, so it has no part in a deadlock; at worst there is a mark to spare. Whoever ends with the
+/// mark gives it to the next; when that one ends at the same moment, to the one after it. Each look is a statement of
+/// its own, because what was committed while a lock was waited for shows in a new statement only.
 const WORK: &[&str] = &[
     // The one clock of all nodes, in microseconds, the same throughout a statement.
     "CREATE FUNCTION ng_now() RETURNS bigint LANGUAGE sql STABLE AS
      $$ SELECT (extract(epoch FROM statement_timestamp()) * 1000000)::bigint $$",
     "ALTER TABLE ng_outbox ADD COLUMN claimed_by uuid",
     "ALTER TABLE ng_outbox ADD COLUMN free_at bigint NOT NULL DEFAULT 0",
+    "ALTER TABLE ng_outbox ADD COLUMN is_head boolean NOT NULL DEFAULT true",
+    "UPDATE ng_outbox o SET is_head = false WHERE EXISTS (
+         SELECT 1 FROM ng_outbox e WHERE e.subject = o.subject AND (e.batch, e.place) < (o.batch, o.place))",
     "CREATE INDEX ng_outbox_subject ON ng_outbox (subject, batch, place)",
+    "CREATE INDEX ng_outbox_head ON ng_outbox (batch, place) WHERE is_head",
     "CREATE INDEX ng_outbox_claimed_by ON ng_outbox (claimed_by) WHERE claimed_by IS NOT NULL",
+    // A table whose rows are mostly of one subject is taken for one of many: the server does not know whom a look is
+    // for, and would rather read the table than the index.
+    "ALTER TABLE ng_outbox ALTER COLUMN subject SET (n_distinct = -0.2)",
+    // Only a deletion waits for this lock; neither a claim does nor the mark.
+    "CREATE FUNCTION ng_outbox_comes() RETURNS trigger LANGUAGE plpgsql
+         SET plan_cache_mode = force_generic_plan AS $$
+     BEGIN
+         PERFORM 1 FROM ng_outbox WHERE subject = new.subject AND (batch, place) < (new.batch, new.place)
+             ORDER BY batch DESC, place DESC LIMIT 1 FOR KEY SHARE SKIP LOCKED;
+         new.is_head := NOT found;
+         RETURN new;
+     END $$",
+    "CREATE TRIGGER ng_outbox_comes BEFORE INSERT ON ng_outbox
+         FOR EACH ROW EXECUTE FUNCTION ng_outbox_comes()",
+    "CREATE FUNCTION ng_outbox_goes() RETURNS trigger LANGUAGE plpgsql
+         SET plan_cache_mode = force_generic_plan AS $$
+     DECLARE
+         head record;
+         heir record;
+     BEGIN
+         FOR head IN
+             SELECT g.subject, g.batch, g.place FROM gone g WHERE g.is_head AND EXISTS (
+                 SELECT 1 FROM ng_outbox o WHERE o.subject = g.subject AND (o.batch, o.place) > (g.batch, g.place))
+             ORDER BY g.subject, g.batch, g.place
+         LOOP
+             LOOP
+                 SELECT batch, place, is_head INTO heir FROM ng_outbox
+                     WHERE subject = head.subject AND (batch, place) > (head.batch, head.place)
+                     ORDER BY batch, place LIMIT 1;
+                 EXIT WHEN NOT found OR heir.is_head;
+                 UPDATE ng_outbox SET is_head = true WHERE batch = heir.batch AND place = heir.place;
+                 EXIT WHEN found;
+             END LOOP;
+         END LOOP;
+         RETURN NULL;
+     END $$",
+    "CREATE TRIGGER ng_outbox_goes AFTER DELETE ON ng_outbox REFERENCING OLD TABLE AS gone
+         FOR EACH STATEMENT EXECUTE FUNCTION ng_outbox_goes()",
     "CREATE TABLE ng_work (
          seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
          id uuid NOT NULL UNIQUE,
@@ -64,6 +116,7 @@ const WORK: &[&str] = &[
          queue text NOT NULL,
          kind text NOT NULL,
          lane text,
+         is_head boolean NOT NULL DEFAULT true,
          key text,
          payload text NOT NULL,
          priority integer NOT NULL,
@@ -86,10 +139,46 @@ const WORK: &[&str] = &[
     // Rows are claimed and finished over and over: dead versions are cleaned up early, and there is room beside
     // the living for new ones.
     "ALTER TABLE ng_work SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02)",
-    "CREATE INDEX ng_work_waiting ON ng_work (queue, priority DESC, seq) WHERE state = 'waiting'",
+    "ALTER TABLE ng_work ALTER COLUMN lane SET (n_distinct = -0.2)",
+    "CREATE INDEX ng_work_waiting ON ng_work (queue, priority DESC, seq) WHERE state = 'waiting' AND is_head",
+    "CREATE INDEX ng_work_behind ON ng_work (queue, seq) WHERE state = 'waiting' AND NOT is_head",
     "CREATE INDEX ng_work_scheduled ON ng_work (run_at) WHERE state = 'scheduled'",
     "CREATE INDEX ng_work_lane ON ng_work (kind, lane, seq)
          WHERE lane IS NOT NULL AND state IN ('waiting', 'scheduled', 'running')",
+    "CREATE FUNCTION ng_work_comes() RETURNS trigger LANGUAGE plpgsql
+         SET plan_cache_mode = force_generic_plan AS $$
+     BEGIN
+         PERFORM 1 FROM ng_work WHERE kind = new.kind AND lane = new.lane AND lane IS NOT NULL AND seq < new.seq
+             AND state IN ('waiting', 'scheduled', 'running')
+             ORDER BY seq DESC LIMIT 1 FOR SHARE SKIP LOCKED;
+         new.is_head := NOT found;
+         RETURN new;
+     END $$",
+    "CREATE TRIGGER ng_work_comes BEFORE INSERT ON ng_work
+         FOR EACH ROW WHEN (new.lane IS NOT NULL) EXECUTE FUNCTION ng_work_comes()",
+    "CREATE TRIGGER ng_work_comes_back BEFORE UPDATE OF state ON ng_work
+         FOR EACH ROW WHEN (new.lane IS NOT NULL AND old.state NOT IN ('waiting', 'scheduled', 'running')
+             AND new.state IN ('waiting', 'scheduled', 'running')) EXECUTE FUNCTION ng_work_comes()",
+    "CREATE FUNCTION ng_work_ends() RETURNS trigger LANGUAGE plpgsql
+         SET plan_cache_mode = force_generic_plan AS $$
+     DECLARE
+         heir record;
+     BEGIN
+         LOOP
+             SELECT seq, is_head INTO heir FROM ng_work
+                 WHERE kind = old.kind AND lane = old.lane AND lane IS NOT NULL AND seq > old.seq
+                     AND state IN ('waiting', 'scheduled', 'running')
+                 ORDER BY seq LIMIT 1;
+             EXIT WHEN NOT found OR heir.is_head;
+             UPDATE ng_work SET is_head = true
+                 WHERE seq = heir.seq AND state IN ('waiting', 'scheduled', 'running');
+             EXIT WHEN found;
+         END LOOP;
+         RETURN NULL;
+     END $$",
+    "CREATE TRIGGER ng_work_ends AFTER UPDATE OF state ON ng_work
+         FOR EACH ROW WHEN (new.lane IS NOT NULL AND old.is_head AND old.state IN ('waiting', 'scheduled', 'running')
+             AND new.state NOT IN ('waiting', 'scheduled', 'running')) EXECUTE FUNCTION ng_work_ends()",
     "CREATE UNIQUE INDEX ng_work_key ON ng_work (kind, key)
          WHERE key IS NOT NULL AND (class = 'delivery' OR state IN ('waiting', 'scheduled', 'running'))",
     "CREATE INDEX ng_work_owner ON ng_work (owner) WHERE owner IS NOT NULL",
@@ -125,99 +214,4 @@ const WORK: &[&str] = &[
          run_at bigint NOT NULL,
          PRIMARY KEY (schedule, run_at)
      )",
-];
-
-/// Which message is the first of its subject, and which piece of work of its lane, is kept in the rows: a claim reads
-/// what it may take, however much waits behind.
-///
-/// The first always has the mark; for a moment another may have it too, when an earlier one is committed after a later
-/// one. So the mark spares a claim the look at what waits, and the claim itself still asks whether there is an earlier
-/// one. It is handed on like a baton. Whoever comes locks the last before it, unless there is none, and then takes the
-/// mark: so this last one cannot end unseen, and whoever ends it afterwards sees who came. Whoever ends with the mark
-/// gives it to the next; when that one ends at the same moment, to the one after it. Each look is a statement of its
-/// own, because what was committed while a lock was waited for shows in a new statement only.
-const HEADS: &[&str] = &[
-    "ALTER TABLE ng_outbox ADD COLUMN is_head boolean NOT NULL DEFAULT true",
-    "UPDATE ng_outbox o SET is_head = false WHERE EXISTS (
-         SELECT 1 FROM ng_outbox e WHERE e.subject = o.subject AND (e.batch, e.place) < (o.batch, o.place))",
-    // A table whose rows are mostly of one subject is taken for one of many: the server does not know whom a look is
-    // for, and would rather read the table than the index.
-    "ALTER TABLE ng_outbox ALTER COLUMN subject SET (n_distinct = -0.2)",
-    "ALTER TABLE ng_work ALTER COLUMN lane SET (n_distinct = -0.2)",
-    "CREATE INDEX ng_outbox_head ON ng_outbox (batch, place) WHERE is_head",
-    // Only a deletion waits for this lock; neither a claim does nor the mark.
-    "CREATE FUNCTION ng_outbox_comes() RETURNS trigger LANGUAGE plpgsql
-         SET plan_cache_mode = force_generic_plan AS $$
-     BEGIN
-         PERFORM 1 FROM ng_outbox WHERE subject = new.subject AND (batch, place) < (new.batch, new.place)
-             ORDER BY batch DESC, place DESC LIMIT 1 FOR KEY SHARE;
-         new.is_head := NOT found;
-         RETURN new;
-     END $$",
-    "CREATE TRIGGER ng_outbox_comes BEFORE INSERT ON ng_outbox
-         FOR EACH ROW EXECUTE FUNCTION ng_outbox_comes()",
-    "CREATE FUNCTION ng_outbox_goes() RETURNS trigger LANGUAGE plpgsql
-         SET plan_cache_mode = force_generic_plan AS $$
-     DECLARE
-         head record;
-         heir record;
-     BEGIN
-         FOR head IN
-             SELECT g.subject, g.batch, g.place FROM gone g WHERE g.is_head AND EXISTS (
-                 SELECT 1 FROM ng_outbox o WHERE o.subject = g.subject AND (o.batch, o.place) > (g.batch, g.place))
-             ORDER BY g.subject, g.batch, g.place
-         LOOP
-             LOOP
-                 SELECT batch, place, is_head INTO heir FROM ng_outbox
-                     WHERE subject = head.subject AND (batch, place) > (head.batch, head.place)
-                     ORDER BY batch, place LIMIT 1;
-                 EXIT WHEN NOT found OR heir.is_head;
-                 UPDATE ng_outbox SET is_head = true WHERE batch = heir.batch AND place = heir.place;
-                 EXIT WHEN found;
-             END LOOP;
-         END LOOP;
-         RETURN NULL;
-     END $$",
-    "CREATE TRIGGER ng_outbox_goes AFTER DELETE ON ng_outbox REFERENCING OLD TABLE AS gone
-         FOR EACH STATEMENT EXECUTE FUNCTION ng_outbox_goes()",
-    "ALTER TABLE ng_work ADD COLUMN is_head boolean NOT NULL DEFAULT true",
-    "UPDATE ng_work w SET is_head = false WHERE lane IS NOT NULL AND EXISTS (
-         SELECT 1 FROM ng_work e WHERE e.kind = w.kind AND e.lane = w.lane AND e.lane IS NOT NULL
-             AND e.seq < w.seq AND e.state IN ('waiting', 'scheduled', 'running'))",
-    "DROP INDEX ng_work_waiting",
-    "CREATE INDEX ng_work_waiting ON ng_work (queue, priority DESC, seq) WHERE state = 'waiting' AND is_head",
-    "CREATE INDEX ng_work_behind ON ng_work (queue, seq) WHERE state = 'waiting' AND NOT is_head",
-    "CREATE FUNCTION ng_work_comes() RETURNS trigger LANGUAGE plpgsql
-         SET plan_cache_mode = force_generic_plan AS $$
-     BEGIN
-         PERFORM 1 FROM ng_work WHERE kind = new.kind AND lane = new.lane AND lane IS NOT NULL AND seq < new.seq
-             AND state IN ('waiting', 'scheduled', 'running') ORDER BY seq DESC LIMIT 1 FOR SHARE;
-         new.is_head := NOT found;
-         RETURN new;
-     END $$",
-    "CREATE TRIGGER ng_work_comes BEFORE INSERT ON ng_work
-         FOR EACH ROW WHEN (new.lane IS NOT NULL) EXECUTE FUNCTION ng_work_comes()",
-    "CREATE TRIGGER ng_work_comes_back BEFORE UPDATE OF state ON ng_work
-         FOR EACH ROW WHEN (new.lane IS NOT NULL AND old.state NOT IN ('waiting', 'scheduled', 'running')
-             AND new.state IN ('waiting', 'scheduled', 'running')) EXECUTE FUNCTION ng_work_comes()",
-    "CREATE FUNCTION ng_work_ends() RETURNS trigger LANGUAGE plpgsql
-         SET plan_cache_mode = force_generic_plan AS $$
-     DECLARE
-         heir record;
-     BEGIN
-         LOOP
-             SELECT seq, is_head INTO heir FROM ng_work
-                 WHERE kind = old.kind AND lane = old.lane AND lane IS NOT NULL AND seq > old.seq
-                     AND state IN ('waiting', 'scheduled', 'running')
-                 ORDER BY seq LIMIT 1;
-             EXIT WHEN NOT found OR heir.is_head;
-             UPDATE ng_work SET is_head = true
-                 WHERE seq = heir.seq AND state IN ('waiting', 'scheduled', 'running');
-             EXIT WHEN found;
-         END LOOP;
-         RETURN NULL;
-     END $$",
-    "CREATE TRIGGER ng_work_ends AFTER UPDATE OF state ON ng_work
-         FOR EACH ROW WHEN (new.lane IS NOT NULL AND old.is_head AND old.state IN ('waiting', 'scheduled', 'running')
-             AND new.state NOT IN ('waiting', 'scheduled', 'running')) EXECUTE FUNCTION ng_work_ends()",
 ];

@@ -4,14 +4,13 @@
 //! way the next batches gather, and leave as one: one round trip, one wait for the disk. Nobody waits for company: the
 //! first leaves at once.
 //!
-//! Together is an attempt. One batch that is refused, or meets a document that somebody else has locked, takes back all of
-//! the statement, and each is carried out by itself, as it would have been. So no batch sees the others.
+//! Together is an attempt. One batch that is refused, or meets what somebody else has locked, takes back all of the
+//! statement, and each is carried out by itself, as it would have been. So no batch sees the others.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use neuroglia::error::Result;
+use neuroglia::error::{Error, Result};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -20,16 +19,13 @@ use tracing::Instrument;
 use super::commit::Prepared;
 use super::connections::Connections;
 use super::error::{is_of_connection, unknown_outcome};
-use super::whole::Whole;
+use super::whole::{PATIENCE, Whole};
 
 /// How many statements are under way at once: more would leave with fewer batches each.
 const UNDER_WAY_MAX: usize = 2;
 
 /// How many batches leave together at most.
 const GROUP_MAX: usize = 32;
-
-/// How long those that are carried out alone keep the next ones gathering.
-const PATIENCE: Duration = Duration::from_millis(20);
 
 /// The ends of work that a process has to commit.
 #[derive(Default)]
@@ -99,18 +95,19 @@ async fn carry_out(group: Vec<Waiting>, connections: Arc<Connections>) {
     let (batches, waiting): (Vec<_>, Vec<_>) =
         group.into_iter().map(|Waiting { batch, outcome }| (batch, outcome)).unzip();
     let done = match batches.len() {
-        1 => None,
+        1 => Done::Nothing,
         _ => try_together(&batches, &connections).await,
     };
     let mut alone = JoinSet::new();
     for (batch, outcome) in batches.into_iter().zip(waiting) {
-        match done {
+        match &done {
             // Who does not wait any more has gone away; the batch is what it is.
-            Some(Done::Kept) => drop(outcome.send(Ok(()))),
-            Some(Done::Unknown) => {
+            Done::Kept => drop(outcome.send(Ok(()))),
+            Done::Unknown => {
                 drop(outcome.send(Err(unknown_outcome("the connection was lost on the way"))));
             }
-            None => {
+            Done::NoConnection(cause) => drop(outcome.send(Err(Error::unavailable(Arc::clone(cause))))),
+            Done::Nothing => {
                 let connections = Arc::clone(&connections);
                 let commit = async move {
                     let kept = match connections.lease().await {
@@ -123,26 +120,31 @@ async fn carry_out(group: Vec<Waiting>, connections: Arc<Connections>) {
             }
         }
     }
-    // While they are under way the next gather, but nobody waits for what one of them waits for.
+    // While they are under way the next gather, but nobody waits long for what one of them waits for.
     let all = async { while alone.join_next().await.is_some() {} };
     drop(timeout(PATIENCE, all).await);
     alone.detach_all();
 }
 
 /// What is known of a group.
-#[derive(Clone, Copy)]
 enum Done {
     Kept,
     Unknown,
+    /// Each for itself would wait as long again, and as much in vain.
+    NoConnection(Arc<Error>),
+    /// Nothing was kept, for whatever reason, and each is carried out by itself.
+    Nothing,
 }
 
-/// Gives nothing when nothing was kept, for whatever reason.
-async fn try_together(batches: &[Prepared], connections: &Arc<Connections>) -> Option<Done> {
-    let whole = Whole::of(batches)?;
-    let mut lease = connections.lease().await.ok()?;
+async fn try_together(batches: &[Prepared], connections: &Arc<Connections>) -> Done {
+    let Some(whole) = Whole::of(batches) else { return Done::Nothing };
+    let mut lease = match connections.lease().await {
+        Ok(lease) => lease,
+        Err(error) => return Done::NoConnection(Arc::new(error)),
+    };
     match lease.run(async |connection| whole.run(connection).await).await {
-        Ok(()) => Some(Done::Kept),
-        Err(cause) if is_of_connection(&cause) => Some(Done::Unknown),
-        Err(_) => None,
+        Ok(()) => Done::Kept,
+        Err(cause) if is_of_connection(&cause) => Done::Unknown,
+        Err(_) => Done::Nothing,
     }
 }

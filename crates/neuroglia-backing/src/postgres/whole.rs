@@ -4,17 +4,21 @@
 //! it from the second time on; what is written goes over as arrays. Each part counts what it did, and the last
 //! one raises when that is not what was asked.
 //!
-//! Several batches can be one statement as well. Then it waits for no document that another transaction has locked, but
-//! raises: a batch must not be held up by what another one of them meets.
+//! Several batches can be one statement as well. Then it waits for no document that another transaction has locked, and
+//! for nothing else longer than [`PATIENCE`], but raises: a batch must not be held up by what another one of them meets.
+
+use std::time::Duration;
 
 use neuroglia::data::{Change, Completion, OutboxMessage, Write};
 use neuroglia::work::{Finish, NewWork};
-use sqlx::postgres::PgArguments;
-use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, PgConnection, Postgres};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::commit::Prepared;
+use super::select::Bound;
 use super::work;
+
+/// How long several batches together wait for a lock.
+pub(super) const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What the framework's function raises with.
 pub(super) const CONFLICT: &str = "NG001";
@@ -226,8 +230,15 @@ impl<'a> Whole<'a> {
         if counted.is_empty() {
             counted.push("0".to_owned());
         }
+        // What is counted is done when it is asked for, and the cases are looked at in their order.
+        let patience = if self.waits {
+            String::new()
+        } else {
+            let patience = PATIENCE.as_millis();
+            format!("WHEN set_config('lock_timeout', '{patience}', true) IS NULL THEN 0 ")
+        };
         format!(
-            "WITH {} SELECT CASE WHEN {} = ${}::bigint THEN 0 ELSE ng_conflict() END",
+            "WITH {} SELECT CASE {patience}WHEN {} = ${}::bigint THEN 0 ELSE ng_conflict() END",
             steps.join(", "),
             counted.join(" + "),
             parameters(1)
@@ -237,8 +248,7 @@ impl<'a> Whole<'a> {
 
 const MESSAGE_PARAMETERS: usize = 8;
 
-/// Inserts messages from arrays that begin with this parameter; subject by subject, because each locks the last of its
-/// own.
+/// Inserts messages from arrays that begin with this parameter; in their order, because each looks for one before it.
 pub(super) fn messages(first: usize, batch: &str) -> String {
     let types = ["uuid", "text", "bigint", "text", "text", "text", "text", "bigint"];
     let arrays: Vec<_> =
@@ -246,12 +256,10 @@ pub(super) fn messages(first: usize, batch: &str) -> String {
     let columns = "id, name, version, subject, data, correlation_id, traceparent, at";
     format!(
         "INSERT INTO ng_outbox (batch, place, {columns}) SELECT {batch}, place, {columns} \
-         FROM unnest({}) WITH ORDINALITY AS t ({columns}, place) ORDER BY subject, place",
+         FROM unnest({}) WITH ORDINALITY AS t ({columns}, place) ORDER BY place",
         arrays.join(", ")
     )
 }
-
-pub(super) type Bound<'q> = Query<'q, Postgres, PgArguments>;
 
 pub(super) fn bind_messages<'q>(query: Bound<'q>, messages: &[&OutboxMessage]) -> Bound<'q> {
     fn column<'a, T>(messages: &[&'a OutboxMessage], of: impl Fn(&'a OutboxMessage) -> T) -> Vec<T> {

@@ -3,12 +3,13 @@
 //! Every state that is looked for has an index over just the rows in it, so what is finished costs nothing. Time is
 //! the server's.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
-use neuroglia::error::Result;
+use neuroglia::error::{Error, Result};
 use neuroglia::messaging::{Parcel, Subscription};
 use neuroglia::work::{
     Claim, Claimed, DEAD_KEEP, DEPTH_MAX, Depth, Due, FAILURES_MAX, Failure, Finish, Inquest, NewWork,
@@ -180,38 +181,36 @@ fn without_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
-/// Ends one attempt that did not succeed; gives whether its ticket still held. What was called off is not tried
-/// again.
-async fn settle(
-    connection: &mut PgConnection,
-    ticket: Ticket,
-    settlement: &Settlement,
-) -> sqlx::Result<bool> {
-    let after = match settlement {
-        Settlement::Retry { after, .. } => Some(micros(*after)),
-        _ => None,
-    };
-    let given_back = i64::from(matches!(settlement, Settlement::Release));
-    let sql = format!(
-        "UPDATE ng_work SET state = CASE WHEN called_off AND $8 THEN 'cancelled' ELSE $3 END, owner = NULL, \
-             token = NULL, called_off = false, keep_until = ng_now() + $4, \
-             run_at = coalesce(ng_now() + $5, run_at), attempt = attempt - $6, \
-             failures = CASE WHEN $7::text IS NULL THEN failures ELSE {} END \
-         WHERE id = $1 AND token = $2 AND state = 'running'",
-        with_failure("$7")
-    );
-    let settled = sqlx::query(AssertSqlSafe(sql))
-        .bind(ticket.id)
-        .bind(ticket.token)
-        .bind(settlement.state().name())
+/// Ends attempts that did not succeed, in one statement: all or none. What was called off is not tried again.
+fn settle() -> String {
+    format!(
+        "UPDATE ng_work w SET state = CASE WHEN called_off AND v.is_live THEN 'cancelled' ELSE v.state END, \
+             owner = NULL, token = NULL, called_off = false, keep_until = ng_now() + $8, \
+             run_at = coalesce(ng_now() + v.after, run_at), attempt = w.attempt - v.given_back, \
+             failures = CASE WHEN v.failure IS NULL THEN failures ELSE {} END \
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::boolean[], $5::bigint[], $6::bigint[], $7::text[]) \
+             AS v (id, token, state, is_live, after, given_back, failure) \
+         WHERE w.id = v.id AND w.token = v.token AND w.state = 'running' RETURNING v.id, v.token",
+        with_failure("v.failure")
+    )
+}
+
+fn bind_settle<'q>(query: Bound<'q>, settlements: &[(Ticket, Settlement)]) -> Bound<'q> {
+    fn column<'a, T>(of: &'a [(Ticket, Settlement)], get: impl Fn(Ticket, &'a Settlement) -> T) -> Vec<T> {
+        of.iter().map(|(ticket, settlement)| get(*ticket, settlement)).collect()
+    }
+    query
+        .bind(column(settlements, |ticket, _| ticket.id))
+        .bind(column(settlements, |ticket, _| ticket.token))
+        .bind(column(settlements, |_, settlement| settlement.state().name()))
+        .bind(column(settlements, |_, settlement| settlement.state().is_live()))
+        .bind(column(settlements, |_, settlement| match settlement {
+            Settlement::Retry { after, .. } => Some(micros(*after)),
+            _ => None,
+        }))
+        .bind(column(settlements, |_, settlement| i64::from(matches!(settlement, Settlement::Release))))
+        .bind(column(settlements, |_, settlement| settlement.failure().map(without_nul)))
         .bind(micros(DEAD_KEEP))
-        .bind(after)
-        .bind(given_back)
-        .bind(settlement.failure().map(without_nul))
-        .bind(settlement.state().is_live())
-        .execute(connection)
-        .await?;
-    Ok(settled.rows_affected() == 1)
 }
 
 const RECORD: &str = "SELECT id, seq, class, state, queue, kind, key, payload, attempt, attempts_max, crashes, \
@@ -360,13 +359,10 @@ impl WorkStore for PostgresStore {
     }
 
     async fn settle(&self, settlements: &[(Ticket, Settlement)]) -> Result<Vec<bool>> {
-        let mut lease = self.connections.lease().await?;
-        let mut held = Vec::with_capacity(settlements.len());
-        for (ticket, settlement) in settlements {
-            let settled = lease.run(async |connection| settle(connection, *ticket, settlement).await).await;
-            held.push(settled.map_err(error)?);
-        }
-        Ok(held)
+        let rows = self.change(bind_settle(sqlx::query(AssertSqlSafe(settle())), settlements)).await?;
+        let ended = rows.iter().map(|row| Ok((row.try_get::<Uuid, _>(0)?, row.try_get::<Uuid, _>(1)?)));
+        let ended = ended.collect::<sqlx::Result<HashSet<_>>>().map_err(error)?;
+        Ok(settlements.iter().map(|(ticket, _)| ended.contains(&(ticket.id, ticket.token))).collect())
     }
 
     async fn note_progress(&self, ticket: Ticket, progress: &str) -> Result<bool> {
@@ -419,7 +415,11 @@ impl WorkStore for PostgresStore {
             Revision::Cancel => query.bind(micros(DEAD_KEEP)),
             Revision::Replay | Revision::Delete => query,
         };
-        Ok(!self.change(query).await?.is_empty())
+        let revised = self.change(query).await.map_err(|error| match revision {
+            Revision::Replay if error.is_duplicate() => Error::duplicate("work", "key").with_source(error),
+            _ => error,
+        });
+        Ok(!revised?.is_empty())
     }
 
     async fn purge_work(&self, limit: u32) -> Result<u64> {

@@ -128,18 +128,17 @@ impl ClusterStore for SqliteStore {
     }
 
     async fn beat(&self, node: &Node) -> Result<Beat> {
-        let (node, now) = (node.clone(), SqliteStore::now(self));
-        self.write(move |connection| Box::pin(beat(connection, node, now))).await
+        let node = node.clone();
+        self.write(move |connection, now| Box::pin(beat(connection, node, now))).await
     }
 
     async fn bury(&self, ttl: Duration, apart: Duration, limit: u32) -> Result<Vec<Burial>> {
-        let now = SqliteStore::now(self);
-        self.write(move |connection| Box::pin(bury(connection, ttl, apart, limit, now))).await
+        self.write(move |connection, now| Box::pin(bury(connection, ttl, apart, limit, now))).await
     }
 
     async fn leave(&self, node: Uuid) -> Result<()> {
-        let (id, now) = (node.to_string(), SqliteStore::now(self));
-        self.write(move |connection| {
+        let id = node.to_string();
+        self.write(move |connection, now| {
             Box::pin(async move {
                 work::release_of_leaver(connection, &id, now).await?;
                 let gone = sqlx::query("DELETE FROM ng_node WHERE id = ?").bind(id);
@@ -170,10 +169,10 @@ impl ClusterStore for SqliteStore {
     }
 
     async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<Option<Lease>> {
-        let (name, now) = (name.to_owned(), SqliteStore::now(self));
-        let expires_at = now + ttl;
-        self.write(move |connection| {
+        let name = name.to_owned();
+        self.write(move |connection, now| {
             Box::pin(async move {
+                let expires_at = now + ttl;
                 let taken = sqlx::query(
                     "INSERT INTO ng_lease (name, holder, epoch, expires_at) VALUES (?1, ?2, 1, ?3) \
                      ON CONFLICT (name) DO UPDATE SET epoch = epoch + (holder IS NOT ?2), holder = ?2, expires_at = ?3 \
@@ -195,7 +194,7 @@ impl ClusterStore for SqliteStore {
 
     async fn resign(&self, name: &str, holder: Uuid) -> Result<()> {
         let name = name.to_owned();
-        self.write(move |connection| {
+        self.write(move |connection, _| {
             Box::pin(async move {
                 let free = sqlx::query("UPDATE ng_lease SET holder = NULL WHERE name = ?1 AND holder = ?2");
                 free.bind(name).bind(holder.to_string()).execute(connection).await.map_err(error)?;
@@ -206,8 +205,8 @@ impl ClusterStore for SqliteStore {
     }
 
     async fn plan(&self, schedule: &str, run_at: Timestamp, work: &NewWork) -> Result<bool> {
-        let (schedule, work, now) = (schedule.to_owned(), work.clone(), SqliteStore::now(self));
-        self.write(move |connection| Box::pin(plan(connection, schedule, run_at, work, now))).await
+        let (schedule, work) = (schedule.to_owned(), work.clone());
+        self.write(move |connection, now| Box::pin(plan(connection, schedule, run_at, work, now))).await
     }
 
     async fn last_run(&self, schedule: &str) -> Result<Option<Timestamp>> {
@@ -222,7 +221,7 @@ impl ClusterStore for SqliteStore {
     }
 
     async fn purge_runs(&self, before: Timestamp) -> Result<u64> {
-        self.write(move |connection| {
+        self.write(move |connection, _| {
             Box::pin(async move {
                 let purge = sqlx::query(
                     "DELETE FROM ng_schedule_run WHERE run_at < ? AND run_at < (SELECT max(last.run_at) \

@@ -68,13 +68,11 @@ pub(super) struct Prepared {
     finish: Option<Finish>,
     completion: Option<Completion>,
     steps: Vec<SqliteStep>,
-    /// The store's clock.
-    now: Timestamp,
 }
 
 impl Prepared {
     /// Refuses what this engine cannot do, before anything is done.
-    pub(super) fn new(batch: Batch, catalogue: &Catalogue, now: Timestamp) -> Result<Self> {
+    pub(super) fn new(batch: Batch, catalogue: &Catalogue) -> Result<Self> {
         let Batch { at, writes, outbox, work, finish, completion, native } = batch;
         let writes = writes.into_iter().map(|write| Ok((catalogue.of(write.collection)?, write)));
         Ok(Self {
@@ -84,28 +82,35 @@ impl Prepared {
             work,
             finish,
             completion,
-            now,
             steps: native.into_iter().map(own_step).collect::<Result<_>>()?,
         })
     }
 
-    pub(super) async fn run(self, connection: &mut SqliteConnection) -> Result<()> {
+    /// Carries it out at this time, by the store's clock.
+    pub(super) async fn run(self, connection: &mut SqliteConnection, now: Timestamp) -> Result<()> {
         for (statements, change) in self.writes {
             write(connection, &statements, change, self.at).await?;
         }
         outbox::send(connection, &self.outbox).await?;
         // What ends gives its key back, so that it may ask for its own successor.
         if let Some(finish) = self.finish {
-            work::finish(connection, finish, self.now).await?;
+            work::finish(connection, finish, now).await?;
         }
         for work in &self.work {
-            work::add(connection, work, self.now).await?;
+            work::add(connection, work, now).await?;
         }
         if let Some(completion) = self.completion {
             complete(connection, completion).await?;
         }
         for SqliteStep(step) in self.steps {
+            sqlx::query("SAVEPOINT ng_step").execute(&mut *connection).await.map_err(error)?;
             step(connection).await?;
+            // A step that swallows the end of the transaction must not pass for a success, nor what comes after it be
+            // kept by itself.
+            let release = sqlx::query("RELEASE ng_step").execute(&mut *connection).await;
+            release.map_err(|cause| {
+                Error::internal("a step ended the transaction of its batch").with_source(cause)
+            })?;
         }
         Ok(())
     }

@@ -67,8 +67,15 @@ pub(super) async fn release_all(connection: &mut SqliteConnection) -> Result<u64
     without_waiting(connection, give_back).await.map(|done| done.rows_affected())
 }
 
+/// How many keys are deleted in one turn.
+pub(super) const PURGE_STEP: u32 = 5000;
+
+/// Deletes keys whose time is over, at most so many; gives their number.
 pub(super) async fn purge_expired(connection: &mut SqliteConnection, now: Timestamp) -> Result<u64> {
-    let purge = sqlx::query("DELETE FROM ng_idempotency WHERE expires_at <= ?").bind(now.unix_micros());
+    let purge = sqlx::query(
+        "DELETE FROM ng_idempotency WHERE key IN (SELECT key FROM ng_idempotency WHERE expires_at <= ? LIMIT ?)",
+    );
+    let purge = purge.bind(now.unix_micros()).bind(PURGE_STEP);
     without_waiting(connection, purge).await.map(|done| done.rows_affected())
 }
 

@@ -66,14 +66,13 @@ impl OutboxStore for SqliteStore {
     }
 
     async fn claim_outbox(&self, token: Uuid, limit: u32, lease: Duration) -> Result<Vec<OutboxMessage>> {
-        let now = self.now();
         // Looking costs nobody anything; claiming takes the place of one who writes.
-        let any = sqlx::query(ANY).bind(now.unix_micros());
+        let any = sqlx::query(ANY).bind(self.now().unix_micros());
         if self.read_all(any).await?.is_empty() {
             return Ok(Vec::new());
         }
         let rows = self
-            .write(move |connection| {
+            .write(move |connection, now| {
                 Box::pin(async move {
                     let claim = sqlx::query(CLAIM)
                         .bind(token.to_string())
@@ -94,7 +93,7 @@ impl OutboxStore for SqliteStore {
 
     async fn confirm_outbox(&self, token: Uuid, ids: &[Uuid]) -> Result<()> {
         let ids = texts(ids);
-        self.write(move |connection| {
+        self.write(move |connection, _| {
             Box::pin(async move {
                 let confirm = sqlx::query(CONFIRM);
                 confirm.bind(token.to_string()).bind(ids).execute(connection).await.map_err(error)?;
@@ -105,14 +104,14 @@ impl OutboxStore for SqliteStore {
     }
 
     async fn return_outbox(&self, token: Uuid, ids: &[Uuid], pause: Duration) -> Result<()> {
-        let (ids, free_at) = (texts(ids), self.now() + pause);
-        self.write(move |connection| {
+        let ids = texts(ids);
+        self.write(move |connection, now| {
             Box::pin(async move {
                 let give_back = sqlx::query(
                     "UPDATE ng_outbox SET claimed_by = NULL, free_at = ?3 \
                      WHERE claimed_by = ?1 AND id IN (SELECT value FROM json_each(?2))",
                 );
-                let give_back = give_back.bind(token.to_string()).bind(ids).bind(free_at.unix_micros());
+                let give_back = give_back.bind(token.to_string()).bind(ids).bind((now + pause).unix_micros());
                 give_back.execute(connection).await.map_err(error)?;
                 Ok(())
             })
@@ -131,7 +130,7 @@ impl OutboxStore for SqliteStore {
 }
 
 /// Ids as a JSON array, which one parameter carries.
-pub(super) fn texts(ids: &[Uuid]) -> String {
+fn texts(ids: &[Uuid]) -> String {
     let quoted: Vec<_> = ids.iter().map(|id| format!("\"{id}\"")).collect();
     format!("[{}]", quoted.join(","))
 }

@@ -47,7 +47,7 @@ async fn a_confirmation_reads_what_its_relay_has() {
 #[tokio::test]
 async fn a_claim_of_work_reads_the_heads_of_its_queue_in_their_order() {
     follows(&plan(work::ANY, 1).await, "USING INDEX ng_work_waiting");
-    follows(&plan(work::PROMOTE, 1).await, "INDEX ng_work_scheduled (run_at<?)");
+    follows(&plan(work::PROMOTE, 2).await, "INDEX ng_work_scheduled (run_at<?)");
     follows(&plan(work::CLAIM, 5).await, "SEARCH ng_work USING INDEX ng_work_waiting (queue=?)");
 }
 
@@ -58,13 +58,13 @@ async fn a_purge_reads_what_is_over() {
 
 #[tokio::test]
 async fn the_depths_read_no_more_than_they_count() {
-    follows(&plan(work::NEXT_QUEUE, 1).await, "SEARCH ng_work USING INDEX ng_work_waiting (queue>?)");
-    for (statement, parameters) in [(work::DEPTH_OF_HEADS, 2), (work::DEPTHS_BUT_HEADS, 1)] {
-        let plan = plan(statement, parameters).await;
-        let scans =
-            plan.split("; ").filter(|step| step.contains(" ng_work") && !step.contains("INDEX ng_work_"));
-        assert_eq!(scans.collect::<Vec<_>>(), Vec::<&str>::new(), "it reads the whole table: {plan}");
+    for ([next_queue, depth], index) in work::WAITING.into_iter().zip(["ng_work_waiting", "ng_work_behind"]) {
+        follows(&plan(next_queue, 1).await, &format!("{index} (queue>?)"));
+        assert!(plan(depth, 2).await.contains(&format!("USING INDEX {index} (queue=?)")));
     }
+    let plan = plan(work::DEPTHS, 1).await;
+    let scans = plan.split("; ").filter(|step| step.contains(" ng_work") && !step.contains("INDEX ng_work_"));
+    assert_eq!(scans.collect::<Vec<_>>(), Vec::<&str>::new(), "it reads the whole table: {plan}");
 }
 
 #[tokio::test]

@@ -106,6 +106,7 @@ const WORK: &[&str] = &[
      ) STRICT",
     "CREATE INDEX ng_work_waiting ON ng_work (queue, priority DESC, seq)
          WHERE state = 'waiting' AND is_head",
+    "CREATE INDEX ng_work_behind ON ng_work (queue, seq) WHERE state = 'waiting' AND NOT is_head",
     "CREATE INDEX ng_work_scheduled ON ng_work (run_at) WHERE state = 'scheduled'",
     "CREATE INDEX ng_work_lane ON ng_work (kind, lane, seq)
          WHERE lane IS NOT NULL AND state IN ('waiting', 'scheduled', 'running')",

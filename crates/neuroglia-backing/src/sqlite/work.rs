@@ -77,8 +77,11 @@ const FAN_OUT: &str = "INSERT INTO ng_work (id, class, state, queue, kind, lane,
                            CASE WHEN is_ordered THEN ?2 END, ?3, ?4, 0, ?7, attempts_max, 'retry', ?5, ?6, ?7 \
                        FROM ng_subscription WHERE event = ?1 ORDER BY consumer ON CONFLICT DO NOTHING";
 
-pub(super) const PROMOTE: &str =
-    "UPDATE ng_work SET state = 'waiting' WHERE state = 'scheduled' AND run_at <= ?1";
+/// How much of what is due is made to wait in one turn.
+const PROMOTED_MAX: u32 = 1000;
+
+pub(super) const PROMOTE: &str = "UPDATE ng_work SET state = 'waiting' WHERE seq IN ( \
+         SELECT seq FROM ng_work WHERE state = 'scheduled' AND run_at <= ?1 ORDER BY run_at LIMIT ?2)";
 
 /// Whether a claim might find anything.
 pub(super) const ANY: &str = "SELECT 1 WHERE EXISTS (SELECT 1 FROM ng_work WHERE state = 'waiting' AND is_head) \
@@ -91,10 +94,15 @@ pub(super) const CLAIM: &str = "UPDATE ng_work SET state = 'running', attempt = 
      RETURNING id, class, queue, kind, key, payload, attempt, attempts_max, correlation_id, traceparent, created_at, \
          priority, seq";
 
-/// Takes work out of the queues, one after another.
-async fn claim(connection: &mut SqliteConnection, claim: Claim, now: Timestamp) -> Result<Vec<Claimed>> {
+/// Takes work out of the queues, one after another; gives also how much was found due.
+async fn claim(
+    connection: &mut SqliteConnection,
+    claim: Claim,
+    now: Timestamp,
+) -> Result<(Vec<Claimed>, u64)> {
     let kinds = serde_json::to_string(&claim.kinds).map_err(Error::internal)?;
-    sqlx::query(PROMOTE).bind(now.unix_micros()).execute(&mut *connection).await.map_err(error)?;
+    let promote = sqlx::query(PROMOTE).bind(now.unix_micros()).bind(PROMOTED_MAX);
+    let promoted = promote.execute(&mut *connection).await.map_err(error)?.rows_affected();
     let mut claimed = Vec::new();
     for room in claim.rooms {
         let rows = sqlx::query(CLAIM)
@@ -117,7 +125,7 @@ async fn claim(connection: &mut SqliteConnection, claim: Claim, now: Timestamp) 
         of_queue.sort_by_key(|(order, _)| *order);
         claimed.extend(of_queue.into_iter().map(|(_, claimed)| claimed));
     }
-    Ok(claimed)
+    Ok((claimed, promoted))
 }
 
 fn read_claimed(row: &SqliteRow, token: Uuid) -> sqlx::Result<Claimed> {
@@ -141,7 +149,7 @@ fn class(name: &str) -> sqlx::Result<WorkClass> {
 }
 
 /// Adds a failure to a row's history, and keeps the last of them only.
-pub(super) async fn note_failure(
+async fn note_failure(
     connection: &mut SqliteConnection,
     id: &str,
     failure: String,
@@ -266,7 +274,11 @@ async fn revise(
         .bind(states)
         .bind((now + DEAD_KEEP).unix_micros()),
     };
-    Ok(query.execute(connection).await.map_err(error)?.rows_affected() == 1)
+    let revised = query.execute(connection).await.map_err(|cause| match error(cause) {
+        error if error.is_duplicate() => Error::duplicate("work", "key").with_source(error),
+        error => error,
+    });
+    Ok(revised?.rows_affected() == 1)
 }
 
 pub(super) const PURGE: &str = "DELETE FROM ng_work WHERE seq IN (SELECT seq FROM ng_work \
@@ -283,24 +295,27 @@ fn depth(row: &SqliteRow, now: Timestamp) -> sqlx::Result<Depth> {
     })
 }
 
-/// The next queue in which something could be claimed.
-pub(super) const NEXT_QUEUE: &str =
-    "SELECT min(queue) FROM ng_work WHERE state = 'waiting' AND is_head AND queue > ?1";
-
-/// Counts what could be claimed of one queue: a long one does not hide the others.
-pub(super) const DEPTH_OF_HEADS: &str = "SELECT queue, kind, state, count(*), min(created_at), 0 FROM ( \
-         SELECT queue, kind, state, created_at FROM ng_work \
-         WHERE state = 'waiting' AND is_head AND queue = ?2 ORDER BY priority DESC, seq LIMIT ?1) \
-     GROUP BY kind";
+/// What could be claimed, and what is behind in a lane: how to find the next queue that has some, and to count it there.
+/// A long queue does not hide the others.
+pub(super) const WAITING: [[&str; 2]; 2] = [
+    [
+        "SELECT min(queue) FROM ng_work WHERE state = 'waiting' AND is_head AND queue > ?1",
+        "SELECT queue, kind, state, count(*), min(created_at), 0 FROM ( \
+             SELECT queue, kind, state, created_at FROM ng_work \
+             WHERE state = 'waiting' AND is_head AND queue = ?2 ORDER BY priority DESC, seq LIMIT ?1) GROUP BY kind",
+    ],
+    [
+        "SELECT min(queue) FROM ng_work WHERE state = 'waiting' AND NOT is_head AND queue > ?1",
+        "SELECT queue, kind, state, count(*), min(created_at), 0 FROM ( \
+             SELECT queue, kind, state, created_at FROM ng_work \
+             WHERE state = 'waiting' AND NOT is_head AND queue = ?2 ORDER BY seq LIMIT ?1) GROUP BY kind",
+    ],
+];
 
 /// Counts everything else. Like the other counts it reads no more than it counts.
-pub(super) const DEPTHS_BUT_HEADS: &str = "SELECT queue, kind, state, count(*), min(created_at), sum(holds_up) FROM ( \
-         SELECT * FROM (SELECT queue, kind, state, created_at, 0 AS holds_up FROM ( \
-             SELECT queue, kind, state, created_at, is_head FROM ng_work \
-             WHERE lane IS NOT NULL AND state IN ('waiting', 'scheduled', 'running') LIMIT ?1) \
-         WHERE state = 'waiting' AND NOT is_head) UNION ALL \
-         SELECT * FROM (SELECT queue, kind, state, created_at, lane IS NOT NULL AND attempt > 0 FROM ng_work \
-             WHERE state = 'scheduled' ORDER BY run_at LIMIT ?1) UNION ALL \
+pub(super) const DEPTHS: &str = "SELECT queue, kind, state, count(*), min(created_at), sum(holds_up) FROM ( \
+         SELECT * FROM (SELECT queue, kind, state, created_at, lane IS NOT NULL AND attempt > 0 AS holds_up \
+             FROM ng_work WHERE state = 'scheduled' ORDER BY run_at LIMIT ?1) UNION ALL \
          SELECT * FROM (SELECT queue, kind, state, created_at, 0 FROM ng_work \
              WHERE owner IS NOT NULL ORDER BY owner LIMIT ?1) UNION ALL \
          SELECT * FROM (SELECT queue, kind, state, created_at, 0 FROM ng_work \
@@ -311,7 +326,7 @@ pub(super) const DEPTHS_BUT_HEADS: &str = "SELECT queue, kind, state, count(*), 
 impl WorkStore for SqliteStore {
     async fn subscribe(&self, subscriptions: &[Subscription]) -> Result<()> {
         let subscriptions = subscriptions.to_vec();
-        self.write(move |connection| {
+        self.write(move |connection, _| {
             Box::pin(async move {
                 for subscription in subscriptions {
                     sqlx::query(
@@ -352,7 +367,7 @@ impl WorkStore for SqliteStore {
 
     async fn unsubscribe(&self, consumer: &str) -> Result<bool> {
         let consumer = consumer.to_owned();
-        self.write(move |connection| {
+        self.write(move |connection, _| {
             Box::pin(async move {
                 let gone = sqlx::query("DELETE FROM ng_subscription WHERE consumer = ?").bind(consumer);
                 Ok(gone.execute(connection).await.map_err(error)?.rows_affected() > 0)
@@ -362,8 +377,8 @@ impl WorkStore for SqliteStore {
     }
 
     async fn fan_out(&self, parcels: &[Parcel]) -> Result<u64> {
-        let (parcels, now) = (parcels.to_vec(), self.now());
-        self.write(move |connection| {
+        let parcels = parcels.to_vec();
+        self.write(move |connection, now| {
             Box::pin(async move {
                 let mut stored = 0;
                 for parcel in parcels {
@@ -387,18 +402,23 @@ impl WorkStore for SqliteStore {
     }
 
     async fn claim(&self, asked: &Claim) -> Result<Vec<Claimed>> {
-        let now = self.now();
-        // Looking costs nobody anything; claiming takes the place of one who writes.
-        if self.read_all(sqlx::query(ANY).bind(now.unix_micros())).await?.is_empty() {
-            return Ok(Vec::new());
+        loop {
+            // Looking costs nobody anything; claiming takes the place of one who writes.
+            if self.read_all(sqlx::query(ANY).bind(self.now().unix_micros())).await?.is_empty() {
+                return Ok(Vec::new());
+            }
+            let asked = asked.clone();
+            let claim = self.write(move |connection, now| Box::pin(claim(connection, asked, now)));
+            let (claimed, promoted) = claim.await?;
+            if !claimed.is_empty() || promoted < u64::from(PROMOTED_MAX) {
+                return Ok(claimed);
+            }
         }
-        let asked = asked.clone();
-        self.write(move |connection| Box::pin(claim(connection, asked, now))).await
     }
 
     async fn settle(&self, settlements: &[(Ticket, Settlement)]) -> Result<Vec<bool>> {
-        let (settlements, now) = (settlements.to_vec(), self.now());
-        self.write(move |connection| {
+        let settlements = settlements.to_vec();
+        self.write(move |connection, now| {
             Box::pin(async move {
                 let mut held = Vec::with_capacity(settlements.len());
                 for (ticket, settlement) in settlements {
@@ -412,7 +432,7 @@ impl WorkStore for SqliteStore {
 
     async fn note_progress(&self, ticket: Ticket, progress: &str) -> Result<bool> {
         let progress = progress.to_owned();
-        self.write(move |connection| {
+        self.write(move |connection, _| {
             Box::pin(async move {
                 let note = sqlx::query(
                     "UPDATE ng_work SET progress = ?3 WHERE id = ?1 AND token = ?2 AND state = 'running'",
@@ -439,13 +459,12 @@ impl WorkStore for SqliteStore {
     }
 
     async fn revise(&self, id: Uuid, revision: &Revision) -> Result<bool> {
-        let (revision, now) = (revision.clone(), self.now());
-        self.write(move |connection| Box::pin(revise(connection, id, revision, now))).await
+        let revision = revision.clone();
+        self.write(move |connection, now| Box::pin(revise(connection, id, revision, now))).await
     }
 
     async fn purge_work(&self, limit: u32) -> Result<u64> {
-        let now = self.now();
-        self.write(move |connection| {
+        self.write(move |connection, now| {
             Box::pin(async move {
                 let purge = sqlx::query(PURGE).bind(now.unix_micros()).bind(limit);
                 Ok(purge.execute(connection).await.map_err(error)?.rows_affected())
@@ -455,15 +474,16 @@ impl WorkStore for SqliteStore {
     }
 
     async fn depths(&self) -> Result<Vec<Depth>> {
-        let mut rows = self.read_all(sqlx::query(DEPTHS_BUT_HEADS).bind(DEPTH_MAX)).await?;
-        let mut queue = String::new();
-        loop {
-            let next = self.read_all(sqlx::query(NEXT_QUEUE).bind(queue)).await?;
-            let next =
-                next.first().map(|row| row.try_get::<Option<String>, _>(0)).transpose().map_err(error)?;
-            let Some(next) = next.flatten() else { break };
-            rows.extend(self.read_all(sqlx::query(DEPTH_OF_HEADS).bind(DEPTH_MAX).bind(next.clone())).await?);
-            queue = next;
+        let mut rows = self.read_all(sqlx::query(DEPTHS).bind(DEPTH_MAX)).await?;
+        for [next_queue, depth] in WAITING {
+            let mut queue = String::new();
+            loop {
+                let next = self.read_all(sqlx::query(next_queue).bind(queue)).await?;
+                let next = next.first().map(|row| row.try_get::<Option<String>, _>(0)).transpose();
+                let Some(next) = next.map_err(error)?.flatten() else { break };
+                rows.extend(self.read_all(sqlx::query(depth).bind(DEPTH_MAX).bind(next.clone())).await?);
+                queue = next;
+            }
         }
         let now = self.now();
         let mut depths: Vec<Depth> = Vec::new();

@@ -7,7 +7,7 @@
 //! - **Each for itself.** One that fails, or panics, is rolled back to its savepoint and told its own error; the others
 //!   go on. Later ones read what earlier ones wrote, which is right because they are committed together or not at all.
 //! - **Answered is on the disk.** Nobody hears of success before the commit has returned. When it fails, all hear that
-//!   the store was unavailable. The same holds when the transaction is lost on the way, by a full disk or by an
+//!   the store was unavailable, also who had been refused, maybe because of what was not kept. The same holds when the transaction is lost on the way, by a full disk or by an
 //!   application's `ON CONFLICT ROLLBACK`; who has not begun by then begins in the next one.
 //! - **A place is left, a turn is not.** A caller that goes away while it waits has changed nothing; one that goes away
 //!   later only does not hear the outcome.
@@ -30,7 +30,7 @@ use tracing::{Instrument, Span};
 
 use super::commit::StepFuture;
 use super::connections::{closed, connect, exhausted, note};
-use super::error::error;
+use super::error::{error, is_of_statement};
 use super::options::SqliteOptions;
 
 /// How many are in a group at most.
@@ -270,7 +270,7 @@ impl Worker {
                 {
                     units.push(unit);
                 }
-                Err(cause)
+                Err(cause.into())
             }
         };
         match outcome {
@@ -280,8 +280,8 @@ impl Worker {
                 }
                 true
             }
-            Err(cause) => {
-                tell_of_failure(units, cause);
+            Err(lost) => {
+                tell_of_failure(units, lost);
                 false
             }
         }
@@ -327,7 +327,7 @@ async fn one_by_one(
     mut transaction: Transaction<'_, Sqlite>,
     room: usize,
     units: &mut Vec<Box<dyn Unit>>,
-) -> sqlx::Result<()> {
+) -> Result<(), Lost> {
     let until = Instant::now() + writer.settings.group_time_max;
     let mut savepoint = Some(SAVEPOINT);
     let mut is_changed = false;
@@ -346,20 +346,37 @@ async fn one_by_one(
             savepoint = Some(NEXT_SAVEPOINT);
         } else if room > 1 {
             // The savepoint stays, with nothing in it, for the next one.
-            sqlx::query(BACK_TO_SAVEPOINT).execute(&mut *transaction).await?;
+            let back = sqlx::query(BACK_TO_SAVEPOINT).execute(&mut *transaction).await;
+            back.map_err(|cause| Lost { by_last: is_of_statement(&cause), cause })?;
             savepoint = None;
         }
     }
-    if is_changed { transaction.commit().await } else { transaction.rollback().await }
+    let ended = if is_changed { transaction.commit().await } else { transaction.rollback().await };
+    ended.map_err(Lost::from)
 }
 
-/// Tells all that nothing of theirs was kept; one who was by itself hears why.
-fn tell_of_failure(units: Vec<Box<dyn Unit>>, cause: sqlx::Error) {
+/// Why nothing was kept.
+struct Lost {
+    cause: sqlx::Error,
+    /// Whether the last one ended the transaction, and so knows best.
+    by_last: bool,
+}
+
+impl From<sqlx::Error> for Lost {
+    fn from(cause: sqlx::Error) -> Self {
+        Self { cause, by_last: false }
+    }
+}
+
+/// Tells all that nothing of theirs was kept; one who was by itself, or to blame, hears why.
+fn tell_of_failure(mut units: Vec<Box<dyn Unit>>, Lost { cause, by_last }: Lost) {
     if let [_] = *units {
         let mut cause = Some(error(cause));
         units.into_iter().for_each(|unit| unit.tell(cause.take()));
         return;
     }
+    let hear_the_same = units.len().saturating_sub(usize::from(by_last));
+    units.iter_mut().take(hear_the_same).for_each(|unit| unit.forget());
     let cause = Arc::new(cause);
     for unit in units {
         unit.tell(Some(Error::unavailable(Arc::clone(&cause))));
@@ -371,6 +388,9 @@ fn tell_of_failure(units: Vec<Box<dyn Unit>>, cause: sqlx::Error) {
 trait Unit: Send {
     /// Runs its statements; what it gives is not told before [`Unit::tell`].
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), ErrorKind>;
+
+    /// Leaves out what it gave, which nothing follows from any more.
+    fn forget(&mut self);
 
     /// Tells who asked how it ended: with its own outcome, unless that is a success of which nothing was kept.
     fn tell(self: Box<Self>, lost: Option<Error>);
@@ -395,6 +415,10 @@ where
         let outcome = run.instrument(self.span.clone()).await;
         let outcome = outcome.unwrap_or_else(|_| Err(Error::internal("a statement's code panicked")));
         self.outcome.insert(outcome).as_ref().map(|_| ()).map_err(Error::kind)
+    }
+
+    fn forget(&mut self) {
+        self.outcome = None;
     }
 
     fn tell(self: Box<Self>, lost: Option<Error>) {

@@ -16,3 +16,4 @@ mod sqlite_plans;
 mod sqlite_steps;
 mod sqlite_together;
 mod support;
+mod sweeps;

@@ -1,7 +1,7 @@
 //! The mark of the first in a lane, and of the first message of a subject, when two transactions meet.
 //!
-//! Each test has one transaction stay open at its end, begins another that has to do with it, and lets both go on when
-//! the second waits, or has not waited and is done.
+//! Each test has one transaction stay open at its end and begins another that has to do with it. Who comes is done
+//! meanwhile, because it waits for nobody; for who ends, both go on when the second waits or is done.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use neuroglia::cluster::{ClusterStore, Node};
 use neuroglia::data::{Batch, NativeStep, OutboxMessage, Store};
 use neuroglia::error::{Error, Result};
 use neuroglia::id::Ids;
-use neuroglia::messaging::OutboxStore;
+use neuroglia::messaging::{OutboxStore, Parcel, Subscription};
 use neuroglia::work::{
     Claim, Claimed, Due, NewWork, OnCrash, QueueRoom, Settlement, Ticket, WorkClass, WorkStore,
 };
@@ -53,18 +53,21 @@ fn adding(names: &[&str]) -> Batch {
     Batch { work: names.iter().copied().map(work).collect(), ..batch([]) }
 }
 
-fn sending(names: &[&str]) -> Batch {
-    let message = |name: &&str| OutboxMessage {
+fn message(subject: &str, name: &str) -> OutboxMessage {
+    OutboxMessage {
         id: Ids::random().next_uuid(),
-        name: (*name).to_owned(),
+        name: name.to_owned(),
         version: 1,
-        subject: "subject".to_owned(),
+        subject: subject.to_owned(),
         data: "{}".to_owned(),
         correlation_id: None,
         traceparent: None,
         at: Timestamp::UNIX_EPOCH,
-    };
-    Batch { outbox: names.iter().map(message).collect(), ..batch([]) }
+    }
+}
+
+fn sending(names: &[&str]) -> Batch {
+    Batch { outbox: names.iter().map(|name| message("subject", name)).collect(), ..batch([]) }
 }
 
 async fn claim(store: &PostgresStore) -> Vec<Claimed> {
@@ -144,9 +147,19 @@ impl Open {
             }
         };
         timeout(LEASE, meet).await.expect("the second waits or is done");
+        self.end().await;
+        second.await.expect("the second is done");
+    }
+
+    /// Commits when what has to do with it is done.
+    async fn after(self, second: impl Future<Output = ()>) {
+        timeout(LEASE, second).await.expect("the second does not wait");
+        self.end().await;
+    }
+
+    async fn end(self) {
         self.go_on.send(()).expect("the first is open");
         self.commit.await.expect("no panic").expect("the first is committed");
-        second.await.expect("the second is done");
     }
 }
 
@@ -163,15 +176,72 @@ async fn the_head_that_ends_sees_who_comes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_comes_sees_that_the_head_ends() {
-    let (store, database) = store().await;
+    let (store, _database) = store().await;
     store.commit(adding(&["first"])).await.expect("a batch that breaks no rule is committed");
     let ends = Open::begin(&store, batch([]), "UPDATE ng_work SET state = 'cancelled'").await;
-    let behind = Arc::clone(&store);
-    let comes = async move {
-        behind.commit(adding(&["second"])).await.expect("a batch that breaks no rule is committed");
-    };
-    ends.while_begins(&database, comes).await;
+    ends.after(async {
+        store.commit(adding(&["second"])).await.expect("a batch that breaks no rule is committed");
+        assert!(claimed_work(&store).await.is_empty(), "the mark to spare leads to nobody's work");
+    })
+    .await;
     assert_eq!(claimed_work(&store).await, ["second"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_behind_the_last_that_ends_is_not_lost() {
+    let (store, _database) = store().await;
+    store.commit(adding(&["first", "last"])).await.expect("a batch that breaks no rule is committed");
+    let head = claim(&store).await.remove(0);
+    let last = "UPDATE ng_work SET state = 'cancelled' WHERE payload = '\"last\"'";
+    let ends = Open::begin(&store, batch([]), last).await;
+    ends.after(async {
+        store.commit(adding(&["new"])).await.expect("a batch that breaks no rule is committed");
+    })
+    .await;
+    assert!(claimed_work(&store).await.is_empty(), "the first has not ended");
+    end(&store, head.ticket).await;
+    assert_eq!(claimed_work(&store).await, ["new"]);
+}
+
+/// Each fan-out locks in the order of its messages, each batch ends in the order of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fan_outs_and_ends_do_not_lock_each_other_out() {
+    let (store, database) = store().await;
+    let both = ["a", "b"];
+    let subscription = Subscription {
+        consumer: "kind".to_owned(),
+        event: "event".to_owned(),
+        queue: "default".to_owned(),
+        is_ordered: true,
+        attempts_max: 10,
+    };
+    store.subscribe(&[subscription]).await.expect("a consumer subscribes");
+    let fan_out = async |subjects: &[&str]| {
+        let parcel = |subject: &&str| Parcel {
+            name: "event".to_owned(),
+            subject: (*subject).to_owned(),
+            key: Ids::random().next_uuid().to_string(),
+            envelope: "{}".to_owned(),
+            correlation_id: None,
+            traceparent: None,
+        };
+        let parcels: Vec<_> = subjects.iter().map(parcel).collect();
+        store.fan_out(&parcels).await.expect("events are fanned out")
+    };
+    assert_eq!(fan_out(&both).await, 2);
+    let b = "UPDATE ng_work SET state = 'cancelled' WHERE lane = 'b'";
+    let mut connection = PgConnection::connect(&database.url()).await.expect("the database is there");
+    let mut ending = connection.begin().await.expect("a transaction");
+    sqlx::query(b).execute(&mut *ending).await.expect("it ends");
+    assert_eq!(timeout(LEASE, fan_out(&both)).await.expect("it does not wait"), 2);
+    let a = "UPDATE ng_work SET state = 'cancelled' WHERE lane = 'a'";
+    sqlx::query(a).execute(&mut *ending).await.expect("nobody who waits for it is in its way");
+    ending.commit().await.expect("both end");
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM ng_work WHERE is_head AND state = 'waiting'")
+        .fetch_one(&mut connection)
+        .await
+        .expect("the server counts");
+    assert_eq!(left, 1, "of b; what had come to a by then ended with it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -204,15 +274,50 @@ async fn a_message_that_is_confirmed_sees_who_comes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_comes_sees_that_the_first_is_confirmed() {
-    let (store, database) = store().await;
+    let (store, _database) = store().await;
     store.commit(sending(&["first"])).await.expect("a batch that breaks no rule is committed");
     let goes = Open::begin(&store, batch([]), "DELETE FROM ng_outbox").await;
-    let behind = Arc::clone(&store);
-    let comes = async move {
-        behind.commit(sending(&["second"])).await.expect("a batch that breaks no rule is committed");
-    };
-    goes.while_begins(&database, comes).await;
+    goes.after(async {
+        store.commit(sending(&["second"])).await.expect("a batch that breaks no rule is committed");
+        assert!(claimed_names(&store).await.is_empty(), "the mark to spare leads to no message");
+    })
+    .await;
     assert_eq!(claimed_names(&store).await, ["second"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_is_open_holds_up_its_own_subject_only() {
+    let (store, database) = store().await;
+    let subjects = ["held", "other"];
+    let sending = |place: &str| {
+        let messages = subjects.map(|subject| message(subject, &format!("{subject} {place}")));
+        Batch { outbox: messages.into(), ..batch([]) }
+    };
+    store.commit(sending("first")).await.expect("a batch that breaks no rule is committed");
+    store.commit(sending("second")).await.expect("a batch that breaks no rule is committed");
+    let token = Ids::random().next_uuid();
+    let heads = store.claim_outbox(token, 10, LEASE).await.expect("messages are claimed");
+    let heads: Vec<_> = heads.into_iter().map(|message| message.id).collect();
+    assert_eq!(heads.len(), 2);
+    let mut connection = PgConnection::connect(&database.url()).await.expect("the database is there");
+    let mut comes = connection.begin().await.expect("a transaction");
+    let lock = "SELECT 1 FROM ng_outbox WHERE name = 'held first' FOR KEY SHARE";
+    sqlx::query(lock).execute(&mut *comes).await.expect("it is locked");
+    let behind = Arc::clone(&store);
+    let confirms = tokio::spawn(async move { behind.confirm_outbox(token, &heads).await });
+    let next = async {
+        loop {
+            let claimed = claimed_names(&store).await;
+            if !claimed.is_empty() {
+                return claimed;
+            }
+        }
+    };
+    assert_eq!(timeout(LEASE, next).await.expect("the other subject goes on"), ["other second"]);
+    assert!(!confirms.is_finished(), "who comes has not come yet");
+    comes.rollback().await.expect("it is free");
+    confirms.await.expect("no panic").expect("both are confirmed");
+    assert_eq!(claimed_names(&store).await, ["held second"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -233,13 +338,13 @@ async fn of_messages_that_go_at_once_the_next_is_the_first() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn neither_a_claim_nor_a_return_waits_for_who_comes() {
-    let (store, database) = store().await;
+    let (store, _database) = store().await;
     store.commit(sending(&["first"])).await.expect("a batch that breaks no rule is committed");
     let comes = Open::begin(&store, sending(&["second"]), "SELECT 1").await;
     let token = Ids::random().next_uuid();
     let head = store.claim_outbox(token, 10, LEASE).await.expect("messages are claimed");
     assert_eq!(head.len(), 1, "who comes hides nobody");
     store.return_outbox(token, &[head[0].id], Duration::ZERO).await.expect("a message is returned");
-    comes.while_begins(&database, async {}).await;
+    comes.end().await;
     assert_eq!(claimed_names(&store).await, ["first"]);
 }

@@ -180,6 +180,13 @@ async fn a_worker_hears_again_after_the_server_was_restarted() {
     let database = Database::create_on(&server.url());
     let (asking, mut doing) = (App::asking(&database).await, App::doing(&database).await);
     works_together(&asking, &mut doing).await;
+    // What has not ended by then would be done again.
+    let mut connection = PgConnection::connect(&database.url()).await.expect("the database is there");
+    let done = async {
+        let left = "SELECT EXISTS (SELECT 1 FROM ng_work WHERE state <> 'done')";
+        while sqlx::query_scalar(left).fetch_one(&mut connection).await.expect("the server tells") {}
+    };
+    timeout(PATIENCE, done).await.expect("all of it ends");
     server.crash();
     doing.hears(false).await;
     server.start_again();

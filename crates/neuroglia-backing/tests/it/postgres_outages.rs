@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
-use neuroglia::data::{NativeStep, Store};
+use neuroglia::cluster::ClusterStore;
+use neuroglia::data::{Batch, NativeStep, Store};
 use neuroglia::error::{Error, ErrorKind};
+use neuroglia::messaging::Wake;
 use neuroglia_backing::postgres::{self, PostgresOptions, PostgresStore, sqlx};
 use neuroglia_testing::services::{Database, Postgres};
 use sqlx::{Connection, PgConnection};
@@ -83,6 +85,33 @@ async fn a_commit_that_is_cut_says_that_its_outcome_is_unknown() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_the_server_ended_may_be_tried_again() {
+    let (_, database) = new_store().await;
+    let options = PostgresOptions {
+        idle_in_transaction_timeout: Duration::from_millis(20),
+        ..PostgresOptions::default()
+    };
+    let store = opened(&database.url(), options).await.expect("it is there");
+    let url = database.url();
+    let idle = postgres::statement(move |connection| {
+        Box::pin(async move {
+            let own: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(postgres::error)?;
+            let mut other = PgConnection::connect(&url).await.map_err(postgres::error)?;
+            let there = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = $1)";
+            while sqlx::query_scalar(there).bind(own).fetch_one(&mut other).await.map_err(postgres::error)? {}
+            sqlx::query("SELECT 1").execute(connection).await.map_err(postgres::error)?;
+            Ok(())
+        })
+    });
+    let native = vec![NativeStep { engine: postgres::ENGINE, step: Box::new(idle) }];
+    let error = store.commit(Batch { native, ..batch([]) }).await.expect_err("the connection is gone");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+}
+
+#[tokio::test]
 async fn a_server_that_restarts_is_found_again() {
     let mut server = Postgres::start();
     let database = Database::create_on(&server.url());
@@ -148,8 +177,8 @@ async fn an_answer_that_does_not_come_is_not_waited_for_for_ever() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
 
-/// Passes bytes on to a server, or swallows them while it is told to.
-async fn mutable(server: String) -> (u16, Arc<AtomicBool>) {
+/// Passes bytes on to a server, or swallows them while it is told to, and from this word on.
+async fn mutable(server: String, word: Option<&'static str>) -> (u16, Arc<AtomicBool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("it has an address").port();
     let is_mute = Arc::new(AtomicBool::new(false));
@@ -164,7 +193,11 @@ async fn mutable(server: String) -> (u16, Arc<AtomicBool>) {
                 tokio::spawn(async move {
                     let mut bytes = [0; 8192];
                     while let Ok(many @ 1..) = from.read(&mut bytes).await {
-                        if !mute.load(Ordering::Relaxed) && to.write_all(&bytes[..many]).await.is_err() {
+                        let bytes = &bytes[..many];
+                        if word.is_some_and(|word| String::from_utf8_lossy(bytes).contains(word)) {
+                            mute.store(true, Ordering::Relaxed);
+                        }
+                        if !mute.load(Ordering::Relaxed) && to.write_all(bytes).await.is_err() {
                             break;
                         }
                     }
@@ -180,7 +213,7 @@ async fn a_server_that_falls_silent_costs_bounded_errors_and_is_found_again() {
     let (direct, database) = new_store().await;
     direct.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
     let port = database.url().parse::<url::Url>().ok().and_then(|url| url.port()).expect("a port is named");
-    let (between, is_mute) = mutable(format!("127.0.0.1:{port}")).await;
+    let (between, is_mute) = mutable(format!("127.0.0.1:{port}"), None).await;
     let url = database.url().replace(&port.to_string(), &between.to_string());
     let options = PostgresOptions { statement_timeout: Duration::from_millis(100), ..impatient() };
     let store = opened(&format!("{url}?sslmode=disable"), options).await.expect("it is there");
@@ -197,6 +230,27 @@ async fn a_server_that_falls_silent_costs_bounded_errors_and_is_found_again() {
     is_mute.store(false, Ordering::Relaxed);
     assert!(store.load("orders", "o-1").await.expect("it is read").is_some());
     store.commit(batch([order("o-3", "new")])).await.expect("the store is as good as before");
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_while_one_begins_to_listen_is_given_up() {
+    let database = Database::create();
+    let port = database.url().parse::<url::Url>().ok().and_then(|url| url.port()).expect("a port is named");
+    let (between, is_mute) = mutable(format!("127.0.0.1:{port}"), Some("LISTEN")).await;
+    let url = database.url().replace(&port.to_string(), &between.to_string());
+    let store = connect(&format!("{url}?sslmode=disable")).await;
+    let listening = tokio::spawn(async move { store.listen(&Wake::default()).await });
+    let asked = async {
+        while !is_mute.load(Ordering::Relaxed) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(30), asked).await.expect("it asks to listen");
+    // From here on nobody speaks, so that the time may pass at once.
+    tokio::time::pause();
+    let given_up = timeout(Duration::from_secs(60), listening).await.expect("it is not waited for for ever");
+    let error = given_up.expect("no panic").expect_err("nobody answers");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
 
 #[tokio::test]

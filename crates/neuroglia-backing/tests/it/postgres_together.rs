@@ -1,28 +1,40 @@
 //! Ends of work that are committed together: each is kept or refused by itself all the same.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
 use neuroglia::cluster::{ClusterStore, Node};
-use neuroglia::data::{Batch, Change, Store, Write};
-use neuroglia::error::Result;
+use neuroglia::data::{Batch, Change, NativeStep, Store, Write};
+use neuroglia::error::{Error, ErrorKind, Result};
 use neuroglia::id::Ids;
 use neuroglia::work::{
-    Claim, Claimed, Due, Finish, LOST, NewWork, OnCrash, QueueRoom, WorkClass, WorkFilter, WorkState,
-    WorkStore,
+    Claim, Claimed, Due, Finish, LOST, NewWork, OnCrash, QueueRoom, Settlement, WorkClass, WorkFilter,
+    WorkState, WorkStore,
 };
-use neuroglia_backing::postgres::{PostgresStore, sqlx};
+use neuroglia_backing::postgres::{self, PostgresOptions, PostgresStore, sqlx};
 use neuroglia_testing::services::Database;
 use sqlx::{Connection, PgConnection};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 
-use crate::support::{batch, history, order, postgres as new_store};
+use crate::support::{batch, history, order};
 
 const MANY: usize = 40;
 
+/// Shorter than the engine's own limits, and longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A store with much work, all of it claimed.
 async fn busy() -> (Arc<PostgresStore>, Database, Vec<Claimed>) {
-    let (store, database) = new_store().await;
+    busy_with(PostgresOptions::default()).await
+}
+
+async fn busy_with(options: PostgresOptions) -> (Arc<PostgresStore>, Database, Vec<Claimed>) {
+    let database = Database::create();
+    let url = database.url().parse().expect("a URL");
+    let store = PostgresStore::open(&url, options).await.expect("the database is there");
     store.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
     let ids = Ids::random();
     let work = || NewWork {
@@ -62,7 +74,7 @@ async fn busy() -> (Arc<PostgresStore>, Database, Vec<Claimed>) {
 }
 
 fn ending(claimed: &Claimed, writes: impl IntoIterator<Item = Write>) -> Batch {
-    let keep = std::time::Duration::from_secs(600);
+    let keep = Duration::from_secs(600);
     let result = Some(format!("\"{}\"", claimed.ticket.id));
     Batch { finish: Some(Finish { ticket: claimed.ticket, result, keep }), ..batch(writes) }
 }
@@ -146,6 +158,9 @@ async fn nobody_waits_for_what_another_one_waits_for() {
     let mut holder = connection.begin().await.expect("a transaction");
     let hold = "SELECT 1 FROM orders WHERE id = 'held' FOR UPDATE";
     sqlx::query(hold).execute(&mut *holder).await.expect("it is locked");
+    // The piece of work itself, as whoever comes into its lane holds it.
+    let hold = "SELECT 1 FROM ng_work WHERE id = $1 FOR SHARE";
+    sqlx::query(hold).bind(claimed[5].ticket.id).execute(&mut *holder).await.expect("it is locked");
     let mut tasks = JoinSet::new();
     for (place, claimed) in claimed.iter().enumerate() {
         let store = Arc::clone(&store);
@@ -155,11 +170,71 @@ async fn nobody_waits_for_what_another_one_waits_for() {
         };
         tasks.spawn(async move { store.commit(ending).await });
     }
-    for _ in 1..MANY {
-        let kept = tasks.join_next().await.expect("all but one end").expect("no panic");
+    for _ in 2..MANY {
+        let kept = timeout(PATIENCE, tasks.join_next()).await.expect("nobody waits that long");
+        let kept = kept.expect("all but two end").expect("no panic");
         kept.expect("a batch that breaks no rule is committed");
     }
-    assert_eq!(done(&store).await, MANY - 1);
+    assert_eq!(done(&store).await, MANY - 2);
     holder.rollback().await.expect("it is free");
-    tasks.join_next().await.expect("the last one").expect("no panic").expect("it is committed as well");
+    for kept in tasks.join_all().await {
+        kept.expect("it is committed as well");
+    }
+}
+
+#[tokio::test]
+async fn attempts_are_settled_all_or_none() {
+    let options = PostgresOptions { lock_timeout: Duration::from_millis(20), ..PostgresOptions::default() };
+    let (store, database, claimed) = busy_with(options).await;
+    let mut connection = PgConnection::connect(&database.url()).await.expect("the database is there");
+    let mut holder = connection.begin().await.expect("a transaction");
+    let hold = "SELECT 1 FROM ng_work WHERE id = $1 FOR SHARE";
+    sqlx::query(hold).bind(claimed[1].ticket.id).execute(&mut *holder).await.expect("it is locked");
+    let settlements: Vec<_> =
+        claimed.iter().take(3).map(|claimed| (claimed.ticket, Settlement::Release)).collect();
+    let refused = store.settle(&settlements).await.expect_err("one of them is locked");
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    let filter = WorkFilter { states: vec![WorkState::Running], limit: 1_000, ..WorkFilter::default() };
+    assert_eq!(store.list_work(&filter).await.expect("work is listed").len(), MANY);
+    holder.rollback().await.expect("it is free");
+    assert_eq!(store.settle(&settlements).await.expect("attempts are settled"), [true; 3]);
+    assert_eq!(store.settle(&settlements).await.expect("their tickets are void"), [false; 3]);
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_become_free_is_waited_for_once() {
+    let options = PostgresOptions { connections_max: 1, ..PostgresOptions::default() };
+    let acquire_timeout = options.acquire_timeout;
+    let (store, _database, claimed) = busy_with(options).await;
+    let (holds, is_held) = oneshot::channel::<()>();
+    let (go_on, may_go_on) = oneshot::channel::<()>();
+    let parts = Mutex::new(Some((holds, may_go_on)));
+    let step = postgres::statement(move |_| {
+        Box::pin(async move {
+            let parts = parts.into_inner().ok().flatten();
+            let (holds, may_go_on) = parts.ok_or_else(|| Error::internal("a step runs once"))?;
+            holds.send(()).map_err(|()| Error::internal("nobody listens"))?;
+            may_go_on.await.map_err(Error::internal)
+        })
+    });
+    let native = vec![NativeStep { engine: postgres::ENGINE, step: Box::new(step) }];
+    let holder = {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.commit(Batch { native, ..batch([]) }).await })
+    };
+    is_held.await.expect("the step runs");
+    // From here on nobody speaks to the server, so that the time may pass at once.
+    tokio::time::pause();
+    let began = Instant::now();
+    for outcome in commit(&store, claimed.iter().map(|claimed| ending(claimed, [])).collect()).await {
+        assert_eq!(outcome.expect_err("there is no connection").kind(), ErrorKind::Unavailable);
+    }
+    let waited = began.elapsed();
+    assert!(
+        waited < 3 * acquire_timeout,
+        "the first wait for it, those behind them, and nobody twice: {waited:?}"
+    );
+    tokio::time::resume();
+    go_on.send(()).expect("the step waits");
+    holder.await.expect("no panic").expect("a batch without writes is committed");
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use neuroglia::cluster::ClusterStore;
 use neuroglia::data::{Batch, Change, Store, Write};
 use neuroglia::error::{ErrorKind, Result};
+use neuroglia::id::Ids;
 use neuroglia_backing::sqlite::{self, SqliteOptions, SqliteStep, SqliteStore, sqlx};
 use tempfile::TempDir;
 
@@ -182,15 +184,23 @@ fn broken_reference() -> Batch {
 #[tokio::test]
 async fn a_commit_that_fails_is_told_to_all_and_nothing_is_kept() {
     let (store, _folder) = orders(AMPLE).await;
-    let outcomes =
-        together(&store, [batch([order("o-1", "new")]), broken_reference(), batch([order("o-2", "new")])])
-            .await;
+    // The second of o-1 is refused because of what is not kept either.
+    let outcomes = together(
+        &store,
+        [
+            batch([order("o-1", "new")]),
+            batch([order("o-1", "again")]),
+            broken_reference(),
+            batch([order("o-2", "new")]),
+        ],
+    )
+    .await;
     for outcome in &outcomes {
         let error = outcome.as_ref().expect_err("nothing was committed");
         let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
         assert!(cause.contains("FOREIGN KEY"), "the log says why: {cause}");
     }
-    assert_eq!(kinds(outcomes), [Some(ErrorKind::Unavailable); 3]);
+    assert_eq!(kinds(outcomes), [Some(ErrorKind::Unavailable); 4]);
     for id in ["o-1", "broken", "o-2"] {
         assert!(!is_there(&store, id).await, "{id}");
     }
@@ -209,15 +219,55 @@ async fn a_transaction_that_is_lost_on_the_way_fails_who_was_in_it_and_nobody_el
         &store,
         [
             batch([order("o-1", "new")]),
+            batch([order("o-1", "again")]),
             with(losing, batch([order("o-2", "new")])),
             batch([order("o-3", "new")]),
         ],
     )
     .await;
-    assert_eq!(kinds(outcomes), [Some(ErrorKind::Unavailable), Some(ErrorKind::Conflict), None]);
+    let away = Some(ErrorKind::Unavailable);
+    assert_eq!(kinds(outcomes), [away, away, Some(ErrorKind::Conflict), None]);
     for (id, kept) in [("o-1", false), ("o-2", false), ("o-3", true)] {
         assert_eq!(is_there(&store, id).await, kept, "{id}");
     }
+}
+
+#[tokio::test]
+async fn what_comes_after_a_swallowed_loss_is_not_kept_by_itself() {
+    let (store, _folder) = orders(AMPLE).await;
+    store.commit(with(sale("margherita"), batch([]))).await.expect("it is committed");
+    let swallowing = || {
+        sqlite::statement(|connection| {
+            Box::pin(async move {
+                let losing = sqlx::query("INSERT OR ROLLBACK INTO sales VALUES ('margherita', 1)");
+                assert!(losing.execute(connection).await.is_err());
+                Ok(())
+            })
+        })
+    };
+    let swallowed = || with(sale("marinara"), with(swallowing(), batch([order("o-1", "new")])));
+    store.commit(swallowed()).await.expect_err("by itself it ended its transaction");
+    let outcomes = together(&store, [batch([order("o-2", "new")]), swallowed()]).await;
+    assert_eq!(kinds(outcomes), [Some(ErrorKind::Unavailable), Some(ErrorKind::Internal)]);
+    store.commit(with(sale("marinara"), batch([]))).await.expect("the later step noted nothing");
+}
+
+#[tokio::test]
+async fn a_time_begins_when_the_turn_comes() {
+    let (store, _folder) = orders(AMPLE).await;
+    let (step, is_running, go_on) = held();
+    let ttl = Duration::from_secs(60);
+    let holder = Ids::random().next_uuid();
+    let (first, taken, before) =
+        tokio::join!(store.commit(with(step, batch([]))), store.lease("scheduler", holder, ttl), async {
+            is_running.await.expect("the step runs");
+            let before = ClusterStore::now(&*store).await.expect("there is a clock");
+            go_on.send(()).expect("the step waits");
+            before
+        },);
+    first.expect("a batch without writes is committed");
+    let lease = taken.expect("the store answers").expect("nobody has it");
+    assert!(lease.expires_at >= before + ttl, "what waited for its turn lost nothing of its time");
 }
 
 #[tokio::test]

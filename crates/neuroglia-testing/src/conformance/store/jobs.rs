@@ -109,7 +109,8 @@ pub(super) async fn a_replay_whose_key_is_taken_is_a_conflict(store: Arc<dyn Sto
     assert!(settle(&*store, first, dead("no use")).await);
     enqueue(&*store, [keyed("kind", "k")]).await;
     let taken = store.revise(first.id, &Revision::Replay).await;
-    refused(taken, ErrorKind::Conflict, "a replay beside a job with the same key");
+    let taken = refused(taken, ErrorKind::Conflict, "a replay beside a job with the same key");
+    assert_eq!((taken.code(), taken.detail()), ("work.duplicate", "another of work has the same key"));
     assert_eq!(state(&*store, first.id).await, WorkState::Dead);
     finish(&*store, claim_one(&*store, "kind").await.ticket).await;
     assert!(store.revise(first.id, &Revision::Replay).await.expect("the key is free"));

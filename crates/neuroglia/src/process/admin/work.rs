@@ -137,7 +137,12 @@ impl AdminCommand for Work {
                 list(context, &*store, which, states).await
             }
             WorkAction::Show { id } => show(context, &*store, id).await,
-            WorkAction::Cancel { id } => revise(context, &*store, id, &Revision::Cancel, "called off").await,
+            WorkAction::Cancel { id } => {
+                let outcome = revise(context, &*store, id, &Revision::Cancel, "called off").await;
+                // It may have been the first of its lane.
+                context.scope().get::<Wake>()?.work();
+                outcome
+            }
         }
     }
 }
