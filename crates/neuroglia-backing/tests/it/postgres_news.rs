@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
-use neuroglia::cluster::{self, Ear, Heart, NodeName, Voice};
+use neuroglia::cluster::{self, ClusterStore, Ear, Heart, NodeName, Voice};
 use neuroglia::data::{self, Batch, Store, UnitOfWork};
 use neuroglia::di::{Inject, Service, ServiceCollection, Services};
 use neuroglia::error::{Error, Result};
@@ -15,7 +15,7 @@ use neuroglia::mediation::Messages;
 use neuroglia::messaging::{self, Wake};
 use neuroglia::work::{
     self, Claimer, Due, Job, JobHandler, JobOptions, Jobs, NewWork, OnCrash, Revision, WorkClass, WorkPlan,
-    Worker,
+    WorkStore, Worker,
 };
 use neuroglia_backing::postgres::sqlx;
 use neuroglia_testing::services::{Database, Postgres};
@@ -216,7 +216,7 @@ async fn leaving(store: &dyn Store) -> Uuid {
     id
 }
 
-/// Two pieces of one lane, of which nobody is told; gives the first. It is due in an hour, and so the second.
+/// Two pieces of one lane, of which nobody is told; gives the first, which is due in an hour.
 async fn lane(store: &dyn Store) -> Uuid {
     let ids = Ids::random();
     let work = |number: u32, due| NewWork {
@@ -241,27 +241,31 @@ async fn lane(store: &dyn Store) -> Uuid {
     id
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_behind_a_cancelled_piece_is_heard_of() {
+#[tokio::test]
+async fn what_a_cancellation_or_a_node_that_leaves_sets_free_is_heard_of() {
     let database = Database::create();
-    let mut doing = App::doing(&database).await;
-    let store = doing.services.get::<dyn Store>().expect("it is registered");
-    let first = lane(&*store).await;
-    assert!(store.revise(first, &Revision::Cancel).await.expect("work is revised"));
-    doing.rings_soon(2).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_node_that_leaves_did_not_take_is_heard_of() {
-    let database = Database::create();
-    let mut doing = App::doing(&database).await;
-    let store = doing.services.get::<dyn Store>().expect("it is registered");
+    let store = connect(&database.url()).await;
+    store.migrate(&[], Timestamp::UNIX_EPOCH).await.expect("the store's own tables are made");
     let (node, first) = (leaving(&*store).await, lane(&*store).await);
-    let mut connection = PgConnection::connect(&database.url()).await.expect("the database is there");
-    let end = "UPDATE ng_work SET state = 'done' WHERE id = $1";
-    sqlx::query(end).bind(first).execute(&mut connection).await.expect("its last piece ends");
+    let wake = Wake::default();
+    let listening = tokio::spawn({
+        let (store, wake) = (Arc::clone(&store), wake.clone());
+        async move { store.listen(&wake).await }
+    });
+    let hears = async {
+        while !wake.is_hearing() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, hears).await.expect("it hears");
+    // Who begins to hear looks once.
+    timeout(PATIENCE, wake.work_rung()).await.expect("it rings");
+    assert!(store.revise(first, &Revision::Cancel).await.expect("work is revised"));
+    timeout(PATIENCE, wake.work_rung()).await.expect("a cancellation is heard of");
+    // Also when it has nothing any more: it may have ended the first of a lane, and not taken the next.
     store.leave(node).await.expect("a node leaves");
-    doing.rings_soon(2).await;
+    timeout(PATIENCE, wake.work_rung()).await.expect("a node that leaves is heard of");
+    listening.abort();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
