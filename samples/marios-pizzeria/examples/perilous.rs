@@ -1,8 +1,8 @@
 //! Mario's Pizzeria with a ledger of effects, on a store at whose side it may be killed: what the proofs drive.
 //!
-//! It is the application of `main` with everything that it does, and beside that: a consumer and a job that write one document for each effect, a
-//! task that writes one for each tick, and a consumer that comes to grief where an order's notes say so. The variable
-//! `FAILPOINT` names the point at which the process dies; with `TICKS` there is the task.
+//! It is the application of `main` with everything that it does, and beside that: a consumer and a job that write one
+//! document for each effect, a task that writes one for each tick, and a consumer that comes to grief where an order's
+//! notes say so. The variable `FAILPOINT` names the point at which the process dies; with `TICKS` there is the task.
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -7,8 +7,9 @@
 //! - **Each for itself.** One that fails, or panics, is rolled back to its savepoint and told its own error; the others
 //!   go on. Later ones read what earlier ones wrote, which is right because they are committed together or not at all.
 //! - **Answered is on the disk.** Nobody hears of success before the commit has returned. When it fails, all hear that
-//!   the store was unavailable, also who had been refused, maybe because of what was not kept. The same holds when the transaction is lost on the way, by a full disk or by an
-//!   application's `ON CONFLICT ROLLBACK`; who has not begun by then begins in the next one.
+//!   the store was unavailable, also who had been refused, maybe because of what was not kept. The same holds when the
+//!   transaction is lost on the way, by a full disk or by an application's `ON CONFLICT ROLLBACK`; who has not begun by
+//!   then begins in the next one.
 //! - **A place is left, a turn is not.** A caller that goes away while it waits has changed nothing; one that goes away
 //!   later only does not hear the outcome.
 //! - **Some go alone**, outside of any transaction: what applies migrations, and what must not wait for the disk.

@@ -1,4 +1,4 @@
-//! The part of the store port that nodes share: who lives, who leads, what was planned.
+//! The part of the store port that nodes share: who lives, who leads, what was planned, what they tell each other.
 
 use std::convert::Infallible;
 use std::time::Duration;

@@ -30,7 +30,7 @@ pub trait WorkStore: Send + Sync {
     /// not finished can be taken. A node that the store does not know gets nothing: nobody would notice its death.
     async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>>;
 
-    /// Ends attempts that did not succeed; gives for each whether its ticket still held.
+    /// Ends attempts that did not succeed; gives for each whether its ticket still held. All or none.
     async fn settle(&self, settlements: &[(Ticket, Settlement)]) -> Result<Vec<bool>>;
 
     /// Notes how far a piece of work is, as JSON text; gives whether the ticket still holds.

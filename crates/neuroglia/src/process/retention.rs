@@ -19,7 +19,8 @@ const PURGE_BATCH: u32 = 5_000;
 /// How long after the start the first look is: processes that live shortly look as well.
 const FIRST_AFTER: Duration = Duration::from_secs(60);
 
-/// Deletes the expired answers of idempotency keys and finished work whose time is over, once an hour.
+/// Deletes the expired answers of idempotency keys and finished work whose time is over: a minute after the start, then
+/// once an hour.
 #[derive(Inject)]
 pub(crate) struct Retention {
     store: Arc<dyn Store>,
