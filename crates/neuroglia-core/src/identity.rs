@@ -76,8 +76,7 @@ impl Inject for Identity {
     }
 
     fn inject(scope: &Scope) -> Result<Self> {
-        // Most scopes are nobody's in particular, and then there is nothing to keep.
-        Ok(scope.given::<Self>()?.map(|identity| (*identity).clone()).unwrap_or_default())
+        scope.get::<Self>().map(|identity| (*identity).clone())
     }
 }
 

@@ -133,12 +133,23 @@ impl Service {
 
     /// A value that whoever opens the scope gives with [`Scope::provide`]; without one, the default.
     pub fn per_scope<T: Default + Send + Sync + 'static>() -> Self {
+        Self::provided::<T>(|| Arc::new(T::default()))
+    }
+
+    /// The same, but without one it is this value, which all scopes share: it costs none of them an allocation, and must
+    /// have nothing to dispose of.
+    pub(crate) fn per_scope_or<T: Send + Sync + 'static>(value: T) -> Self {
+        let shared = Arc::new(value);
+        Self::provided::<T>(move || Arc::clone(&shared))
+    }
+
+    fn provided<T: Send + Sync + 'static>(default: impl Fn() -> Arc<T> + Send + Sync + 'static) -> Self {
         Self {
             key: Key::of::<T>(),
             implementation: Some(Key::of::<T>()),
             lifetime: Lifetime::Scoped,
             needs: |_| {},
-            make: Make::Sync(Box::new(|_| Ok(Arc::new(T::default())))),
+            make: Make::Sync(Box::new(move |_| Ok(default()))),
             cast: Box::new((|erased| Arc::downcast::<T>(Arc::clone(erased)).ok()) as Cast<T>),
             dispose: None,
             is_provided: true,

@@ -54,5 +54,6 @@ mod validation;
 pub use collection::{Lifetime, Service, ServiceCollection, ServiceDescription};
 pub use inject::{Dependencies, Dispose, Disposer, Inject, Provides};
 pub use neuroglia_macros::Inject;
+pub(crate) use provider::TypeIdHasher;
 pub use provider::{Graph, ScopeFactory, Services};
 pub use scope::{Scope, WeakScope};

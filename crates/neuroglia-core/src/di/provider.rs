@@ -273,7 +273,7 @@ fn not_started(_: &Scope) -> Result<Erased> {
 
 /// A `TypeId` is a hash already: take its bits as they are.
 #[derive(Default)]
-pub(super) struct TypeIdHasher(u64);
+pub(crate) struct TypeIdHasher(u64);
 
 impl Hasher for TypeIdHasher {
     fn finish(&self) -> u64 {

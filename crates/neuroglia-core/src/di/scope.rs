@@ -99,17 +99,6 @@ impl Scope {
         Ok(())
     }
 
-    /// What this scope was given of a service, if it is one of those that are [given](Self::provide); another is built.
-    pub(crate) fn given<T: Send + Sync + 'static>(&self) -> Result<Option<Arc<T>>> {
-        let registration = self.0.root.find(TypeId::of::<T>()).ok_or_else(not_registered::<T>)?;
-        if !registration.is_provided {
-            return self.resolve(registration).map(Some);
-        }
-        let slots = self.0.slots.lock();
-        let given = slots[registration.slot].get();
-        given.map(|instance| registration.cast(instance)).transpose()
-    }
-
     /// Whether there is a service of this type.
     pub(crate) fn has<P: ?Sized + 'static>(&self) -> bool {
         self.0.root.find(TypeId::of::<P>()).is_some()

@@ -18,7 +18,7 @@ pub struct Trace {}
 
 impl Behaviour for Trace {
     fn concerns(_: &Call<'_>) -> bool {
-        tracing::enabled!(tracing::Level::DEBUG)
+        tracing::span_enabled!(tracing::Level::DEBUG)
     }
 
     async fn handle(&self, call: &mut Call<'_>, next: Next<'_>) -> Result<()> {

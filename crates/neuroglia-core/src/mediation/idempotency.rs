@@ -40,9 +40,9 @@ pub struct Idempotency {
 
 impl Behaviour for Idempotency {
     fn concerns(call: &Call<'_>) -> bool {
-        let has_key =
-            |correlation: Option<Arc<Correlation>>| correlation.is_some_and(|it| it.idempotency.is_some());
-        call.kind() == Kind::Command && call.scope().given().is_ok_and(has_key)
+        // Whether there is a key that cannot be found out is told when it is built.
+        let has_key = |correlation: Arc<Correlation>| correlation.idempotency.is_some();
+        call.kind() == Kind::Command && call.scope().get().map_or(true, has_key)
     }
 
     async fn handle(&self, call: &mut Call<'_>, next: Next<'_>) -> Result<()> {

@@ -1,11 +1,9 @@
 //! Sends messages to their handlers, through the pipeline.
 
-use std::any::TypeId;
 use std::fmt;
 use std::sync::Arc;
 
 use super::message::Message;
-use super::messages::Listed;
 use super::pipeline::{Pipeline, short_name};
 use crate::di::{Dependencies, Inject, Scope, WeakScope};
 use crate::error::{Error, Result};
@@ -19,22 +17,19 @@ use crate::error::{Error, Result};
 pub struct Mediator {
     scope: WeakScope,
     pipeline: Arc<Pipeline>,
-    listed: Option<Arc<Listed>>,
 }
 
 impl Mediator {
     /// Has a command carried out, or a query answered.
     ///
     /// # Errors
-    /// Those of the message's handler and of the behaviours around it.
+    /// Those of the message's handler and of the behaviours around it; and when the message is not listed in the
+    /// application's table of messages, because its handler's needs would never have been checked.
     ///
     /// # Panics
-    /// In debug builds, when the message is not listed in the application's table of messages: its handler's
-    /// needs would never have been checked.
+    /// In debug builds, when the message is not listed.
     pub async fn send<As, M: Message<As>>(&self, message: M) -> Result<M::Response> {
-        if let Some(listed) = &self.listed
-            && !listed.0.contains(&TypeId::of::<M>())
-        {
+        if !self.pipeline.lists::<M>() {
             let name = short_name::<M>();
             debug_assert!(
                 false,
@@ -55,8 +50,7 @@ impl Inject for Mediator {
     }
 
     fn inject(scope: &Scope) -> Result<Self> {
-        let listed = if cfg!(debug_assertions) { scope.find()? } else { None };
-        Ok(Self { scope: scope.downgrade(), pipeline: scope.get()?, listed })
+        Ok(Self { scope: scope.downgrade(), pipeline: scope.get()? })
     }
 }
 

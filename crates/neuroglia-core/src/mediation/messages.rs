@@ -1,18 +1,18 @@
 //! The table of an application's messages: what it can be asked, listed once.
 
 use std::any::TypeId;
-use std::collections::HashSet;
 use std::fmt;
 
 use serde::Serialize;
 
 use super::event::{EventHandler, EventHandlers};
 use super::message::{Command, Kind, Message, Query};
-use super::pipeline::{Pipeline, short_name};
+use super::pipeline::{Listed, Pipeline, short_name};
 use super::retry::Turns;
 use crate::di::{Inject, Service, ServiceCollection};
 use crate::domain::{AnyEvent, DomainEvent};
 use crate::fault::{Area, Fault, Faults};
+use crate::identity::{Correlation, Identity};
 
 /// What [`Messages`] tells of a message or an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,10 +36,6 @@ pub struct Messages {
     faults: Faults,
     descriptions: Vec<MessageDescription>,
 }
-
-/// Which messages are listed; the mediator asks it in debug builds.
-#[derive(Debug, Default)]
-pub(super) struct Listed(pub(super) HashSet<TypeId>);
 
 impl Messages {
     /// An empty table.
@@ -106,17 +102,16 @@ impl Messages {
         }
         services.try_add(Service::instance(crate::clock::Clock::system()));
         services.try_add(Service::instance(crate::id::Ids::random()));
-        services.try_add(Service::per_scope::<crate::identity::Identity>());
-        services.try_add(Service::per_scope::<crate::identity::Correlation>());
-        services.add_instance(self.pipeline);
+        services.try_add(Service::per_scope_or(Identity::anonymous()));
+        services.try_add(Service::per_scope_or(Correlation::default()));
+        services.add_instance(self.pipeline.listing(self.listed));
         services.add_instance(self.events);
         services.try_add(Service::instance(Turns::default()));
-        services.add_instance(self.listed);
     }
 
     fn message<As, M: Message<As>>(mut self) -> Self {
         let (name, handler) = (short_name::<M>(), short_name::<M::Handler>());
-        if !self.listed.0.insert(TypeId::of::<M>()) {
+        if !self.listed.insert(TypeId::of::<M>()) {
             self.faults.push(listed_twice::<M>(
                 format!("the {} `{name}` is listed twice", M::KIND),
                 "list each message once",

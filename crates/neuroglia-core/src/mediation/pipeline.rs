@@ -1,8 +1,10 @@
 //! What stands around every message, in an explicit order.
 
 use std::any::{Any, TypeId, type_name};
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
+use std::hash::BuildHasherDefault;
 use std::marker::PhantomData;
 
 use futures_util::FutureExt;
@@ -13,7 +15,7 @@ use super::idempotency::Idempotency;
 use super::message::{Kind, Message};
 use super::retry::RetryOnConflict;
 use crate::data::Completion;
-use crate::di::{Inject, Scope, ServiceCollection};
+use crate::di::{Inject, Scope, ServiceCollection, TypeIdHasher};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 
@@ -88,12 +90,16 @@ pub trait Guard: Inject {
 /// The behaviours of an application, outermost first.
 pub struct Pipeline {
     steps: Vec<Box<dyn Step>>,
+    listed: Listed,
 }
+
+/// The messages of an application's table: those whose handlers were checked at boot.
+pub(super) type Listed = HashSet<TypeId, BuildHasherDefault<TypeIdHasher>>;
 
 impl Pipeline {
     /// No behaviours.
     pub const fn empty() -> Self {
-        Self { steps: Vec::new() }
+        Self { steps: Vec::new(), listed: Listed::with_hasher(BuildHasherDefault::new()) }
     }
 
     /// trace → validate → authorise → idempotency → retry on conflict → unit of work.
@@ -136,6 +142,16 @@ impl Pipeline {
     /// The names of the behaviours, outermost first.
     pub fn names(&self) -> Vec<&'static str> {
         self.steps.iter().map(|step| step.name()).collect()
+    }
+
+    /// This pipeline, for these messages.
+    pub(super) fn listing(self, listed: Listed) -> Self {
+        Self { listed, ..self }
+    }
+
+    /// Whether the message is one of them.
+    pub(super) fn lists<M: 'static>(&self) -> bool {
+        self.listed.contains(&TypeId::of::<M>())
     }
 
     pub(super) fn declare(&self, services: &mut ServiceCollection) {

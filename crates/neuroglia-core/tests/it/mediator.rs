@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use neuroglia::di::{Dispose, Inject, Lifetime, Service, ServiceCollection, Services};
 use neuroglia::error::{Error, ErrorKind, Result};
-use neuroglia::identity::Identity;
+use neuroglia::identity::{Correlation, Identity};
 use neuroglia::mediation::{
     Behaviour, Call, Checks, Command, CommandHandler, Guard, Kind, Mediator, Messages, Next, Pipeline, Query,
     QueryHandler,
@@ -345,6 +345,29 @@ async fn a_behaviour_that_cannot_be_built_fails_the_message() {
     .await;
     assert_eq!(app.greet("Ada").await.expect_err("it is not skipped").kind(), ErrorKind::Unavailable);
     assert!(app.log.read().is_empty());
+}
+
+#[tokio::test]
+async fn a_request_whose_key_cannot_be_found_out_fails() {
+    let app = App::with_services(Pipeline::standard(), |services| {
+        services.replace(Service::factory::<Correlation, (), _>(Lifetime::Scoped, |()| {
+            Err(Error::unavailable("nobody knows the key"))
+        }));
+    })
+    .await;
+    assert_eq!(app.greet("Ada").await.expect_err("it is not skipped").kind(), ErrorKind::Unavailable);
+    assert!(app.log.read().is_empty());
+}
+
+#[tokio::test]
+async fn who_is_asking_does_not_change_after_somebody_looked() {
+    let app = App::with(Pipeline::standard()).await;
+    let scope = app.services.scope();
+    assert!(!scope.inject::<Identity>().expect("it is there").is_known());
+    assert!(scope.provide(Identity::known("u-1", "Ada", ["manager"])).is_err());
+    let other = app.services.scope();
+    other.provide(Identity::known("u-1", "Ada", ["manager"])).expect("it has none");
+    assert!(other.inject::<Identity>().expect("it is there").is_known());
 }
 
 #[tokio::test]
