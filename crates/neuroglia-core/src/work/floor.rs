@@ -215,6 +215,20 @@ mod tests {
         assert!(room(&floor) >= 1, "a place is free");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_runs_no_more_than_its_limit_whatever_is_free() {
+        let queues = BTreeMap::from([("mail".to_owned(), 1), ("default".to_owned(), 4)]);
+        let floor = Arc::new(Floor::new(&WorkPlan { queues, concurrency: 4, ..WorkPlan::default() }));
+        let ids = Ids::random();
+        let ticket = || Ticket { id: ids.next_uuid(), token: ids.next_uuid() };
+        let lost = CancellationToken::new();
+        let first = floor.place(ticket(), "mail", &lost).await.expect("there is one");
+        let _other = floor.place(ticket(), "default", &lost).await.expect("another queue has places");
+        assert!(floor.place(ticket(), "mail", &lost).await.is_none(), "one letter at a time");
+        drop(first);
+        assert!(floor.place(ticket(), "mail", &lost).await.is_some(), "the next one's turn");
+    }
+
     #[test]
     fn what_is_free_is_dealt_out_once_and_to_each_queue_in_turn() {
         let queues = BTreeMap::from(["a", "b", "c"].map(|queue| (queue.to_owned(), 4)));

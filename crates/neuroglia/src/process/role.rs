@@ -156,7 +156,25 @@ impl Assignment {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use neuroglia_core::data::memory::MemoryStore;
+    use neuroglia_core::di::Service;
+
     use super::*;
+
+    #[test]
+    fn what_ends_last_is_what_all_others_need() {
+        let mut services = ServiceCollection::new();
+        services.add(Service::shared::<dyn Store>(Arc::new(MemoryStore::new())));
+        let names = |parts: Vec<Hosted>| parts.iter().map(|part| part.name).collect::<Vec<_>>();
+        let (before, after) = Role::All.parts(&services);
+        assert_eq!(names(before), ["voice", "heart", "ear", "relay"], "ends in the reverse");
+        assert_eq!(names(after).last(), Some(&"worker"), "who claims work ends first");
+        let (before, after) = Role::Web.parts(&services);
+        assert_eq!(names(before), ["voice", "relay"]);
+        assert!(!names(after).contains(&"worker"));
+    }
 
     #[test]
     fn a_queue_is_named_with_or_without_a_limit() {

@@ -143,11 +143,14 @@ async fn a_stream_with_nothing_to_say_says_so_again_and_again() {
 async fn a_stream_ends_when_it_has_lived_long_enough_and_its_client_goes_on() {
     let shop = Opening::new().set("EVENTS_LIFETIME", "1s").open().await;
     let chef = &shop.people.chef;
-    let mut stream = follow(&shop, chef, Some("0")).await;
+    // What is to be read is there before the stream begins, whose life is short.
     let first = shop.guest_order().await.id;
+    shop.settled().await;
+    let mut stream = follow(&shop, chef, Some("0")).await;
     let before = read(&mut stream, 1).await;
     assert!(!stream.read_until(|_| false).await, "it ends by itself");
     let second = shop.guest_order().await.id;
+    shop.settled().await;
     let mut stream = follow(&shop, chef, Some(&before[0].0)).await;
     assert_eq!((&before[0].2, &read(&mut stream, 1).await[0].2), (&first, &second));
     drop(stream);

@@ -90,6 +90,22 @@ impl EventBus for JournalledBus {
     }
 }
 
+/// `main`'s application, of whose events a journal is kept.
+fn journalled(journal: &Journal) -> App<PizzeriaSettings> {
+    let kept = Arc::clone(journal);
+    marios_pizzeria::app().services(move |services, _| {
+        let journal = Arc::clone(&kept);
+        services.add(Service::factory::<dyn EventBus, (Arc<dyn Store>, Arc<Origin>), _>(
+            Lifetime::Singleton,
+            move |(store, origin)| {
+                let bus = LocalBus::new(store, (*origin).clone());
+                Ok(Arc::new(JournalledBus { bus, origin, journal: Arc::clone(&journal) })
+                    as Arc<dyn EventBus>)
+            },
+        ));
+    })
+}
+
 /// A pizzeria that is about to open.
 pub(crate) struct Opening {
     app: App<PizzeriaSettings>,
@@ -103,20 +119,8 @@ impl Opening {
     /// One like `main`'s, in memory.
     pub(crate) fn new() -> Self {
         let journal = Journal::default();
-        let kept = Arc::clone(&journal);
-        let app = marios_pizzeria::app().services(move |services, _| {
-            let journal = Arc::clone(&kept);
-            services.add(Service::factory::<dyn EventBus, (Arc<dyn Store>, Arc<Origin>), _>(
-                Lifetime::Singleton,
-                move |(store, origin)| {
-                    let bus = LocalBus::new(store, (*origin).clone());
-                    Ok(Arc::new(JournalledBus { bus, origin, journal: Arc::clone(&journal) })
-                        as Arc<dyn EventBus>)
-                },
-            ));
-        });
         Self {
-            app,
+            app: journalled(&journal),
             journal,
             engine: Engine::Memory,
             has_menu: true,
@@ -259,7 +263,7 @@ impl Shop {
     pub(crate) async fn reopen(self) -> Self {
         let Self { app, people, variables, journal, kept } = self;
         app.stop().await;
-        let app = TestApp::start(marios_pizzeria::app(), variables.clone()).await;
+        let app = TestApp::start(journalled(&journal), variables.clone()).await;
         Self { app, people, variables, journal, kept }
     }
 

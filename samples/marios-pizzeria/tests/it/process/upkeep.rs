@@ -106,3 +106,33 @@ fn dead_letters_are_replayed_of_one_consumer_or_of_all() {
     assert_eq!(replay(&[]), "replayed 1");
     assert_eq!(replay(&[]), "replayed 0");
 }
+
+#[test]
+fn a_dead_letter_is_listed_shown_edited_replayed_and_deleted() {
+    let premises = Premises::furnished();
+    let url = format!("sqlite://{}", premises.path("pizzeria.db").display());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(two_dead_letters(&url));
+
+    let run = |arguments: &[&str]| {
+        premises.run(&[&["admin", "dead-letters"], arguments].concat()).assert_code(0).stdout.clone()
+    };
+    let listed = run(&["list", "--kind", "notifications", "--json"]);
+    let record: Value = serde_json::from_str(listed.trim()).expect("one object a line");
+    assert_eq!((&record["kind"], &record["state"]), (&"notifications".into(), &"dead".into()));
+    let id = record["id"].as_str().expect("it has an id").to_owned();
+    assert_eq!(run(&["list"]).lines().count(), 2);
+    let shown: Value = serde_json::from_str(&run(&["show", &id])).expect("JSON");
+    assert_eq!(shown["payload"], serde_json::json!({}), "the envelope as it came");
+    assert_eq!(shown["failures"][0]["error"], "the ink ran out");
+
+    let edited = r#"{"id": "again"}"#;
+    premises.run_with_line(&["admin", "dead-letters", "edit", &id], edited).assert_code(0);
+    let shown: Value = serde_json::from_str(&run(&["show", &id])).expect("JSON");
+    assert_eq!(shown["payload"]["id"], "again");
+    run(&["replay", &id]);
+    assert_eq!(runtime.block_on(waiting(&url)), ["notifications"]);
+    assert_eq!(run(&["list"]).lines().count(), 1, "the other one is still dead");
+    run(&["delete", "--all"]);
+    assert_eq!(run(&["list"]), "");
+}

@@ -6,7 +6,9 @@ use neuroglia::id::Ids;
 use rustix::process::Signal;
 
 use super::town::{ground, killed, perilous};
-use super::{Customers, Engine, RECOVERY_MAX, Town, at_once, percentiles, report, times};
+use super::{
+    Customers, Engine, RECOVERY_MAX, RECOVERY_P99, Town, at_once, is_full, percentiles, report, times,
+};
 use crate::process::Process;
 
 /// Where who dies.
@@ -115,6 +117,7 @@ fn kill_at_random(engine: Engine, kills: usize) {
         "{engine:?}: {kills} kills at random moments: {orders} orders, none lost, no effect doubled, \
          recovered in p50 {p50:.1?}, p99 {p99:.1?}"
     ));
+    assert!(!is_full() || p99 <= RECOVERY_P99, "{engine:?}: p99 is {p99:.1?}");
     for (_, process) in staff {
         process.close().assert_code(0);
     }
