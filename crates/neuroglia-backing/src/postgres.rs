@@ -6,7 +6,7 @@
 //!   transaction of several. A batch that is refused is carried out again step by step, so that the error names
 //!   the step. Several updates in one collection are judged by their outcome: two documents may swap a unique
 //!   value.
-//! - **Ends of work are committed together.** While one is under way the next gather; what is refused together is
+//! - **Ends of work are committed together.** While two statements are under way the next gather; what is refused together is
 //!   carried out one by one, so that no batch sees the others.
 //! - **Documents are JSONB in a table for each collection.** What comes back is the same value, not the same
 //!   text: spaces, the order of keys and a repeated key are not kept. JSONB has no place for the character NUL;

@@ -13,12 +13,12 @@ use std::time::Duration;
 use neuroglia_core::cluster::{self, NodeName};
 use neuroglia_core::data::{History, Migrations, Store};
 use neuroglia_core::di::{ServiceCollection, Services};
-use neuroglia_core::error::{Error, Result};
+use neuroglia_core::error::{Error, Result, chain};
 use neuroglia_core::fault::{Area, Fault, Faults};
 use neuroglia_core::hosting::Stopping;
 use neuroglia_core::messaging;
 use neuroglia_core::settings::{Environment, Report, Schema, Settings};
-use neuroglia_core::work::{self, WorkPlan, chain};
+use neuroglia_core::work::{self, WorkPlan};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -370,6 +370,7 @@ fn run_admin<S: Settings>(
                 Err(Error::new(neuroglia_core::error::ErrorKind::Unavailable, "interrupted", "interrupted"))
             }
         };
+        context.tell_others().await;
         drop(context);
         scope.close().await;
         end_services(&services).await;

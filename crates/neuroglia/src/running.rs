@@ -78,6 +78,7 @@ impl<S: Settings + Send + Sync> App<S> {
             start_services(self, &assignment, &host, &starting, &settings, !C::ANY_SCHEMA).await?;
         let context = AdminContext::new(services.scope(), self.name);
         let outcome = command.run(&context).await;
+        context.tell_others().await;
         context.scope().clone().close().await;
         end_services(&services).await;
         Ok(outcome?)

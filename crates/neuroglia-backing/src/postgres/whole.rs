@@ -261,10 +261,12 @@ pub(super) fn messages(first: usize, batch: &str) -> String {
     )
 }
 
+/// One column of what is to be stored, to be bound as an array.
+pub(super) fn column<R, T>(rows: impl IntoIterator<Item = R>, of: impl Fn(R) -> T) -> Vec<T> {
+    rows.into_iter().map(of).collect()
+}
+
 pub(super) fn bind_messages<'q>(query: Bound<'q>, messages: &[&OutboxMessage]) -> Bound<'q> {
-    fn column<'a, T>(messages: &[&'a OutboxMessage], of: impl Fn(&'a OutboxMessage) -> T) -> Vec<T> {
-        messages.iter().copied().map(of).collect()
-    }
     query
         .bind(column(messages, |message| message.id))
         .bind(column(messages, |message| message.name.as_str()))
@@ -289,9 +291,6 @@ pub(super) fn completion(first: usize) -> String {
 }
 
 pub(super) fn bind_completion<'q>(query: Bound<'q>, completions: &[&Completion]) -> Bound<'q> {
-    fn column<'a, T>(completions: &[&'a Completion], of: impl Fn(&'a Completion) -> T) -> Vec<T> {
-        completions.iter().copied().map(of).collect()
-    }
     query
         .bind(column(completions, |kept| kept.key.as_str()))
         .bind(column(completions, |kept| kept.token.as_str()))

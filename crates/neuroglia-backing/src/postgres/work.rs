@@ -23,6 +23,7 @@ use super::PostgresStore;
 use super::error::error;
 use super::outbox::{micros, number};
 use super::select::Bound;
+use super::whole::column;
 
 /// How many parameters [`bind_new`] binds.
 pub(super) const NEW_PARAMETERS: usize = 14;
@@ -49,9 +50,6 @@ pub(super) fn new(first: usize, condition: &str) -> String {
 }
 
 pub(super) fn bind_new<'q>(query: Bound<'q>, work: &[&NewWork]) -> Bound<'q> {
-    fn column<'a, T>(work: &[&'a NewWork], of: impl Fn(&'a NewWork) -> T) -> Vec<T> {
-        work.iter().copied().map(of).collect()
-    }
     query
         .bind(column(work, |work| work.id))
         .bind(column(work, |work| work.class.name()))
@@ -90,9 +88,6 @@ pub(super) fn finish(first: usize) -> String {
 }
 
 pub(super) fn bind_finish<'q>(query: Bound<'q>, finishes: &[&Finish]) -> Bound<'q> {
-    fn column<'a, T>(finishes: &[&'a Finish], of: impl Fn(&'a Finish) -> T) -> Vec<T> {
-        finishes.iter().copied().map(of).collect()
-    }
     query
         .bind(column(finishes, |finish| finish.ticket.id))
         .bind(column(finishes, |finish| finish.ticket.token))
@@ -196,20 +191,17 @@ fn settle() -> String {
 }
 
 fn bind_settle<'q>(query: Bound<'q>, settlements: &[(Ticket, Settlement)]) -> Bound<'q> {
-    fn column<'a, T>(of: &'a [(Ticket, Settlement)], get: impl Fn(Ticket, &'a Settlement) -> T) -> Vec<T> {
-        of.iter().map(|(ticket, settlement)| get(*ticket, settlement)).collect()
-    }
     query
-        .bind(column(settlements, |ticket, _| ticket.id))
-        .bind(column(settlements, |ticket, _| ticket.token))
-        .bind(column(settlements, |_, settlement| settlement.state().name()))
-        .bind(column(settlements, |_, settlement| settlement.state().is_live()))
-        .bind(column(settlements, |_, settlement| match settlement {
+        .bind(column(settlements, |(ticket, _)| ticket.id))
+        .bind(column(settlements, |(ticket, _)| ticket.token))
+        .bind(column(settlements, |(_, settlement)| settlement.state().name()))
+        .bind(column(settlements, |(_, settlement)| settlement.state().is_live()))
+        .bind(column(settlements, |(_, settlement)| match settlement {
             Settlement::Retry { after, .. } => Some(micros(*after)),
             _ => None,
         }))
-        .bind(column(settlements, |_, settlement| i64::from(matches!(settlement, Settlement::Release))))
-        .bind(column(settlements, |_, settlement| settlement.failure().map(without_nul)))
+        .bind(column(settlements, |(_, settlement)| i64::from(matches!(settlement, Settlement::Release))))
+        .bind(column(settlements, |(_, settlement)| settlement.failure().map(without_nul)))
         .bind(micros(DEAD_KEEP))
 }
 
@@ -282,9 +274,6 @@ pub(super) const DEPTHS: &str = "WITH RECURSIVE \
 #[async_trait]
 impl WorkStore for PostgresStore {
     async fn subscribe(&self, subscriptions: &[Subscription]) -> Result<()> {
-        fn column<'a, T>(of: &'a [Subscription], get: impl Fn(&'a Subscription) -> T) -> Vec<T> {
-            of.iter().map(get).collect()
-        }
         let subscribe = sqlx::query(
             "INSERT INTO ng_subscription (consumer, event, queue, is_ordered, attempts_max) \
              SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::bigint[]) \
@@ -321,9 +310,6 @@ impl WorkStore for PostgresStore {
     }
 
     async fn fan_out(&self, parcels: &[Parcel]) -> Result<u64> {
-        fn column<'a, T>(of: &'a [Parcel], get: impl Fn(&'a Parcel) -> T) -> Vec<T> {
-            of.iter().map(get).collect()
-        }
         let fan_out = sqlx::query(FAN_OUT)
             .bind(column(parcels, |parcel| parcel.name.clone()))
             .bind(column(parcels, |parcel| parcel.subject.clone()))

@@ -12,11 +12,11 @@ use super::membership::{Membership, NodeName};
 use super::node::{Beat, HEARTBEAT, LOOKS_APART, NODE_TTL, Node, TTL_MARGIN};
 use crate::data::Store;
 use crate::di::Inject;
-use crate::error::{ErrorKind, Result};
+use crate::error::{ErrorKind, Result, chain};
 use crate::hosting::{HostedService, Stopping};
 use crate::id::Ids;
 use crate::messaging::Wake;
-use crate::work::{Settlement, Ticket, chain};
+use crate::work::{Settlement, Ticket};
 
 /// How many pieces of a dead node's work are given back in one step.
 const BURIAL_BATCH: u32 = 500;

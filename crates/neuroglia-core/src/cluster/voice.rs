@@ -14,11 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::data::Store;
 use crate::di::Inject;
-use crate::error::Result;
+use crate::error::{Result, chain};
 use crate::hosting::HostedService;
 use crate::id::Ids;
 use crate::messaging::Wake;
-use crate::work::chain;
 
 /// Two announcements of a process are at least this far apart: whoever was woken by the first looks again by himself
 /// as long as he finds something.

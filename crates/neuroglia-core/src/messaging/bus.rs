@@ -6,8 +6,7 @@ use async_trait::async_trait;
 
 use super::{CloudEvent, Origin, Parcel};
 use crate::data::Store;
-use crate::error::{Error, Result};
-use crate::work::chain;
+use crate::error::{Error, Result, chain};
 
 /// Carries events to those who want them. `EVENT_BUS_URL` chooses which.
 #[async_trait]

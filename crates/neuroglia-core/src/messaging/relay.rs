@@ -24,10 +24,9 @@ use super::{CloudEvent, EventBus, LocalBus, Origin, Subscription, Subscriptions,
 use crate::clock::Timestamp;
 use crate::data::{OutboxMessage, Store};
 use crate::di::{Inject, Lifetime, Service, ServiceCollection};
-use crate::error::Result;
+use crate::error::{Result, chain};
 use crate::hosting::HostedService;
 use crate::id::Ids;
-use crate::work::chain;
 
 /// How many messages leave together at most.
 const BATCH_MAX: u32 = 100;

@@ -69,7 +69,7 @@ impl Shipment {
             }
             let outcomes = match timeout_at(deadline, bus.publish(&events[batch.clone()])).await {
                 Ok(outcomes) => outcomes,
-                Err(late) => batch.clone().map(|_| Err(is_late(&late))).collect(),
+                Err(late) => batch.clone().map(|_| Err(unconfirmed(&late))).collect(),
             };
             if batch.len() > 1 && outcomes.iter().all(Result::is_err) {
                 if !outcomes.iter().any(is_of_the_bus) {
@@ -112,7 +112,7 @@ fn is_of_the_bus(outcome: &Result<()>) -> bool {
     outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable)
 }
 
-fn is_late(late: &tokio::time::error::Elapsed) -> Error {
+fn unconfirmed(late: &tokio::time::error::Elapsed) -> Error {
     Error::unavailable(format!("the bus did not confirm in time: {late}"))
 }
 

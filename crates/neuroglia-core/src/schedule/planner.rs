@@ -16,11 +16,11 @@ use crate::clock::Timestamp;
 use crate::cluster::{Lease, Membership};
 use crate::data::Store;
 use crate::di::Inject;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
 use crate::hosting::{HostedService, Stopping};
 use crate::id::Ids;
 use crate::messaging::Wake;
-use crate::work::{Due, NewWork, OnCrash, WorkClass, chain};
+use crate::work::{Due, NewWork, OnCrash, WorkClass};
 
 /// The name of the lease.
 const LEASE: &str = "scheduler";

@@ -29,7 +29,7 @@ pub use item::{
     WorkState,
 };
 pub use job::{Job, JobHandler, JobOptions, Jobs, ListedJobs};
-pub use retry::{ATTEMPTS_DEFAULT, Retry, after_failure, chain};
+pub use retry::{ATTEMPTS_DEFAULT, Retry, after_failure};
 pub use run::{LOST, Run, lost};
 pub use store::WorkStore;
 pub use worker::{WorkDescription, Worker};

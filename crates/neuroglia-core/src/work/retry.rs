@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Settlement;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, chain};
 use crate::id::Ids;
 
 /// What a handler says of its failure; without it the error's kind decides.
@@ -55,21 +55,6 @@ pub fn after_failure(error: &Error, attempt: u32, attempts_max: u32, ids: &Ids) 
         Retry::Now => Settlement::Retry { after: Duration::ZERO, failure },
         Retry::After(after) => Settlement::Retry { after, failure },
     }
-}
-
-/// An error with its causes, each once.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use neuroglia_core::clock::Clock;
 use neuroglia_core::cluster::Voice;
 use neuroglia_core::data::{History, Migrations, Store};
 use neuroglia_core::di::{Inject, Scope};
-use neuroglia_core::error::{Error, ErrorKind, Result};
+use neuroglia_core::error::{Error, ErrorKind, Result, chain};
 
 /// Something that an operator does once, by `<application> admin <name>`.
 ///
@@ -76,6 +76,22 @@ impl AdminContext {
     /// When a factory on the way fails.
     pub fn inject<T: Inject>(&self) -> Result<T> {
         self.scope.inject()
+    }
+
+    /// Tells other processes of what the command asked for or set free, however it ended: nothing runs beside a command
+    /// that would.
+    pub(crate) async fn tell_others(&self) {
+        let voice = match self.scope.find::<dyn Store>() {
+            Ok(None) => return,
+            Ok(Some(_)) => self.inject::<Voice>(),
+            Err(error) => Err(error),
+        };
+        match voice {
+            Ok(voice) => voice.tell_the_rest().await,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "others are not told of work; they will look")
+            }
+        }
     }
 
     /// The name of the application.
@@ -159,11 +175,7 @@ impl Admin {
                 async move {
                     let arguments = C::from_arg_matches(&matches)
                         .map_err(|problem| Error::invalid("arguments", problem.to_string()))?;
-                    let outcome = arguments.run(context).await;
-                    if context.scope.find::<dyn Store>()?.is_some() {
-                        context.inject::<Voice>()?.tell_the_rest().await;
-                    }
-                    outcome
+                    arguments.run(context).await
                 }
                 .boxed()
             },

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use neuroglia_core::data::Store;
 use neuroglia_core::di::Inject;
-use neuroglia_core::error::Result;
+use neuroglia_core::error::{Result, chain};
 use neuroglia_core::hosting::HostedService;
 use neuroglia_core::messaging::RelayMeter;
-use neuroglia_core::work::{Depth, WorkMeter, WorkState, chain};
+use neuroglia_core::work::{Depth, WorkMeter, WorkState};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
@@ -94,7 +94,7 @@ pub(crate) fn show(metrics: &Metrics, depths: &Arc<Depths>, relay: &Arc<RelayMet
         ("work_done", "Attempts that succeeded", |meter| meter.done.load(Relaxed)),
         ("work_retried", "Attempts that failed and are repeated", |meter| meter.retried.load(Relaxed)),
         ("work_dead", "Work that failed for good or was parked", |meter| meter.dead.load(Relaxed)),
-        ("work_released", "Work that was given back", |meter| meter.released.load(Relaxed)),
+        ("work_released", "Work that was given back, or called off", |meter| meter.released.load(Relaxed)),
         ("work_lost", "Attempts that came to nothing because the node had lost them", |meter| {
             meter.lost.load(Relaxed)
         }),
@@ -123,7 +123,9 @@ pub(crate) fn show(metrics: &Metrics, depths: &Arc<Depths>, relay: &Arc<RelayMet
         ("outbox_oldest_milliseconds", "How long the oldest of them has waited", |depths| {
             depths.outbox_age_ms.load(Relaxed)
         }),
-        ("work_waiting", "Work that may be claimed", |depths| depths.count(WorkState::Waiting)),
+        ("work_waiting", "Work that is due, also what waits behind other work of its lane", |depths| {
+            depths.count(WorkState::Waiting)
+        }),
         ("work_scheduled", "Work whose time has not come", |depths| depths.count(WorkState::Scheduled)),
         ("work_lanes_held", "Lanes that a failed piece of work holds up", |depths| {
             depths.sum(|depth| depth.lanes_held)

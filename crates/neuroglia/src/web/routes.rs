@@ -271,7 +271,7 @@ impl Web {
         let mut router = axum::Router::new();
         for route in self.routes {
             let Ok(filter) = MethodFilter::try_from(route.method.clone()) else { continue };
-            let service = Service(Arc::new((context.clone(), route.endpoint)));
+            let service = RouteService(Arc::new((context.clone(), route.endpoint)));
             router = router.route(&route.path, axum::routing::on_service(filter, service));
         }
         for plain in self.plain {
@@ -291,9 +291,9 @@ impl Web {
 
 /// An endpoint as a service: axum runs its future as it is, where a handler's would be put into a second one.
 #[derive(Clone)]
-struct Service(Arc<(Context, Endpoint)>);
+struct RouteService(Arc<(Context, Endpoint)>);
 
-impl tower::Service<Request<Body>> for Service {
+impl tower::Service<Request<Body>> for RouteService {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Answering;

@@ -43,7 +43,8 @@ pub(super) const STRETCHES: [(&str, OrderStatus, OrderStatus); 4] = [
 ];
 
 /// The statuses to which somebody of the staff brings an order, as the figures name them.
-const STEPS: [OrderStatus; 3] = [OrderStatus::Confirmed, OrderStatus::Ready, OrderStatus::Delivered];
+pub(super) const STEPS: [OrderStatus; 3] =
+    [OrderStatus::Confirmed, OrderStatus::Ready, OrderStatus::Delivered];
 
 impl Figures {
     /// The figures of one order, as it stands.

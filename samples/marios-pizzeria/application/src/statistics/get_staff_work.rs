@@ -6,11 +6,11 @@ use neuroglia::data::Repository;
 use neuroglia::di::Inject;
 use neuroglia::error::Result;
 use neuroglia::mediation::{Query, QueryHandler};
-use pizzeria_domain::order::OrderStatus;
 use pizzeria_domain::user::User;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::figures::STEPS;
 use super::ledger::Ledger;
 
 /// Show how many orders each of the staff has confirmed, cooked and delivered.
@@ -54,8 +54,7 @@ impl QueryHandler<GetStaffWork> for GetStaffWorkHandler {
     async fn handle(&self, _: GetStaffWork) -> Result<StaffWorkDto> {
         let totals = self.ledger.totals().await?;
         let mut work: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
-        let steps = [OrderStatus::Confirmed, OrderStatus::Ready, OrderStatus::Delivered];
-        for (step, index) in steps.into_iter().zip(0..) {
+        for (step, index) in STEPS.into_iter().zip(0..) {
             for (user, _) in totals.steps.get(step.as_str()).into_iter().flat_map(|sums| sums.iter()) {
                 work.entry(user).or_default()[index] = totals.steps[step.as_str()].count(user);
             }
