@@ -54,6 +54,13 @@ pub(crate) const FAKETIME: Program = Program {
     package: "faketime",
     why: "sets the clock of a process in a proof",
 };
+/// The servers that tests start by themselves, but for PostgreSQL, which has its own way.
+pub(crate) const SERVERS: &[Program] = &[Program {
+    name: "redis-server",
+    proof: &["--version"],
+    package: "redis-server",
+    why: "is the cache that tests attach",
+}];
 /// What installs tools that come as Python packages: with a pip, or able to make one.
 const PYTHON: Program = Program {
     name: "python3",

@@ -6,7 +6,8 @@
 //!
 //! In reading order: [`error`], [`clock`] and [`id`]; what a [`domain`] is made of; the container ([`di`]); the
 //! [`mediation`] of messages; the store port and the unit of work ([`data`]); events for outside
-//! ([`messaging`]), durable [`work`], the nodes that share it ([`cluster`]) and [`schedule`]s; [`settings`].
+//! ([`messaging`]), durable [`work`], the nodes that share it ([`cluster`]) and [`schedule`]s; [`settings`]; how
+//! attached resources say that they are well ([`health`]).
 
 extern crate self as neuroglia;
 
@@ -23,6 +24,7 @@ pub mod identity;
 
 pub mod data;
 
+pub mod health;
 pub mod hosting;
 pub mod mediation;
 

@@ -1,7 +1,7 @@
 //! Tools for testing applications, and engines, of Neuroglia.
 //!
 //! [`conformance`] says what every engine of a port must do: whoever writes one runs it against theirs.
-//! [`services`] starts the servers that an engine needs.
+//! [`services`] starts the servers that an engine needs, and a [`Strait`] makes them ill.
 
 pub mod conformance;
 pub mod services;
@@ -10,9 +10,11 @@ mod test_app;
 
 mod perilous_store;
 mod store_layer;
+mod strait;
 mod unsteady_store;
 
 pub use perilous_store::{Peril, Perilous, PerilousStore};
 pub use store_layer::{Layered, StoreLayer};
+pub use strait::{Strait, Weather};
 pub use test_app::{TestApp, TestRequest, TestResponse, TestStream, environment};
 pub use unsteady_store::{StoreControl, Unsteady, UnsteadyStore};

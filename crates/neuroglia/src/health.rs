@@ -17,7 +17,6 @@
 //! * **The log tells changes**, once, and not every failed probe.
 
 mod checks;
-mod indicator;
 mod store;
 
 mod answer;
@@ -32,7 +31,7 @@ use axum::Router;
 use neuroglia_core::clock::Clock;
 
 pub use checks::{Check, Report};
-pub use indicator::{Details, Indicator};
+pub use neuroglia_core::health::{Details, Indicator};
 pub(crate) use routes::PROBES;
 pub use routes::is_probe;
 pub use store::StoreIndicator;

@@ -9,6 +9,7 @@ use clap::Subcommand;
 
 use crate::services::install;
 use crate::services::postgres::{VARIABLE, free_port, new_folder, script, url};
+use crate::tools;
 use crate::workspace::{Result, Workspace, read, run as execute};
 
 #[derive(clap::Args)]
@@ -44,7 +45,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
             }
             Ok(())
         }
-        Order::Install => install::postgres(),
+        Order::Install => install::postgres().and_then(|()| tools::provide(tools::SERVERS)),
     }
 }
 

@@ -12,7 +12,11 @@ use crate::workspace::{Result, read};
 /// What names a server for the tests; `neuroglia_testing::services` reads it.
 pub(crate) const VARIABLE: &str = "NEUROGLIA_TEST_POSTGRES";
 
-const SCRIPT: &str = include_str!("../../../crates/neuroglia-testing/src/services/postgres.sh");
+const SCRIPT: &str = concat!(
+    "set -eu\n",
+    include_str!("../../../crates/neuroglia-testing/src/services/postgres.sh"),
+    include_str!("../../../crates/neuroglia-testing/src/services/watch.sh"),
+);
 
 /// A server that ends with this process.
 pub(crate) struct Postgres {

@@ -4,5 +4,8 @@
 //! variable is not set, as under a plain `cargo test`, each test process starts its own when it first needs it.
 
 mod postgres;
+mod private;
+mod redis;
 
 pub use postgres::{Database, POSTGRES_VARIABLE, Postgres};
+pub use redis::Redis;

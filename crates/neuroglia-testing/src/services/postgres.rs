@@ -1,32 +1,24 @@
 //! PostgreSQL: one server for many tests, one database for each.
-//!
-//! The server is a child of a small script (`postgres.sh`) that waits at the other end of a pipe. However this
-//! process ends, the pipe closes, and the script stops the server and deletes its folder.
 
 use std::fmt;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Stdio;
 use std::sync::OnceLock;
 
 use neuroglia::id::Ids;
+
+use super::private::{Private, script};
 
 /// The environment variable that names a server for the tests, such as `postgres://postgres@127.0.0.1:5433/postgres`.
 ///
 /// Its user must be allowed to create databases.
 pub const POSTGRES_VARIABLE: &str = "NEUROGLIA_TEST_POSTGRES";
 
-const SCRIPT: &str = include_str!("postgres.sh");
+const SCRIPT: &str = concat!("set -eu\n", include_str!("postgres.sh"), include_str!("watch.sh"));
 
 /// A private server, for tests that stop it.
-pub struct Postgres {
-    watch: Child,
-    orders: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-    folder: PathBuf,
-    port: u16,
-}
+#[derive(Debug)]
+pub struct Postgres(Private);
 
 impl Postgres {
     /// Starts one.
@@ -34,7 +26,7 @@ impl Postgres {
     /// # Panics
     /// When PostgreSQL is not installed, or the server does not start.
     pub fn start() -> Self {
-        Self::start_as(&[])
+        Self(Private::start(SCRIPT, "postgres", None, |_| true))
     }
 
     /// Starts one that speaks TLS, with a certificate for this name of its host and no other.
@@ -42,34 +34,17 @@ impl Postgres {
     /// # Panics
     /// When PostgreSQL or openssl is not installed, or the server does not start.
     pub fn start_certified(host: &str) -> Self {
-        Self::start_as(&[&format!("tls={host}")])
-    }
-
-    fn start_as(more: &[&str]) -> Self {
-        let folder =
-            tempfile::Builder::new().prefix("neuroglia-postgres-").tempdir().expect("a folder").keep();
-        let port = free_port();
-        let mut command = script("watch");
-        command.arg(&folder).arg(port.to_string()).args(more).stdin(Stdio::piped()).stdout(Stdio::piped());
-        // Ctrl-C is for the tests; the script notices their end by itself.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut watch = command.spawn().expect("a shell");
-        let orders = watch.stdin.take();
-        let answers = BufReader::new(watch.stdout.take().expect("the script's output is piped"));
-        let mut server = Self { watch, orders, answers, folder, port };
-        server.answer("start");
-        server
+        Self(Private::start(SCRIPT, "postgres", Some(&format!("tls={host}")), |_| true))
     }
 
     /// The certificate of the authority that certified it.
     pub fn authority(&self) -> PathBuf {
-        self.folder.join("ca.crt")
+        self.0.folder().join("ca.crt")
     }
 
     /// Where it answers, as its superuser.
     pub fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.0.port())
     }
 
     /// Stops the server: connections are cut, what is running is rolled back.
@@ -77,7 +52,7 @@ impl Postgres {
     /// # Panics
     /// When the script that watches it is gone.
     pub fn stop(&mut self) {
-        self.order("stop");
+        self.0.stop();
     }
 
     /// Ends the server as a crash would.
@@ -85,7 +60,7 @@ impl Postgres {
     /// # Panics
     /// When the script that watches it is gone.
     pub fn crash(&mut self) {
-        self.order("crash");
+        self.0.crash();
     }
 
     /// Starts the server again, on the same port with the same data.
@@ -93,33 +68,7 @@ impl Postgres {
     /// # Panics
     /// When it does not start.
     pub fn start_again(&mut self) {
-        self.order("start");
-    }
-
-    fn order(&mut self, order: &str) {
-        let orders = self.orders.as_mut().expect("the pipe is open as long as the server lives");
-        writeln!(orders, "{order}").expect("the script reads");
-        self.answer(order);
-    }
-
-    fn answer(&mut self, order: &str) {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).expect("the script's answer is read");
-        assert_eq!(line.trim(), "done", "PostgreSQL did not {order}; its log is above");
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        // The script sees the end of its input, and what it cannot clean up is not worth a second panic.
-        self.orders = None;
-        drop(self.watch.wait());
-    }
-}
-
-impl fmt::Debug for Postgres {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Postgres({})", self.url())
+        self.0.start_again();
     }
 }
 
@@ -200,21 +149,10 @@ fn server() -> &'static str {
 
 /// What the server answers to a statement.
 fn psql(url: &str, sql: &str) -> Result<String, String> {
-    let output = script("sql").args([url, sql]).stdin(Stdio::null()).output();
+    let output = script(SCRIPT, "sql").args([url, sql]).stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("there is no shell: {error}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(String::from_utf8_lossy(&output.stderr).into_owned())
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it has an address").port()
-}
-
-fn script(order: &str) -> Command {
-    let mut command = Command::new("sh");
-    command.args(["-c", SCRIPT, "postgres.sh", order]);
-    command
 }

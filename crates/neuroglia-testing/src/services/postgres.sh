@@ -1,19 +1,9 @@
-#!/bin/sh
-# A private PostgreSQL server for tests: nothing that it holds outlives it.
-#
-#   postgres.sh find               print the folder of the newest PostgreSQL on this machine, or fail
-#   postgres.sh sql URL SQL        run a statement
-#   postgres.sh up FOLDER PORT     make a cluster in FOLDER and start it
-#   postgres.sh status FOLDER      fail unless it runs
-#   postgres.sh down FOLDER        stop it and delete FOLDER
-#   postgres.sh watch FOLDER PORT  up, then obey `start`, `stop` and `crash` from standard input, each answered by
-#                                  `done`; at its end, also when the caller was killed: down
+# PostgreSQL, as `watch.sh` has it, and one order more: `sql URL SQL` runs a statement.
 #
 # Further arguments after PORT: `durable` has the server wait for the disk, as one that is to be measured must;
 # `tls=HOST` has it speak TLS, with a certificate for that name by the authority in FOLDER/ca.crt.
-set -eu
 
-find_bin() {
+find_server() {
     for bin in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV) "$(pg_config --bindir 2>/dev/null)"; do
         if [ -x "$bin/initdb" ]; then
             echo "$bin"
@@ -35,19 +25,31 @@ run() {
 }
 
 durability() {
-    [ "$mode" = durable ] || echo "-c fsync=off -c full_page_writes=off"
+    [ "${1-}" = durable ] || echo "-c fsync=off -c full_page_writes=off"
 }
 
 start() {
     tls=
     [ ! -e "$folder/server.crt" ] || tls="-c ssl=on -c ssl_cert_file=$folder/server.crt -c ssl_key_file=$folder/server.key"
     run "$bin/pg_ctl" -s -w -t 60 -D "$folder/data" -l "$folder/log" -o "-p $port -k $folder \
-        -c listen_addresses=127.0.0.1 $(durability) -c max_connections=300 -c shared_buffers=64MB $tls" start >&2 ||
+        -c listen_addresses=127.0.0.1 $(durability $more) -c max_connections=300 -c shared_buffers=64MB $tls" start >&2 ||
         { tail -n 20 "$folder/log" >&2; exit 1; }
 }
 
-stop() {
+halt() {
     run "$bin/pg_ctl" -s -w -m "$1" -D "$folder/data" stop >&2 || true
+}
+
+stop() {
+    halt fast
+}
+
+crash() {
+    halt immediate
+}
+
+status() {
+    run "$bin/pg_ctl" -D "$folder/data" status
 }
 
 # Texts sort as people expect them to, as on many servers; what sorts by bytes must say so.
@@ -71,37 +73,11 @@ up() {
     chmod 755 "$folder"
     [ "$(id -u)" != 0 ] || chown postgres: "$folder"
     initialise >"$folder/initdb" 2>&1 || { cat "$folder/initdb" >&2; exit 1; }
-    [ -z "$host" ] || certify "$host" >"$folder/certify" 2>&1 || { cat "$folder/certify" >&2; exit 1; }
+    case $more in tls=*) certify "${more#tls=}" >"$folder/certify" 2>&1 || { cat "$folder/certify" >&2; exit 1; } ;; esac
     start
 }
 
-down() {
-    stop immediate
-    rm -rf "$folder"
-}
-
-bin=$(find_bin)
-order=$1 folder=${2-} port=${3-} mode=${4-} host=
-case $mode in tls=*) host=${mode#tls=} ;; esac
-case $order in
-find) echo "$bin" ;;
-sql) exec "$bin/psql" -q -X -A -t -v ON_ERROR_STOP=1 -d "$2" -c "$3" ;;
-up) up ;;
-status) run "$bin/pg_ctl" -D "$folder/data" status ;;
-down) down ;;
-watch)
-    # Whoever stops the tests stops them; this process still has to clean up.
-    trap '' INT TERM HUP
-    trap down EXIT
-    up
-    echo done
-    while read -r order; do
-        case $order in
-        start) start ;;
-        stop) stop fast ;;
-        crash) stop immediate ;;
-        esac
-        echo done
-    done
-    ;;
-esac
+bin=$(find_server)
+if [ "$1" = sql ]; then
+    exec "$bin/psql" -q -X -A -t -v ON_ERROR_STOP=1 -d "$2" -c "$3"
+fi

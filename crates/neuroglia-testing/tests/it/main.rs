@@ -6,4 +6,5 @@ mod claimer;
 mod heart;
 mod illness;
 mod relay;
+mod services;
 mod voice;

@@ -9,7 +9,6 @@
 
 mod books;
 mod customers;
-mod strait;
 mod town;
 
 mod kills;

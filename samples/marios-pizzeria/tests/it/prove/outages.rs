@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use neuroglia_testing::services::Postgres;
+use neuroglia_testing::{Strait, Weather};
 
-use super::strait::Strait;
 use super::{Customers, RECOVERY_MAX, Town, report};
 use crate::process::{Process, eventually, guest_order};
 
@@ -62,10 +62,10 @@ fn the_database_goes_away_under_load_and_the_processes_stay() {
     assert_back("crashed and started again", &town, &staff, &customers, Instant::now());
 
     let since = Instant::now();
-    strait.fall_silent();
+    strait.turn(Weather::Silent);
     assert_away(&staff[0]);
     eventually("it was silent for long enough", || (since.elapsed() >= SILENCE).then_some(()));
-    strait.speak();
+    strait.turn(Weather::Fair);
     assert_back("silent for 10 s", &town, &staff, &customers, Instant::now());
 
     let refused = customers.refused();

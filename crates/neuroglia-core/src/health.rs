@@ -1,17 +1,18 @@
 //! The port of an attached resource that can be ill.
 
 use async_trait::async_trait;
-use neuroglia_core::error::Result;
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use crate::error::Result;
 
 /// Tells whether one attached resource answers.
 ///
 /// Register it as `dyn Indicator`; the host asks all that are registered.
 ///
 /// ```
-/// use neuroglia::health::{Details, Indicator};
 /// use neuroglia_core::error::Result;
+/// use neuroglia_core::health::{Details, Indicator};
 ///
 /// struct Oven;
 ///
@@ -43,8 +44,8 @@ pub trait Indicator: Send + Sync {
         true
     }
 
-    /// Asks it, in the cheapest way that proves it answers. What takes longer than
-    /// [`Health::CHECK_TIMEOUT`](super::Health::CHECK_TIMEOUT) is cancelled and counts as failed.
+    /// Asks it, in the cheapest way that proves it answers. What takes longer than the host waits, a second, is
+    /// cancelled and counts as failed.
     ///
     /// # Errors
     /// When it does not answer. Operators see the error's code; the cause goes to the log.
@@ -62,6 +63,11 @@ impl Details {
         Self::default()
     }
 
+    /// What a server says that its version is.
+    pub fn of_version(version: impl Into<Value>) -> Self {
+        Self::new().with("version", version)
+    }
+
     /// This, and one more value.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
@@ -69,7 +75,8 @@ impl Details {
         self
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }

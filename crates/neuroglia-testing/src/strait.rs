@@ -1,0 +1,149 @@
+//! The water between processes and what they are attached to: bytes pass, or wait, or are lost with the connection.
+//!
+//! It makes a resource ill without touching it, for tests that ask what the application does then.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// How a resource looks from this side of a [`Strait`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Weather {
+    /// Everything passes.
+    #[default]
+    Fair,
+    /// Nothing passes and nobody is answered; what is under way waits.
+    Silent,
+    /// Each piece of up to 16 KiB takes so much longer, in both directions.
+    Slow(Duration),
+    /// What goes over passes, and nothing comes back.
+    HalfOpen,
+    /// Whoever comes is sent away at once.
+    Closed,
+}
+
+/// A port of the loopback interface that passes everything on to another one.
+pub struct Strait {
+    port: u16,
+    water: Arc<Water>,
+}
+
+struct Water {
+    shore: SocketAddr,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    weather: Weather,
+    streams: Vec<TcpStream>,
+}
+
+impl Strait {
+    /// A way to the port on the other side.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let own = listener.local_addr().expect("it has an address").port();
+        let shore = SocketAddr::from(([127, 0, 0, 1], port));
+        let water = Arc::new(Water { shore, state: Mutex::default(), changed: Condvar::new() });
+        let passing = Arc::clone(&water);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let passing = Arc::clone(&passing);
+                thread::spawn(move || passing.ferry(stream.ok()?));
+            }
+        });
+        Self { port: own, water }
+    }
+
+    /// Where its near end is.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Lets the weather change. What waited passes when it becomes fair; when it is closed, every connection is cut.
+    pub fn turn(&self, weather: Weather) {
+        self.water.state().weather = weather;
+        self.water.changed.notify_all();
+        if weather == Weather::Closed {
+            self.cut();
+        }
+    }
+
+    /// Cuts every connection; gives how many there were.
+    pub fn cut(&self) -> usize {
+        let streams = std::mem::take(&mut self.water.state().streams);
+        for stream in &streams {
+            // It may have been closed a moment ago.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        streams.len()
+    }
+}
+
+impl fmt::Debug for Strait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Strait from {} to {}", self.port, self.water.shore)
+    }
+}
+
+/// The way that bytes go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Course {
+    Over,
+    Back,
+}
+
+impl Water {
+    /// Carries a connection's bytes, in both directions.
+    fn ferry(self: Arc<Self>, client: TcpStream) -> Option<()> {
+        let is_closed = self.state().weather == Weather::Closed;
+        let Some(server) = (!is_closed).then(|| TcpStream::connect(self.shore).ok()).flatten() else {
+            // Nobody listens over there; here it looks alike.
+            return client.shutdown(Shutdown::Both).ok();
+        };
+        let (from_client, from_server) = (client.try_clone().ok()?, server.try_clone().ok()?);
+        self.state().streams.extend([client.try_clone().ok()?, server.try_clone().ok()?]);
+        let back = Arc::clone(&self);
+        thread::spawn(move || back.carry(Course::Back, from_server, client));
+        self.carry(Course::Over, from_client, server);
+        Some(())
+    }
+
+    fn carry(&self, course: Course, mut from: TcpStream, mut to: TcpStream) {
+        let mut bytes = [0; 16 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut bytes) {
+            let weather = self.wait_to_pass(course);
+            if let Weather::Slow(delay) = weather {
+                thread::sleep(delay);
+            }
+            if to.write_all(&bytes[..count]).is_err() {
+                break;
+            }
+        }
+        // Whoever sits at the other end learns that this one has gone.
+        let _ = (to.shutdown(Shutdown::Both), from.shutdown(Shutdown::Both));
+    }
+
+    /// Waits until something may pass; gives the weather then.
+    fn wait_to_pass(&self, course: Course) -> Weather {
+        let is_held = |state: &mut State| match state.weather {
+            Weather::Silent => true,
+            Weather::HalfOpen => course == Course::Back,
+            Weather::Fair | Weather::Slow(_) | Weather::Closed => false,
+        };
+        let state = self.changed.wait_while(self.state(), is_held);
+        state.unwrap_or_else(PoisonError::into_inner).weather
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
