@@ -114,11 +114,12 @@ impl Site {
             None => None,
             Some(web) => {
                 let context = Context::new(services.clone(), authenticator);
-                let mut router = web.into_router(&context).merge(noting_route(health.router()));
+                let mut router = noting_route(health.router());
                 if let Some(document) = document {
                     router = router.merge(noting_route(docs::router(about.name, &document)));
                 }
-                let edge = Edge::new(router, host.http.edge(), &ids, &clock).with_metrics(metrics.clone());
+                let routing = web.into_routing(&context, router);
+                let edge = Edge::new(routing, host.http.edge(), &ids, &clock).with_metrics(metrics.clone());
                 Some((bind(host.server.address(), limits.clone(), "PORT")?, edge))
             }
         };

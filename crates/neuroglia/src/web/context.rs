@@ -50,7 +50,6 @@ impl Context {
         O: Future<Output = Response<Body>> + Send,
     {
         let (parts, mut body) = request.into_parts();
-        Arrival::note_route(&parts.extensions);
         // Behind a pointer, so that the futures through which it goes stay small.
         let mut parts = Box::new(parts);
         async move {

@@ -54,27 +54,29 @@ mod visit;
 
 use std::convert::Infallible;
 use std::fmt;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::Router;
 use axum::body::{Body, HttpBody};
+use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Request};
 use neuroglia_core::clock::Clock;
 use neuroglia_core::id::Ids;
 use tower::Service;
 
-use self::answer::Routed;
 use self::trace::TraceIds;
 use self::visit::Visit;
 use super::problem::Problem;
 use super::rate_limit::RateLimit;
+use super::routing::Routing;
 use super::server::{Application, Refusal};
 use crate::metrics::Metrics;
 
 pub use answer::Answer;
+pub(super) use answer::Routed;
 pub use arrival::{Arrival, Subscriber, noting_route};
 pub use idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, buffer_and_fingerprint, mark_replayed};
 pub use settings::{
@@ -86,7 +88,7 @@ pub use settings::{
 pub struct Edge(Arc<Inner>);
 
 struct Inner {
-    router: Router,
+    routing: Routing,
     settings: EdgeSettings,
     metrics: Option<Metrics>,
     trace_ids: TraceIds,
@@ -95,15 +97,14 @@ struct Inner {
 }
 
 impl Edge {
-    /// An edge around this router. The ids are those of traces, the clock is that of quotas.
-    pub fn new(router: Router, settings: EdgeSettings, ids: &Ids, clock: &Clock) -> Self {
+    /// An edge around these routes, or around an axum router. The ids are those of traces, the clock is that of quotas.
+    pub fn new(routing: impl Into<Routing>, settings: EdgeSettings, ids: &Ids, clock: &Clock) -> Self {
         let max_age_s = settings.hsts_max_age.as_secs();
         let strict_transport = (max_age_s > 0).then(|| {
             HeaderValue::try_from(format!("max-age={max_age_s}")).expect("digits are a header value")
         });
         Self(Arc::new(Inner {
-            // Routes are made ready once here, and not with each request.
-            router: router.with_state(()),
+            routing: routing.into(),
             trace_ids: TraceIds::new(ids),
             rate_limit: settings.rate_limit.map(|quota| RateLimit::new("requests", quota, clock.clone())),
             strict_transport,
@@ -123,16 +124,15 @@ impl Edge {
         self
     }
 
-    fn answer(&self, mut request: Request<Body>) -> Answer {
-        let visit = Visit::begin(&self.0, &request);
+    fn answer(&self, request: Request<Body>, peer: Option<SocketAddr>) -> Answer {
+        let visit = Visit::begin(&self.0, &request, peer);
         if let Err(error) = visit.admit() {
             return Answer::new(visit, Routed::Ready(Problem::from(error).into_response()));
         }
-        request.extensions_mut().insert(visit.arrival().clone());
-        let mut router = self.0.router.clone();
         // A layer of the application's may run, and panic, before there is a future.
-        let routed = catch_unwind(AssertUnwindSafe(|| Service::call(&mut router, request)));
-        Answer::new(visit, routed.map_or(Routed::Panicked, Routed::Pending))
+        let call = AssertUnwindSafe(|| self.0.routing.call(visit.arrival(), peer, request));
+        let routed = catch_unwind(call).unwrap_or(Routed::Panicked);
+        Answer::new(visit, routed)
     }
 }
 
@@ -156,18 +156,19 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Answer {
-        self.answer(request.map(Body::new))
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|&ConnectInfo(peer)| peer);
+        self.answer(request.map(Body::new), peer)
     }
 }
 
 impl Application for Edge {
     type Answer = Answer;
 
-    fn call(&self, request: Request<Body>) -> Answer {
-        self.answer(request)
+    fn call(&self, request: Request<Body>, peer: SocketAddr) -> Answer {
+        self.answer(request, Some(peer))
     }
 
-    fn refuse(&self, request: &Request<()>, refusal: Refusal) -> Option<Response> {
-        Some(Visit::begin(&self.0, request).finish(Problem::from(refusal).into_response()))
+    fn refuse(&self, request: &Request<()>, peer: SocketAddr, refusal: Refusal) -> Option<Response> {
+        Some(Visit::begin(&self.0, request, Some(peer)).finish(Problem::from(refusal).into_response()))
     }
 }

@@ -38,6 +38,7 @@ pub mod edge;
 mod context;
 mod policy;
 mod routes;
+mod routing;
 
 mod event_stream;
 pub mod extract;
@@ -58,6 +59,7 @@ pub use problem::Problem;
 pub use rate_limit::{Allowance, InvalidQuota, Quota, RateLimit};
 pub use reply::{Accepted, Created, NoContent, Reply, Tagged};
 pub use routes::{Controller, Route, RouteDescription, Web};
+pub use routing::Routing;
 
 #[doc(no_inline)]
 pub use axum;

@@ -18,8 +18,10 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::docs;
+use super::edge::Arrival;
 use super::openapi::Operation;
 use super::policy::Policy;
+use super::routing::Routing;
 use crate::health::PROBES;
 
 /// Something with actions that answer requests; `#[controller]` writes the implementation.
@@ -266,10 +268,12 @@ impl Web {
         faults
     }
 
-    /// The router that answers; call it only when [`Web::check`] found nothing.
-    pub(crate) fn into_router(self, context: &Context) -> axum::Router {
-        let mut router = axum::Router::new();
-        for route in self.routes {
+    /// What answers, with the host's own router beside it; call it only when [`Web::check`] found nothing.
+    pub(crate) fn into_routing(self, context: &Context, mut router: axum::Router) -> Routing {
+        let has_plain = !self.plain.is_empty();
+        let (of_router, of_actions): (Vec<_>, Vec<_>) =
+            self.routes.into_iter().partition(|route| has_plain && route.path.contains('{'));
+        for route in of_router {
             let Ok(filter) = MethodFilter::try_from(route.method.clone()) else { continue };
             let service = RouteService(Arc::new((context.clone(), route.endpoint)));
             router = router.route(&route.path, axum::routing::on_service(filter, service));
@@ -278,6 +282,7 @@ impl Web {
             let (context, policy) = (context.clone(), Arc::new(plain.policy));
             let guarded = plain.router.layer(axum::middleware::from_fn(
                 move |request: axum::extract::Request, next: axum::middleware::Next| {
+                    Arrival::note_route(request.extensions());
                     context.clone().enter(Arc::clone(&policy), request, |_, parts, body| {
                         next.run(Request::from_parts(*parts, body))
                     })
@@ -285,7 +290,7 @@ impl Web {
             ));
             router = put(router, &plain.prefix, guarded);
         }
-        router
+        Routing::new(of_actions, context, router, hosts_paths())
     }
 }
 
@@ -303,6 +308,7 @@ impl tower::Service<Request<Body>> for RouteService {
     }
 
     fn call(&mut self, request: Request<Body>) -> Answering {
+        Arrival::note_route(request.extensions());
         let (context, endpoint) = &*self.0;
         endpoint(context.clone(), request)
     }
@@ -318,9 +324,9 @@ fn is_path(path: &str) -> bool {
     path.starts_with('/')
         && (path == "/" || !path.ends_with('/'))
         && !path.contains("//")
-        && path
-            .split('/')
-            .all(|part| part.contains('{') == part.contains('}') && !part.starts_with([':', '*']))
+        && path.split('/').all(|part| {
+            part.contains('{') == part.contains('}') && !part.contains("{{") && !part.starts_with([':', '*'])
+        })
         && matchit::Router::new().insert(path, ()).is_ok()
 }
 

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
+use futures_util::future::BoxFuture;
 use http::StatusCode;
 
 use super::visit::Visit;
@@ -21,11 +22,27 @@ pub struct Answer {
     visit: Option<Visit>,
 }
 
-/// How far the router has come.
-pub(super) enum Routed {
-    Pending(RouteFuture<Infallible>),
+/// How far an answer has come.
+pub(in crate::web) enum Routed {
+    /// An action is at work.
+    Action(BoxFuture<'static, Result<Response, Infallible>>),
+    /// axum's router is at work.
+    Router(RouteFuture<Infallible>),
+    /// It is there.
     Ready(Response),
+    /// There is none.
     Panicked,
+}
+
+impl Routed {
+    /// None when there is nothing to wait for.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Option<Poll<Result<Response, Infallible>>> {
+        match self {
+            Self::Action(action) => Some(action.as_mut().poll(cx)),
+            Self::Router(route) => Some(Pin::new(route).poll(cx)),
+            Self::Ready(_) | Self::Panicked => None,
+        }
+    }
 }
 
 impl Answer {
@@ -40,14 +57,11 @@ impl Future for Answer {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { routed, visit } = self.get_mut();
         let entered = visit.as_ref().expect("a future is not polled after it was ready").span().enter();
-        if let Routed::Pending(route) = routed {
-            let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(route).poll(cx)));
-            let next = match polled {
-                Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(Ok(response))) => Routed::Ready(response),
-                Err(_) => Routed::Panicked,
-            };
-            replace(routed, next);
+        match catch_unwind(AssertUnwindSafe(|| routed.poll(cx))) {
+            Ok(Some(Poll::Pending)) => return Poll::Pending,
+            Ok(Some(Poll::Ready(Ok(response)))) => replace(routed, Routed::Ready(response)),
+            Ok(None) => {}
+            Err(_) => replace(routed, Routed::Panicked),
         }
         drop(entered);
         let response = match std::mem::replace(routed, Routed::Panicked) {

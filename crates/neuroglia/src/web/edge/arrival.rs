@@ -14,6 +14,7 @@ use super::trace::TraceContext;
 use crate::web::extract::ContentLimits;
 use crate::web::problem::Problem;
 use crate::web::rate_limit::Allowance;
+use crate::web::routing::Matched;
 
 /// A request as it arrived: an extension of every request that comes through the edge, and an extractor.
 ///
@@ -27,8 +28,15 @@ struct Inner {
     client: Option<IpAddr>,
     is_https: bool,
     content: ContentLimits,
-    route: OnceLock<MatchedPath>,
+    route: OnceLock<Found>,
     allowances: Mutex<Vec<Allowance>>,
+}
+
+/// What answers the request.
+enum Found {
+    Action(Matched),
+    /// It was found by axum.
+    Router(MatchedPath),
 }
 
 impl Arrival {
@@ -101,13 +109,29 @@ impl Arrival {
             && let Some(path) = extensions.get::<MatchedPath>()
         {
             // The first one is the innermost route's and stays.
-            arrival.0.route.get_or_init(|| path.clone());
+            arrival.0.route.get_or_init(|| Found::Router(path.clone()));
+        }
+    }
+
+    /// Notes the action that answers, and where its path's parameters are.
+    pub(in crate::web) fn note_match(&self, matched: Matched) {
+        self.0.route.get_or_init(|| Found::Action(matched));
+    }
+
+    /// What [`Arrival::note_match`] was told; none when axum has found what answers.
+    pub(in crate::web) fn matched(&self) -> Option<&Matched> {
+        match self.0.route.get()? {
+            Found::Action(matched) => Some(matched),
+            Found::Router(_) => None,
         }
     }
 
     /// The template of the route that answers, once it is known.
     pub fn route(&self) -> Option<&str> {
-        self.0.route.get().map(MatchedPath::as_str)
+        Some(match self.0.route.get()? {
+            Found::Action(matched) => matched.template(),
+            Found::Router(path) => path.as_str(),
+        })
     }
 
     /// Has the answer tell what is left of a quota.

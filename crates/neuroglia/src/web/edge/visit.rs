@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
-use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
@@ -53,12 +52,12 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    pub(super) fn begin<B>(edge: &Arc<Inner>, request: &Request<B>) -> Self {
+    pub(super) fn begin<B>(edge: &Arc<Inner>, request: &Request<B>, peer: Option<SocketAddr>) -> Self {
         let settings = &edge.settings;
         let mut asks = Asks::of(request.headers(), settings);
         let followed = asks.traceparent.take().and_then(|parent| edge.trace_ids.follow(parent.as_bytes()));
         let trace = followed.unwrap_or_else(|| edge.trace_ids.begin());
-        let client = client(edge, &asks, request);
+        let client = peer.map(|peer| client(edge, &asks, request.headers(), peer));
         let arrival = Arrival::new(
             trace,
             asks.request_id.take(),
@@ -301,14 +300,13 @@ impl Visit {
     }
 }
 
-fn client<B>(edge: &Inner, asks: &Asks, request: &Request<B>) -> Option<Client> {
-    let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
-    Some(if asks.forwards {
+fn client(edge: &Inner, asks: &Asks, headers: &HeaderMap, peer: SocketAddr) -> Client {
+    if asks.forwards {
         let settings = &edge.settings;
-        forwarded::client(peer.ip(), request.headers(), &settings.trusted_proxies, settings.forwarded_header)
+        forwarded::client(peer.ip(), headers, &settings.trusted_proxies, settings.forwarded_header)
     } else {
         Client { address: peer.ip().to_canonical(), is_https: false }
-    })
+    }
 }
 
 /// Whether the application wrote a problem document by itself, without our type.

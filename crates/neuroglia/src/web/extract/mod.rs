@@ -17,6 +17,7 @@ mod body;
 mod if_match;
 mod injected;
 mod json;
+mod params;
 mod path;
 mod query;
 mod shape;

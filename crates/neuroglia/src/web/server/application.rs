@@ -1,9 +1,11 @@
 //! What a server serves, and how it tells the application of its own refusals.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::routing::future::RouteFuture;
 use http::{Request, Response};
 
@@ -17,12 +19,12 @@ pub trait Application: Clone + Send + Sync + 'static {
     /// The future of an answer.
     type Answer: Answering;
 
-    /// Begins to answer.
-    fn call(&self, request: Request<Body>) -> Self::Answer;
+    /// Begins to answer whoever is at this address, which may be a proxy.
+    fn call(&self, request: Request<Body>, peer: SocketAddr) -> Self::Answer;
 
     /// The answer to a request that the server refuses for its head; `None` leaves the words to the server.
-    fn refuse(&self, request: &Request<()>, refusal: Refusal) -> Option<Response<Body>> {
-        let _ = (request, refusal);
+    fn refuse(&self, request: &Request<()>, peer: SocketAddr, refusal: Refusal) -> Option<Response<Body>> {
+        let _ = (request, peer, refusal);
         None
     }
 }
@@ -40,7 +42,8 @@ pub trait Answering: Future<Output = Result<Response<Body>, Infallible>> + Send 
 impl Application for Router {
     type Answer = RouteFuture<Infallible>;
 
-    fn call(&self, request: Request<Body>) -> Self::Answer {
+    fn call(&self, mut request: Request<Body>, peer: SocketAddr) -> Self::Answer {
+        request.extensions_mut().insert(ConnectInfo(peer));
         tower::Service::call(&mut self.clone(), request)
     }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use http::header::{CONNECTION, HOST};
 use http::{HeaderValue, Request, Response, Version};
 use http_body::Body as _;
@@ -39,9 +38,8 @@ impl<A: Application> hyper::service::Service<Request<Incoming>> for Front<A> {
         let flight = Some(InFlight::enter(&self.connection, &request));
         let verdict = judge(&request, limits);
         let (mut head, incoming) = request.into_parts();
-        head.extensions.insert(ConnectInfo(self.peer));
         if let Err(refusal) = verdict {
-            let response = self.application.refuse(&Request::from_parts(head, ()), refusal);
+            let response = self.application.refuse(&Request::from_parts(head, ()), self.peer, refusal);
             return Answer { work: Work::Refused(refusal, response), flight, meter: None, timer: None };
         }
         let (body, meter) = if incoming.is_end_stream() {
@@ -51,7 +49,7 @@ impl<A: Application> hyper::service::Service<Request<Incoming>> for Front<A> {
             head.extensions.insert(meter.handle());
             (Body::new(RequestBody::new(incoming, Arc::clone(&meter), limits)), Some(meter))
         };
-        let answer = self.application.call(Request::from_parts(head, body));
+        let answer = self.application.call(Request::from_parts(head, body), self.peer);
         Answer { work: Work::Pending(answer), flight, meter, timer: None }
     }
 }

@@ -1,0 +1,271 @@
+//! The way from a path to what answers there.
+//!
+//! # Design notes
+//! - **An action is found in one look-up.** axum's router would look it up as well, and put its path, its template and
+//!   each decoded parameter into the request, in memory of their own, before anybody had asked for them. Here the
+//!   request keeps where its parameters stand in its path, and [`Path`](super::Path) reads them when an action wants
+//!   them. What a request costs beside raw axum is in `docs/benchmarks.md`.
+//! - **The order of precedence is axum's**, whose matcher this is: what is written out comes before a parameter. A plain
+//!   router does not tell what is in it, so beside one an action whose path has parameters is found by axum too.
+//! - Whatever is no action's is the router's: the host's own pages, plain routers, and what is nowhere.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::ConnectInfo;
+use axum::response::IntoResponse;
+use futures_util::FutureExt;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use smallvec::SmallVec;
+
+use super::context::Context;
+use super::edge::{Arrival, Routed};
+use super::routes::{Endpoint, Route};
+
+/// What answers requests, by their paths.
+pub struct Routing {
+    actions: matchit::Router<Option<Arc<Station>>>,
+    router: axum::Router,
+}
+
+/// What is at one path.
+pub(super) struct Station {
+    template: String,
+    names: Vec<String>,
+    context: Context,
+    endpoints: Vec<(Method, Endpoint)>,
+    /// The methods that are answered here, as axum lists them.
+    allow: HeaderValue,
+}
+
+/// A station, and where in the request's path the values of its parameters stand.
+pub(super) struct Matched {
+    station: Arc<Station>,
+    values: SmallVec<[Range<usize>; 2]>,
+}
+
+impl Routing {
+    /// Actions, and a router for everything else. Paths are found in the router first when they are among these; they
+    /// are written out.
+    ///
+    /// # Panics
+    /// When two of the routes cannot stand beside each other, as [`Web::check`](super::Web) tells before.
+    pub(super) fn new(
+        routes: impl IntoIterator<Item = Route>,
+        context: &Context,
+        router: axum::Router,
+        of_router: impl IntoIterator<Item = &'static str>,
+    ) -> Self {
+        let mut stations: BTreeMap<String, Vec<(Method, Endpoint)>> = BTreeMap::new();
+        for Route { method, path, endpoint, .. } in routes {
+            stations.entry(path).or_default().push((method, endpoint));
+        }
+        let mut actions = matchit::Router::new();
+        for path in of_router {
+            actions.insert(path, None).expect("a path that is written out conflicts with none");
+        }
+        for (template, endpoints) in stations {
+            let allow = allow(&endpoints);
+            let (names, context) = (names(&template), context.clone());
+            let station = Station { template: template.clone(), names, context, endpoints, allow };
+            actions.insert(template, Some(Arc::new(station))).expect("the table of routes was checked");
+        }
+        // Routes are made ready once here, and not with each request.
+        Self { actions, router: router.with_state(()) }
+    }
+
+    /// Sends a request on its way.
+    pub(super) fn call(
+        &self,
+        arrival: &Arrival,
+        peer: Option<SocketAddr>,
+        mut request: Request<Body>,
+    ) -> Routed {
+        let path = request.uri().path();
+        let Ok(matchit::Match { value: Some(station), params }) = self.actions.at(path) else {
+            request.extensions_mut().insert(arrival.clone());
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(ConnectInfo(peer));
+            }
+            return Routed::Router(tower::Service::call(&mut self.router.clone(), request));
+        };
+        let Some(endpoint) = station.endpoint(request.method()) else {
+            let mut refused = StatusCode::METHOD_NOT_ALLOWED.into_response();
+            refused.headers_mut().insert(header::ALLOW, station.allow.clone());
+            return Routed::Ready(refused);
+        };
+        let values = params.iter().map(|(_, value)| within(path, value)).collect();
+        arrival.note_match(Matched { station: Arc::clone(station), values });
+        request.extensions_mut().insert(arrival.clone());
+        let is_head = *request.method() == Method::HEAD;
+        let answer = endpoint(station.context.clone(), request);
+        Routed::Action(if is_head { answer.map(|answer| answer.map(head_of)).boxed() } else { answer })
+    }
+}
+
+impl From<axum::Router> for Routing {
+    fn from(router: axum::Router) -> Self {
+        Self { actions: matchit::Router::new(), router: router.with_state(()) }
+    }
+}
+
+impl fmt::Debug for Routing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routing").finish_non_exhaustive()
+    }
+}
+
+impl Station {
+    /// What answers the method; HEAD is a GET of which only the head is sent.
+    fn endpoint(&self, method: &Method) -> Option<&Endpoint> {
+        let of = |wanted: &Method| self.endpoints.iter().find(|(own, _)| own == wanted);
+        let found = of(method).or_else(|| (*method == Method::HEAD).then(|| of(&Method::GET)).flatten());
+        found.map(|(_, endpoint)| endpoint)
+    }
+}
+
+impl Matched {
+    /// The path with the names of its parameters.
+    pub(super) fn template(&self) -> &str {
+        &self.station.template
+    }
+
+    /// The parameters' values as they stand in this path, the request's, in their order.
+    pub(super) fn values<'a>(&'a self, path: &'a str) -> impl ExactSizeIterator<Item = &'a str> {
+        self.values.iter().map(move |value| path.get(value.clone()).unwrap_or_default())
+    }
+
+    /// The parameters' names, in the same order.
+    pub(super) fn names(&self) -> &[String] {
+        &self.station.names
+    }
+}
+
+/// The names of a template's parameters.
+fn names(template: &str) -> Vec<String> {
+    let name =
+        |part: &str| Some(part.strip_prefix('{')?.strip_suffix('}')?.trim_start_matches('*').to_owned());
+    template.split('/').filter_map(name).collect()
+}
+
+/// Where a part of a text stands in it.
+fn within(text: &str, part: &str) -> Range<usize> {
+    let begin = part.as_ptr().addr() - text.as_ptr().addr();
+    begin..begin + part.len()
+}
+
+/// The methods in axum's words.
+fn allow(endpoints: &[(Method, Endpoint)]) -> HeaderValue {
+    let methods = endpoints.iter().map(|(method, _)| match method.as_str() {
+        "GET" => "GET,HEAD",
+        other => other,
+    });
+    let text = methods.collect::<Vec<_>>().join(",");
+    HeaderValue::try_from(text).expect("methods are a header value")
+}
+
+/// The answer to HEAD: all that GET would say before the body.
+fn head_of(mut response: Response<Body>) -> Response<Body> {
+    if let Some(length) = response.body().size_hint().exact() {
+        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    *response.body_mut() = Body::empty();
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::FromRequestParts;
+    use axum::routing::get;
+    use http_body_util::BodyExt;
+    use neuroglia_core::clock::Clock;
+    use neuroglia_core::di::ServiceCollection;
+    use neuroglia_core::id::Ids;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::web::{Edge, EdgeSettings, Path, Policy, Problem, Web};
+
+    /// An action that tells its template and its parameters.
+    fn telling(method: Method, path: &'static str) -> Route {
+        let endpoint = move |_: Context, request: Request<Body>| async move {
+            let (mut parts, _) = request.into_parts();
+            let told: Result<Path<Vec<String>>, Problem> = Path::from_request_parts(&mut parts, &()).await;
+            told.map_or_else(Problem::into_response, |Path(told)| {
+                format!("{path} {}", told.join("+")).into_response()
+            })
+        };
+        Route::new(method, path, "Test::action", Policy::Public, |_| {}, endpoint)
+    }
+
+    async fn edge(web: Web, router: axum::Router) -> Edge {
+        let services = ServiceCollection::new().build().expect("nothing is missing");
+        let services = services.start().await.expect("there is nothing to start");
+        let routing = web.into_routing(&Context::new(services, None), router);
+        Edge::new(routing, EdgeSettings::default(), &Ids::random(), &Clock::system())
+    }
+
+    async fn ask(edge: &Edge, method: &str, path: &str) -> (u16, Option<String>, String) {
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).expect("a request");
+        let (head, body) = edge.clone().oneshot(request).await.expect("infallible").into_parts();
+        let header = |name| head.headers.get(name).map(|value| value.to_str().expect("text").to_owned());
+        let told = header(header::ALLOW).or_else(|| header(header::CONTENT_LENGTH));
+        let body = body.collect().await.expect("a body").to_bytes();
+        (head.status.as_u16(), told, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    fn web() -> Web {
+        let paths = ["/", "/{page}", "/pizzas/new", "/pizzas/{id}", "/pizzas/{id}/v/{n}", "/files/{*path}"];
+        let web = paths.into_iter().fold(Web::new(), |web, path| web.route(telling(Method::GET, path)));
+        web.route(telling(Method::PUT, "/pizzas/{id}"))
+    }
+
+    #[tokio::test]
+    async fn the_most_precise_path_answers_and_its_parameters_are_decoded() {
+        let health = axum::Router::new().route("/health", get(async || "well"));
+        let plain = axum::Router::new().route("/pizzas/special", get(async || "plain"));
+        let alone = edge(web(), health.clone()).await;
+        let beside = edge(web().plain("", Policy::Public, plain), health).await;
+        for (path, expected) in [
+            ("/", "/ "),
+            ("/about", "/{page} about"),
+            ("/health", "well"),
+            ("/pizzas/new", "/pizzas/new "),
+            ("/pizzas/quattro%20stagioni", "/pizzas/{id} quattro stagioni"),
+            ("/pizzas/a+b%2Fc?d=e", "/pizzas/{id} a+b/c"),
+            ("/pizzas/7/v/12", "/pizzas/{id}/v/{n} 7+12"),
+            ("/files/a/b%20c", "/files/{*path} a/b c"),
+        ] {
+            for edge in [&alone, &beside] {
+                assert_eq!(ask(edge, "GET", path).await.2, expected, "{path}");
+            }
+        }
+        assert_eq!(ask(&alone, "GET", "/pizzas/special").await.2, "/pizzas/{id} special");
+        assert_eq!(ask(&beside, "GET", "/pizzas/special").await.2, "plain");
+        for edge in [&alone, &beside] {
+            for (path, status) in [("/pizzas/%ff", 400), ("/pizzas/", 404), ("/a/b/c", 404)] {
+                assert_eq!(ask(edge, "GET", path).await.0, status, "{path}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn other_methods_are_refused_with_those_that_are_not() {
+        let alone = edge(web(), axum::Router::new()).await;
+        let plain = axum::Router::new().route("/x", get(async || ""));
+        let beside = edge(web().plain("/plain", Policy::Public, plain), axum::Router::new()).await;
+        for edge in [&alone, &beside] {
+            let (status, told, _) = ask(edge, "DELETE", "/pizzas/7").await;
+            assert_eq!((status, told.as_deref()), (405, Some("GET,HEAD,PUT")));
+            let (status, told, _) = ask(edge, "OPTIONS", "/pizzas/7").await;
+            assert_eq!((status, told.as_deref()), (204, Some("GET,HEAD,PUT,OPTIONS")));
+            let (status, told, body) = ask(edge, "HEAD", "/pizzas/7").await;
+            assert_eq!((status, told.as_deref(), body.as_str()), (200, Some("14"), ""));
+            assert_eq!(ask(edge, "HEAD", "/pizzas/new").await.0, 200);
+        }
+    }
+}
