@@ -10,8 +10,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use neuroglia_core::settings::read_env_file;
+
+use crate::Result;
 use crate::project::Project;
-use crate::{Result, env_file};
 
 /// Variables of the shell that belong to the machine or the terminal, not to the application.
 const PASSED_ON: [&str; 11] = [
@@ -66,7 +68,7 @@ impl Environment {
         let mut faults = Vec::new();
         for file in files {
             let shown = file.strip_prefix(root).unwrap_or(file).display();
-            match env_file::read(file) {
+            match read_env_file(file) {
                 Ok(None) => {}
                 Ok(Some(variables)) => {
                     environment.notes.push(format!("settings from {shown}"));

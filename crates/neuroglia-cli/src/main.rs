@@ -8,7 +8,6 @@ mod application;
 mod child;
 mod database;
 mod dev;
-mod env_file;
 mod environment;
 mod port;
 mod project;

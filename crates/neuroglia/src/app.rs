@@ -13,6 +13,7 @@ use neuroglia_core::settings::{Environment, Settings};
 use neuroglia_core::work::Worker;
 
 use crate::host;
+use crate::parity::EnvironmentValidator;
 use crate::process::admin::Admin;
 use crate::process::hosted::Hosted;
 use crate::web::Web;
@@ -60,6 +61,7 @@ pub struct App<S = ()> {
     admin: Vec<fn(Admin) -> Admin>,
     pub(crate) migrations: fn() -> Vec<Migration>,
     pub(crate) hosted: Vec<Hosted>,
+    parity: Vec<fn(EnvironmentValidator) -> EnvironmentValidator>,
 }
 
 impl<S: Settings> App<S> {
@@ -78,6 +80,7 @@ impl<S: Settings> App<S> {
             admin: Vec::new(),
             migrations: Vec::new,
             hosted: Vec::new(),
+            parity: Vec::new(),
         }
     }
 
@@ -139,6 +142,12 @@ impl<S: Settings> App<S> {
         Self { migrations, ..self }
     }
 
+    /// Adds rules by which deploys of the application are judged, and says which differences between them are meant.
+    pub fn parity(mut self, parity: fn(EnvironmentValidator) -> EnvironmentValidator) -> Self {
+        self.parity.push(parity);
+        self
+    }
+
     /// Adds a hosted service to every long-running process; they start in this order and stop in the reverse.
     pub fn hosted<H: HostedService>(mut self) -> Self {
         self.hosted.push(Hosted::of::<H>());
@@ -180,6 +189,10 @@ impl<S: Settings> App<S> {
 
     pub(crate) fn scheduler_table(&self) -> Scheduler {
         self.scheduler.iter().fold(Scheduler::new(), |table, list| list(table))
+    }
+
+    pub(crate) fn validator(&self) -> EnvironmentValidator {
+        self.parity.iter().fold(EnvironmentValidator::default(), |validator, add| add(validator))
     }
 
     pub(crate) fn admin_table(&self) -> Admin {

@@ -1,5 +1,7 @@
 //! The command line of an application: which of its processes this one is.
 
+use std::path::PathBuf;
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::process::Role;
@@ -24,7 +26,7 @@ pub(crate) enum Task {
 }
 
 /// What is told about the settings.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum ConfigTask {
     /// The effective table.
     Table,
@@ -34,6 +36,13 @@ pub(crate) enum ConfigTask {
     Check,
     /// A file to fill in.
     Template,
+    /// In what deploys differ.
+    Parity {
+        /// Their folders or files.
+        deploys: Vec<PathBuf>,
+        /// As JSON.
+        json: bool,
+    },
 }
 
 pub(crate) fn command(name: &'static str, version: &'static str, admin: &Admin) -> Command {
@@ -75,6 +84,15 @@ pub(crate) fn command(name: &'static str, version: &'static str, admin: &Admin) 
                 .about("Show the effective settings, without secrets, and where each came from")
                 .arg(flag("check", "Only judge them: exit code 0 or 78").conflicts_with_all(["template", "json"]))
                 .arg(flag("template", "Print an .env.example instead").conflicts_with("json"))
+                .arg(
+                    Arg::new("parity")
+                        .long("parity")
+                        .help("Compare deploys, such as deployment/dev deployment/production: exit code 1 when it matters")
+                        .value_name("DEPLOY")
+                        .num_args(2..)
+                        .value_parser(clap::value_parser!(PathBuf))
+                        .conflicts_with_all(["check", "template"]),
+                )
                 .arg(flag("json", "Print JSON")),
         )
         .subcommand(
@@ -100,6 +118,10 @@ pub(crate) fn task(matches: &ArgMatches, admin: &Admin) -> Option<Task> {
             let position = admin.commands.iter().position(|listed| listed.name == name)?;
             Task::Admin(position, matches.clone())
         }
+        "config" if matches.contains_id("parity") => Task::Config(ConfigTask::Parity {
+            deploys: matches.get_many("parity").unwrap_or_default().cloned().collect(),
+            json: matches.get_flag("json"),
+        }),
         "config" if matches.get_flag("check") => Task::Config(ConfigTask::Check),
         "config" if matches.get_flag("template") => Task::Config(ConfigTask::Template),
         "config" if matches.get_flag("json") => Task::Config(ConfigTask::Json),

@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use neuroglia_core::error::{Error, Result, chain};
 use neuroglia_core::fault::{Area, Fault, Faults};
 use neuroglia_core::hosting::Stopping;
 use neuroglia_core::messaging;
-use neuroglia_core::settings::{Environment, Report, Schema, Settings};
+use neuroglia_core::settings::{Deploy, Environment, Loaded, Report, Schema, Settings};
 use neuroglia_core::work::{self, WorkPlan};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,7 @@ use crate::app::App;
 use crate::argv::{self, ConfigTask, Task};
 use crate::boot;
 use crate::describe::Description;
+use crate::parity;
 use crate::process::Role;
 use crate::process::admin::AdminContext;
 use crate::process::backlog::Depths;
@@ -94,7 +96,10 @@ fn config<S: Settings>(app: &App<S>, environment: &Environment, task: ConfigTask
     if task == ConfigTask::Template {
         return print(Schema::of::<(HostSettings, S)>().template().trim_end());
     }
-    let report = environment.load::<(HostSettings, S)>(&app.prefixes).report;
+    if let ConfigTask::Parity { deploys, json } = task {
+        return compare_deploys(app, &deploys, json);
+    }
+    let report = load(app, environment).report;
     let shown = match task {
         ConfigTask::Json => print(&pretty(&report)),
         ConfigTask::Table => print(report.table().trim_end()),
@@ -108,6 +113,32 @@ fn config<S: Settings>(app: &App<S>, environment: &Environment, task: ConfigTask
     }
     boot::report(app.name, report.faults(), report.warnings());
     ExitCode::from(EXIT_FAULTS)
+}
+
+/// Loads the settings, and judges the deploy that they are of.
+fn load<S: Settings>(app: &App<S>, environment: &Environment) -> Loaded<(HostSettings, S)> {
+    let mut loaded = environment.load::<(HostSettings, S)>(&app.prefixes);
+    let deploy = Deploy::of(&Schema::of::<(HostSettings, S)>(), environment);
+    loaded.report.warn(app.validator().validate(&deploy));
+    loaded
+}
+
+fn compare_deploys<S: Settings>(app: &App<S>, paths: &[PathBuf], json: bool) -> ExitCode {
+    let schema = Schema::of::<(HostSettings, S)>();
+    let (mut deploys, mut problems) = (Vec::new(), Vec::new());
+    for path in paths {
+        match parity::read_deploy(&schema, path) {
+            Ok(deploy) => deploys.push((path.display().to_string(), deploy)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if !problems.is_empty() {
+        let _ = writeln!(io::stderr(), "{}", problems.join("\n"));
+        return ExitCode::from(EXIT_USAGE);
+    }
+    let comparison = app.validator().compare(&deploys);
+    let shown = print(&if json { pretty(&comparison) } else { comparison.to_string().trim_end().to_owned() });
+    if comparison.matters() { ExitCode::FAILURE } else { shown }
 }
 
 fn describe<S: Settings>(app: &App<S>, environment: &Environment, json: bool) -> ExitCode {
@@ -219,7 +250,7 @@ pub(crate) fn settle<S: Settings>(
     app: &App<S>,
     environment: &Environment,
 ) -> Result<(HostSettings, S, Report), (Faults, Report)> {
-    let loaded = environment.load::<(HostSettings, S)>(&app.prefixes);
+    let loaded = load(app, environment);
     match loaded.settings {
         Some((host, settings)) => Ok((host, settings, loaded.report)),
         None => {

@@ -33,6 +33,10 @@ pub struct HostSettings {
     /// A name for logs and reports; nothing is switched by it.
     #[setting(default = "unnamed")]
     pub(crate) environment: String,
+    /// How many processes of this kind the platform runs; nothing is switched by it, it is only checked that they can
+    /// share what they are attached to.
+    #[setting(example = "2")]
+    pub(crate) replicas: Option<NonZeroUsize>,
     /// The id of the release that runs, on every log line.
     pub(crate) release_id: Option<String>,
 }

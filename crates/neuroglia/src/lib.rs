@@ -42,6 +42,7 @@ pub mod auth;
 mod admin_surface;
 pub mod health;
 pub mod metrics;
+pub mod parity;
 mod shutdown;
 pub mod telemetry;
 

@@ -68,8 +68,11 @@ mod redaction;
 mod secret;
 mod weakness;
 
+mod env_file;
 mod loader;
 mod source;
+
+mod deploy;
 
 mod report;
 mod suggestion;
@@ -78,6 +81,8 @@ mod template;
 
 pub use neuroglia_macros::Settings;
 
+pub use deploy::{Deploy, Setting};
+pub use env_file::{Variables, read_env_file};
 pub use loader::{Loaded, Loader};
 pub use redaction::redact_url;
 pub use report::{Entry, Report, Warning};

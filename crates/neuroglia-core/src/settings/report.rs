@@ -41,6 +41,11 @@ impl Report {
         &self.warnings
     }
 
+    /// Adds what somebody else has found.
+    pub fn warn(&mut self, warnings: impl IntoIterator<Item = Warning>) {
+        self.warnings.extend(warnings);
+    }
+
     /// What must be mended before the application runs.
     pub fn faults(&self) -> &Faults {
         &self.faults

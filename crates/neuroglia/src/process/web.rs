@@ -6,6 +6,7 @@
 //! is cut, counted, and shown by the exit code.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,6 +149,7 @@ impl Site {
             admin.address = admin_address.map(tracing::field::display),
             version = about.version,
             environment = host.environment,
+            replicas = host.replicas.map(NonZeroUsize::get),
             "ready"
         );
         Ok(Self {

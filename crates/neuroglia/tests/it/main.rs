@@ -8,6 +8,7 @@ mod health;
 mod hosted;
 mod metrics;
 mod openapi;
+mod parity;
 mod server;
 mod stopping;
 mod telemetry;

@@ -1,4 +1,4 @@
-//! Commands that tell: `config`, `describe`, `openapi`.
+//! Commands that tell: `config`, `describe`, `openapi`; and deploys that are compared.
 
 use serde_json::Value;
 
@@ -136,4 +136,37 @@ fn a_file_of_variables_in_the_folder_is_not_read() {
     shown.assert_code(78);
     assert!(shown.stderr.contains("JWT_SECRET_KEY"), "{}", shown.stderr);
     assert!(!shown.stdout.contains("987654321"), "{}", shown.stdout);
+}
+
+#[test]
+fn deploys_that_attach_something_else_are_told_apart_by_the_exit_code() {
+    let premises = Premises::new();
+    let deploy = |name: &str, text: &str| {
+        let folder = premises.path(name);
+        std::fs::create_dir(&folder).expect("the folder is ours");
+        std::fs::write(folder.join("app.env"), text).expect("the folder is ours");
+    };
+    deploy("dev", "DATABASE_URL=sqlite://dev.db\nPORT=8000\n");
+    deploy("test", "DATABASE_URL=sqlite:///srv/pizzeria.db\nPORT=80\n");
+    deploy("production", "DATABASE_URL=postgres://mario@db/pizzeria\n");
+    let alike = premises.run(&["config", "--parity", "dev", "test"]);
+    assert!(alike.assert_code(0).stdout.contains("nothing that matters differs"), "{}", alike.stdout);
+    let other = premises.run(&["config", "--json", "--parity", "dev", "test", "production"]);
+    let told: serde_json::Value = serde_json::from_str(&other.assert_code(1).stdout).expect("JSON");
+    let first = &told["differences"][0];
+    assert_eq!((&first["at"], &first["code"]), (&"DATABASE_URL".into(), &"parity.kind".into()));
+    assert_eq!(first["values"], serde_json::json!(["sqlite", "sqlite", "postgres"]));
+    let missing = premises.run(&["config", "--parity", "dev", "staging"]);
+    assert!(missing.assert_code(64).stderr.contains("there is no staging"), "{}", missing.stderr);
+}
+
+#[test]
+fn what_weakens_a_deploy_is_a_warning_at_its_check_and_at_its_start() {
+    let premises = Premises::furnished().set("REPLICAS", "3");
+    let checked = premises.run(&["config", "--check"]);
+    assert!(checked.assert_code(0).stderr.contains("not shared by 3 processes"), "{}", checked.stderr);
+    let process = premises.open();
+    let warning = process.wait_for_line("warning", |line| line["level"] == "WARN");
+    assert!(warning.to_string().contains("not shared by 3 processes"), "{warning}");
+    process.close().assert_code(0);
 }

@@ -6,13 +6,14 @@
 
 use std::path::Path;
 
-use crate::Result;
+/// The variables of a file, in its order.
+pub type Variables = Vec<(String, String)>;
 
 /// Reads a file; `Ok(None)` when there is none.
 ///
 /// # Errors
-/// All lines that are wrong, each with its number.
-pub(crate) fn read(path: &Path) -> Result<Option<Vec<(String, String)>>> {
+/// All lines that are wrong, each with its number; no value is quoted.
+pub fn read_env_file(path: &Path) -> Result<Option<Variables>, String> {
     match std::fs::read_to_string(path) {
         Ok(text) => parse(&path.display().to_string(), &text).map(Some),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -20,8 +21,8 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<(String, String)>>> {
     }
 }
 
-fn parse(shown: &str, text: &str) -> Result<Vec<(String, String)>> {
-    let mut variables: Vec<(String, String)> = Vec::new();
+fn parse(shown: &str, text: &str) -> Result<Variables, String> {
+    let mut variables = Variables::new();
     let mut faults = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -40,7 +41,7 @@ fn parse(shown: &str, text: &str) -> Result<Vec<(String, String)>> {
     if faults.is_empty() { Ok(variables) } else { Err(faults.join("\n")) }
 }
 
-fn parse_line(line: &str) -> std::result::Result<(String, String), &'static str> {
+fn parse_line(line: &str) -> Result<(String, String), &'static str> {
     let line = line.strip_prefix("export ").unwrap_or(line);
     let (name, value) = line.split_once('=').ok_or("write NAME=value")?;
     let name = name.trim_end();
@@ -71,12 +72,12 @@ mod tests {
 
     #[test]
     fn the_plain_format_is_read() {
-        let read = parse(
+        let variables = parse(
             "app.env",
             "# comment\n\nA=1\nexport B = two words # why\nC=\"quoted # text\" # why\nD='x=y'\nE=\nF=http://h/#top\n",
         )
         .expect("every line is right");
-        let read: Vec<_> = read.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let read: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(
             read,
             [
@@ -101,6 +102,6 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_none() {
-        assert_eq!(read(Path::new("/nonexistent/app.env")), Ok(None));
+        assert_eq!(read_env_file(Path::new("/nonexistent/app.env")), Ok(None));
     }
 }

@@ -1,0 +1,114 @@
+//! What weakens a deploy.
+
+use neuroglia_core::settings::{Deploy, Setting, Warning};
+use url::{Host, Url};
+
+use super::Rule;
+
+/// The framework's own rules.
+pub(super) const ALL: [Rule; 4] = [forgotten, alone, in_the_open, known_to_all];
+
+/// What is kept in a process ends with it.
+fn forgotten(deploy: &Deploy) -> Vec<Warning> {
+    let is_forgotten = |setting: &&Setting| scheme(setting).as_deref() == Some("memory");
+    let store = deploy.setting("DATABASE_URL").filter(is_forgotten);
+    store
+        .map(|setting| Warning {
+            code: "parity.forgotten",
+            what: format!("what is stored by `{}` ends with the process", setting.name()),
+            at: setting.name().to_owned(),
+            fix: "attach a database, unless this is a test".to_owned(),
+        })
+        .into_iter()
+        .collect()
+}
+
+/// Several processes do not share what each keeps for itself.
+fn alone(deploy: &Deploy) -> Vec<Warning> {
+    let replicas = deploy.text("REPLICAS").and_then(|text| text.parse().ok()).unwrap_or(1_u32);
+    if replicas < 2 {
+        return Vec::new();
+    }
+    let alone = deploy.settings().filter_map(|setting| {
+        let why = match scheme(setting)?.as_str() {
+            "memory" => "each process keeps its own",
+            "sqlite" => "a file is shared on one machine only",
+            _ => return None,
+        };
+        Some(Warning {
+            code: "parity.alone",
+            what: format!("`{}` is not shared by {replicas} processes: {why}", setting.name()),
+            at: format!("{} and REPLICAS", setting.name()),
+            fix: "attach a server that all of them reach".to_owned(),
+        })
+    });
+    alone.collect()
+}
+
+/// What is said between machines can be read by others, unless it is encrypted.
+fn in_the_open(deploy: &Deploy) -> Vec<Warning> {
+    let open = deploy.settings().filter_map(|setting| {
+        let url = setting.url()?;
+        let fix = protection(&url)?;
+        (!is_local(&url)).then(|| Warning {
+            code: "parity.plain_text",
+            what: format!("`{}` goes over the network unencrypted", setting.name()),
+            at: setting.name().to_owned(),
+            fix: format!("use {fix}, unless the network itself is trusted"),
+        })
+    });
+    open.collect()
+}
+
+/// A password that everybody knows is none.
+fn known_to_all(deploy: &Deploy) -> Vec<Warning> {
+    let known = deploy.settings().filter(|setting| setting.has_known_credentials());
+    let warning = |setting: &Setting| Warning {
+        code: "parity.default_credentials",
+        what: format!("the password in `{}` is well known or the user's name", setting.name()),
+        at: setting.name().to_owned(),
+        fix: "give the account a password of its own".to_owned(),
+    };
+    known.map(warning).collect()
+}
+
+fn scheme(setting: &Setting) -> Option<String> {
+    setting.url().map(|url| url.scheme().to_owned())
+}
+
+/// What would encrypt the way to this resource; none when it is encrypted, or nothing is sent.
+fn protection(url: &Url) -> Option<&'static str> {
+    let query =
+        |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    match url.scheme() {
+        "redis" => Some("rediss://"),
+        "amqp" => Some("amqps://"),
+        "nats" => Some("tls://, or a server that asks for TLS"),
+        "http" => Some("https://"),
+        "smtp" => (query("tls").as_deref() != Some("required")).then_some("smtps:// or ?tls=required"),
+        "mongodb" => {
+            let is_encrypted = ["tls", "ssl"].iter().any(|name| query(name).as_deref() == Some("true"));
+            (!is_encrypted).then_some("?tls=true")
+        }
+        "postgres" | "postgresql" => {
+            let is_encrypted =
+                matches!(query("sslmode").as_deref(), Some("require" | "verify-ca" | "verify-full"));
+            (!is_encrypted).then_some("?sslmode=verify-full")
+        }
+        _ => None,
+    }
+}
+
+/// Whether it is on this machine.
+fn is_local(url: &Url) -> bool {
+    match url.host() {
+        None => true,
+        // Schemes that the URL standard does not know have their addresses as names.
+        Some(Host::Domain(name)) => {
+            let address = name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+            name == "localhost" || name.is_empty() || address.is_ok_and(|address| address.is_loopback())
+        }
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+    }
+}

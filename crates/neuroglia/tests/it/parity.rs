@@ -1,0 +1,183 @@
+//! Deploys that are judged, and deploys that are compared.
+
+use neuroglia::parity::{Comparison, EnvironmentValidator};
+use neuroglia::settings::{Deploy, Environment, Schema, Secret, Settings, Warning};
+use url::Url;
+
+#[derive(Settings)]
+#[expect(dead_code, reason = "only their declarations are of interest")]
+struct ShopSettings {
+    /// Where orders are kept.
+    database_url: Url,
+    /// Where copies are kept.
+    #[setting(default = "memory:")]
+    cache_url: Url,
+    /// Who sends mail.
+    smtp_url: Option<Url>,
+    /// What tokens are signed with.
+    signing_key: Secret<String>,
+    /// How many ovens there are.
+    #[setting(default = "3")]
+    ovens: u32,
+    /// How many processes there are.
+    replicas: Option<u32>,
+}
+
+fn deploy(pairs: &[(&str, &str)]) -> Deploy {
+    Deploy::of(&Schema::of::<ShopSettings>(), &Environment::from_pairs(pairs.iter().copied()))
+}
+
+fn codes(pairs: &[(&str, &str)]) -> Vec<(&'static str, String)> {
+    let warnings = EnvironmentValidator::default().validate(&deploy(pairs));
+    warnings.into_iter().map(|warning| (warning.code, warning.at)).collect()
+}
+
+#[test]
+fn what_weakens_a_deploy_is_found() {
+    assert_eq!(codes(&[("DATABASE_URL", "memory:")]), [("parity.forgotten", "DATABASE_URL".to_owned())]);
+    let alone = codes(&[("DATABASE_URL", "sqlite://shop.db"), ("REPLICAS", "2")]);
+    let at = |name: &str| ("parity.alone", format!("{name} and REPLICAS"));
+    assert_eq!(alone, [at("DATABASE_URL"), at("CACHE_URL")]);
+    assert_eq!(codes(&[("DATABASE_URL", "sqlite://shop.db"), ("REPLICAS", "1")]), []);
+}
+
+#[test]
+fn what_others_can_read_is_found_unless_it_stays_on_the_machine() {
+    let plain =
+        |url: &str| codes(&[("DATABASE_URL", url)]) == [("parity.plain_text", "DATABASE_URL".to_owned())];
+    for url in [
+        "postgres://mario@db/shop",
+        "postgres://mario@db/shop?sslmode=prefer",
+        "mongodb://db/shop",
+        "redis://10.0.0.7",
+        "amqp://bus",
+        "smtp://mail",
+        "smtp://mail?tls=opportunistic",
+        "http://pay.example",
+    ] {
+        assert!(plain(url), "{url}");
+    }
+    for url in [
+        "postgres://mario@db/shop?sslmode=verify-full",
+        "postgres://mario@127.0.0.1/shop",
+        "postgres://mario@[::1]/shop",
+        "redis://localhost",
+        "rediss://cache",
+        "mongodb://db/shop?tls=true",
+        "smtp://mail?tls=required",
+        "smtps://mail",
+        "https://pay.example",
+        "sqlite:///srv/shop.db",
+    ] {
+        assert!(!plain(url), "{url}");
+    }
+}
+
+#[test]
+fn a_password_that_everybody_knows_is_found_and_not_shown() {
+    for url in ["amqps://guest:guest@bus", "rediss://cache:cache@cache", "rediss://:changeme@cache"] {
+        let warnings = EnvironmentValidator::default().validate(&deploy(&[("CACHE_URL", url)]));
+        assert_eq!(
+            warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(),
+            ["parity.default_credentials"]
+        );
+        assert!(!format!("{warnings:?}").contains("changeme"), "{warnings:?}");
+    }
+    assert_eq!(codes(&[("CACHE_URL", "rediss://:tX8vQ2mK5wR9zB4nL7cJ@cache")]), []);
+}
+
+fn compared(validator: &EnvironmentValidator, deploys: &[&[(&str, &str)]]) -> Comparison {
+    let names = ["dev", "staging", "production"];
+    let deploys: Vec<_> =
+        names.iter().zip(deploys).map(|(name, pairs)| ((*name).to_owned(), deploy(pairs))).collect();
+    validator.compare(&deploys)
+}
+
+fn found(comparison: &Comparison) -> Vec<(&str, &str, bool)> {
+    let differences = comparison.differences.iter();
+    differences.map(|of| (of.code, of.at.as_str(), of.matters)).collect()
+}
+
+#[test]
+fn another_kind_or_version_of_a_server_matters_and_a_number_does_not() {
+    let comparison = compared(
+        &EnvironmentValidator::default(),
+        &[
+            &[("DATABASE_URL", "sqlite://shop.db"), ("OVENS", "1")],
+            &[("DATABASE_URL", "postgres://db/shop"), ("CACHE_URL", "rediss://cache")],
+        ],
+    );
+    let expected = [
+        ("parity.kind", "DATABASE_URL", true),
+        ("parity.kind", "CACHE_URL", true),
+        ("parity.value", "OVENS", false),
+    ];
+    assert_eq!(found(&comparison), expected);
+    assert!(comparison.matters());
+    assert_eq!(comparison.differences[0].values, ["sqlite", "postgres"]);
+
+    let old = ("DATABASE_VERSION", "postgres 14");
+    let versions = compared(
+        &EnvironmentValidator::default(),
+        &[
+            &[("DATABASE_URL", "postgres://one/shop"), old],
+            &[("DATABASE_URL", "postgresql://two/shop?sslmode=require"), old],
+            &[("DATABASE_URL_FILE", "/nowhere/url"), ("DATABASE_VERSION", "postgres 15")],
+        ],
+    );
+    assert_eq!(found(&versions), [("parity.version", "DATABASE_URL", true)]);
+    assert_eq!(versions.differences[0].values, ["14", "14", "15"]);
+
+    let same = &[("DATABASE_URL", "postgres://one/shop")][..];
+    assert!(!compared(&EnvironmentValidator::default(), &[same, same]).matters());
+    let hidden = &[("DATABASE_URL_FILE", "/nowhere/url")][..];
+    assert_eq!(
+        found(&compared(&EnvironmentValidator::default(), &[same, hidden])),
+        [("parity.unknown", "DATABASE_URL", true)]
+    );
+    let one_sided =
+        compared(&EnvironmentValidator::default(), &[same, &[same[0], ("SMTP_URL", "smtps://mail")]]);
+    assert_eq!(found(&one_sided), [("parity.kind", "SMTP_URL", true)]);
+}
+
+#[test]
+fn a_secret_has_no_place_in_a_deploy_and_is_not_shown() {
+    let key = "tX8vQ2mK5wR9zB4nL7cJ1hG6fD3sP0yA";
+    let url = format!("postgres://mario:{key}@db/shop");
+    let comparison = compared(
+        &EnvironmentValidator::default(),
+        &[&[("DATABASE_URL", &url)], &[("DATABASE_URL", "postgres://mario@db/shop"), ("SIGNING_KEY", key)]],
+    );
+    assert_eq!(
+        found(&comparison),
+        [("parity.secret", "DATABASE_URL", true), ("parity.secret", "SIGNING_KEY", true)]
+    );
+    assert!(!comparison.to_string().contains(key), "{comparison}");
+}
+
+#[test]
+fn an_application_adds_rules_and_says_what_it_accepts() {
+    let few_ovens = |deploy: &Deploy| -> Vec<Warning> {
+        let ovens = deploy.text("OVENS").and_then(|text| text.parse::<u32>().ok());
+        let warning = Warning {
+            code: "ovens.few",
+            what: "there are few ovens".to_owned(),
+            at: "OVENS".to_owned(),
+            fix: "build another".to_owned(),
+        };
+        if ovens < Some(2) { vec![warning] } else { Vec::new() }
+    };
+    let validator = EnvironmentValidator::default()
+        .rule(few_ovens)
+        .accept("CACHE_URL", "a laptop needs no server for it");
+    let dev = &[("DATABASE_URL", "postgres://127.0.0.1/shop"), ("OVENS", "1")][..];
+    assert_eq!(validator.validate(&deploy(dev)).len(), 1);
+    let production =
+        &[("DATABASE_URL", "postgres://db/shop"), ("CACHE_URL", "rediss://cache"), ("OVENS", "1")][..];
+    let comparison = compared(&validator, &[dev, production]);
+    assert_eq!(found(&comparison), [("parity.kind", "CACHE_URL", false)]);
+    assert!(
+        !comparison.matters() && comparison.to_string().contains("a laptop needs no server"),
+        "{comparison}"
+    );
+}
