@@ -32,7 +32,7 @@ pub struct PizzeriaSettings {
     /// The currency of the menu, as ISO 4217 has it.
     #[setting(default = "USD")]
     pub currency: Currency,
-    /// The time zone of the pizzeria, as the IANA database names it.
+    /// The time zone of the pizzeria: a name of the IANA database, or a rule as POSIX has it in `TZ`.
     #[setting(default = "UTC")]
     pub time_zone: Zone,
     /// Who is told by mail each morning at four how the day before went; nobody when not set.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use croner::Cron;
@@ -140,13 +141,18 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// A time zone of the IANA database: a setting, and a service of the application. UTC when not set.
+/// A time zone: a setting, and a service of the application. UTC when not set.
+///
+/// It is a name of the IANA database, `Europe/Rome`, or a rule as the variable `TZ` of POSIX has it, `CET-1CEST,M3.5.0,M10.5.0/3`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Zone(TimeZone);
+pub struct Zone {
+    zone: TimeZone,
+    name: Arc<str>,
+}
 
 impl Default for Zone {
     fn default() -> Self {
-        Self(TimeZone::UTC)
+        Self { zone: TimeZone::UTC, name: "UTC".into() }
     }
 }
 
@@ -155,7 +161,8 @@ impl FromStr for Zone {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         TimeZone::get(name)
-            .map(Self)
+            .or_else(|_| TimeZone::posix(name))
+            .map(|zone| Self { name: zone.iana_name().unwrap_or(name).into(), zone })
             .map_err(|_| format!("there is no time zone {name}, such as Europe/Rome"))
     }
 }
@@ -163,12 +170,12 @@ impl FromStr for Zone {
 impl Zone {
     /// The day and time of a moment in this zone, as people write it: `2026-11-26 04:00`.
     pub fn local(&self, moment: Timestamp) -> String {
-        moment.to_jiff().to_zoned_datetime(self.0.clone()).strftime("%Y-%m-%d %H:%M").to_string()
+        moment.to_jiff().to_zoned_datetime(self.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
     }
 
     /// The first moment of the day that a moment is in.
     pub fn start_of_day(&self, moment: Timestamp) -> Timestamp {
-        let zoned = moment.to_jiff().to_zoned_datetime(self.0.clone());
+        let zoned = moment.to_jiff().to_zoned_datetime(self.zone.clone());
         zoned
             .start_of_day()
             .map_or(moment, |start| Timestamp::from_unix_micros(start.timestamp().as_microsecond()))
@@ -177,7 +184,7 @@ impl Zone {
 
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.iana_name().unwrap_or("UTC"))
+        f.write_str(&self.name)
     }
 }
 
@@ -206,7 +213,7 @@ impl Times {
                 multiple.checked_mul(*micros).map(Timestamp::from_unix_micros)
             }
             Rule::Cron { cron, zone } => {
-                let from = WallClock(moment.to_jiff().to_zoned_datetime(zone.0.clone()));
+                let from = WallClock(moment.to_jiff().to_zoned_datetime(zone.zone.clone()));
                 let next = cron.find_next_occurrence(&from, false).ok()?;
                 Some(Timestamp::from_unix_micros(next.0.timestamp().as_microsecond()))
             }
@@ -279,6 +286,17 @@ mod tests {
             assert_eq!(minute.next_after(at(from)), Some(at("2026-11-26T10:01:00Z")));
         }
         assert_eq!(minute.next_after(at("2026-11-26T10:01:00Z")), Some(at("2026-11-26T10:02:00Z")));
+    }
+
+    #[test]
+    fn a_zone_is_a_name_or_a_rule() {
+        let schedule = |zone| days(Schedule::cron("0 4 * * *").in_zone(zone), "2026-07-01T12:00:00Z", 1);
+        assert_eq!(schedule("Europe/Rome"), schedule("CET-1CEST,M3.5.0,M10.5.0/3"));
+        assert_eq!(schedule("<here>-07:13:30"), ["2026-07-01T20:46:30.000000Z"]);
+        for text in ["Europe/Rome", "<here>-07:13:30", "UTC"] {
+            assert_eq!(text.parse().map(|zone: Zone| zone.to_string()), Ok(text.to_owned()));
+        }
+        assert!("Europe/Rom".parse::<Zone>().is_err_and(|problem| problem.contains("Europe/Rome")));
     }
 
     #[test]
