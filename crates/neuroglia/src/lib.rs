@@ -21,8 +21,8 @@
 extern crate self as neuroglia;
 
 pub use neuroglia_core::{
-    clock, cluster, data, di, domain, error, fault, hosting, id, identity, mediation, messaging, schedule,
-    settings, webhook, work,
+    clock, cluster, data, di, domain, error, fault, hosting, id, identity, mediation, messaging, meter,
+    schedule, settings, webhook, work,
 };
 
 mod app;
