@@ -9,6 +9,8 @@
 //! | `sqlite:///var/lib/shop/shop.db`, `sqlite://shop.db` | a file, absolute or below the working directory | `sqlite` |
 //! | `postgres://user:password@host:5432/shop` | a database that many processes share | `postgres` |
 //! | `memory:` | this process, forgotten at its end | always there |
+//!
+//! What is attached by an HTTP URL is called through the module `http`, with the feature of that name.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use neuroglia::data::memory::MemoryStore;
 use neuroglia::error::{Error, Result};
 use url::Url;
 
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrations;
 #[cfg(feature = "postgres")]
