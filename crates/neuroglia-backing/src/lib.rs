@@ -59,6 +59,20 @@ pub fn check_bus_url(url: &Url) -> Result<(), String> {
     }
 }
 
+/// Whether a service can be called at such a URL: `https://…` or `http://…`, with the feature `http`.
+///
+/// # Errors
+/// What is wrong with it, as a fragment for the report of settings.
+pub fn check_service_url(url: &Url) -> Result<(), String> {
+    match url.scheme() {
+        #[cfg(feature = "http")]
+        "http" | "https" => http::check_url(url),
+        #[cfg(not(feature = "http"))]
+        "http" | "https" => Err("this executable was built without the feature `http`".to_owned()),
+        scheme => Err(format!("there is no service at {scheme}: use https:// or http://")),
+    }
+}
+
 /// How an engine is opened.
 type Open = fn(Url) -> Pin<Box<dyn Future<Output = Result<Arc<dyn Store>>> + Send>>;
 

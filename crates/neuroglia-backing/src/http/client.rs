@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use neuroglia::clock::Clock;
+use neuroglia::di::{Lifetime, Service, ServiceCollection};
+use neuroglia::health::Indicator;
 use neuroglia::id::Ids;
+use neuroglia::meter::Meter;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, redirect, retry};
 use rustls::crypto::ring;
@@ -16,6 +19,7 @@ use super::breaker::Breaker;
 use super::budget::Budget;
 use super::call::Call;
 use super::error::ServiceError;
+use super::indicator::ServiceIndicator;
 use super::meter::Counts;
 use super::options::{ServiceOptions, check_url};
 use super::reply::Reply;
@@ -71,6 +75,18 @@ impl ServiceClient {
             clock,
             ids,
         })))
+    }
+
+    /// Attaches a service for the whole application: its client, what the client counts, and whether the service
+    /// answers. For an application of one service; one of several wraps each client in a type of its own.
+    pub fn register(services: &mut ServiceCollection, options: ServiceOptions) {
+        services.add(Service::factory::<Self, (Clock, Ids), _>(Lifetime::Singleton, move |(clock, ids)| {
+            Ok(Arc::new(Self::new(options.clone(), clock, ids)?))
+        }));
+        services.add(Service::factory::<dyn Meter, Arc<Self>, _>(Lifetime::Singleton, |client| Ok(client)));
+        services.add(Service::factory::<dyn Indicator, Arc<Self>, _>(Lifetime::Singleton, |client| {
+            Ok(Arc::new(ServiceIndicator::new((*client).clone())))
+        }));
     }
 
     /// A call that reads what is at this path, each part of which is one segment, encoded.

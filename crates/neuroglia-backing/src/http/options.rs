@@ -94,7 +94,7 @@ impl fmt::Debug for ServiceOptions {
 /// What is wrong with it, as a fragment for the report of settings.
 pub fn check_url(url: &Url) -> Result<(), String> {
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("{} is no address of a service: use https:// or http://", url.scheme()));
+        return Err(format!("there is no service at {}: use https:// or http://", url.scheme()));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a URL with credentials ends up in logs: give them in a variable of their own".to_owned());
