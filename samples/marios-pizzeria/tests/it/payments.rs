@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use neuroglia::clock::{Clock, Timestamp};
 use neuroglia::webhook::WebhookKey;
-use neuroglia_testing::TestApp;
+use neuroglia_testing::{TestApp, TestRequest, TestResponse};
 use pizzeria_application::payments::ForgetWebhooks;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::process::Premises;
 use crate::shop::{Opening, Shop, eventually, guest_order};
 
 const API_KEY: &str = "d2hvIHBheXMgZm9yIHRoaXM";
-const WEBHOOK_KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const WEBHOOK_KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// A pizzeria that takes cards, and its gateway.
 struct Counter {
@@ -172,16 +172,17 @@ async fn a_gateway_that_is_away_keeps_nobody_from_ordering() {
     shop.close().await;
 }
 
-/// A signed webhook.
-struct Webhook<'a> {
-    shop: &'a Shop,
-    id: &'a str,
-    at: Timestamp,
-    key: &'a str,
+/// A webhook of the gateway's.
+pub(crate) struct Webhook<'a> {
+    pub(crate) shop: &'a Shop,
+    pub(crate) id: &'a str,
+    pub(crate) at: Timestamp,
+    /// What it is signed with.
+    pub(crate) key: &'a str,
 }
 
-impl Webhook<'_> {
-    async fn send(&self, kind: &str, order: &str, payment: &str) -> neuroglia_testing::TestResponse {
+impl<'a> Webhook<'a> {
+    pub(crate) fn request(&self, kind: &str, order: &str, payment: &str) -> TestRequest<'a> {
         let data = json!({"id": payment, "reference": order, "amount": "38.78", "currency": "USD"});
         let body = json!({"type": kind, "timestamp": self.at, "data": data}).to_string();
         let key: WebhookKey = self.key.parse().expect("a key");
@@ -190,8 +191,10 @@ impl Webhook<'_> {
             .header("webhook-timestamp", self.at.unix_seconds().to_string())
             .header("webhook-signature", key.sign(self.id, self.at, body.as_bytes()))
             .body(body)
-            .send()
-            .await
+    }
+
+    async fn send(&self, kind: &str, order: &str, payment: &str) -> TestResponse {
+        self.request(kind, order, payment).send().await
     }
 }
 
