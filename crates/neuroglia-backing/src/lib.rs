@@ -9,6 +9,8 @@
 //! | `sqlite:///var/lib/shop/shop.db`, `sqlite://shop.db` | a file, absolute or below the working directory | `sqlite` |
 //! | `postgres://user:password@host:5432/shop` | a database that many processes share | `postgres` |
 //! | `memory:` | this process, forgotten at its end | always there |
+//!
+//! What is attached by an HTTP URL is called through the module `http`, with the feature of that name.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use neuroglia::data::memory::MemoryStore;
 use neuroglia::error::{Error, Result};
 use url::Url;
 
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrations;
 #[cfg(feature = "postgres")]
@@ -52,6 +56,20 @@ pub fn check_bus_url(url: &Url) -> Result<(), String> {
         "local" if matches!(url.path(), "" | "/") && !url.has_host() => Ok(()),
         "local" => Err("local: takes nothing after the colon".to_owned()),
         scheme => Err(format!("there is no event bus {scheme}: use local:, the store itself")),
+    }
+}
+
+/// Whether a service can be called at such a URL: `https://…` or `http://…`, with the feature `http`.
+///
+/// # Errors
+/// What is wrong with it, as a fragment for the report of settings.
+pub fn check_service_url(url: &Url) -> Result<(), String> {
+    match url.scheme() {
+        #[cfg(feature = "http")]
+        "http" | "https" => http::check_url(url),
+        #[cfg(not(feature = "http"))]
+        "http" | "https" => Err("this executable was built without the feature `http`".to_owned()),
+        scheme => Err(format!("there is no service at {scheme}: use https:// or http://")),
     }
 }
 

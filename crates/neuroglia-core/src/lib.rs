@@ -6,8 +6,8 @@
 //!
 //! In reading order: [`error`], [`clock`] and [`id`]; what a [`domain`] is made of; the container ([`di`]); the
 //! [`mediation`] of messages; the store port and the unit of work ([`data`]); events for outside
-//! ([`messaging`]), durable [`work`], the nodes that share it ([`cluster`]) and [`schedule`]s; [`settings`]; how
-//! attached resources say that they are well ([`health`]).
+//! ([`messaging`], [`webhook`]), durable [`work`], the nodes that share it ([`cluster`]) and [`schedule`]s; [`settings`]; how
+//! attached resources say that they are well ([`health`]) and what they count ([`meter`]).
 
 extern crate self as neuroglia;
 
@@ -27,8 +27,10 @@ pub mod data;
 pub mod health;
 pub mod hosting;
 pub mod mediation;
+pub mod meter;
 
 pub mod messaging;
+pub mod webhook;
 pub mod work;
 
 pub mod cluster;

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -32,7 +33,8 @@ pub struct Strait {
 }
 
 struct Water {
-    shore: SocketAddr,
+    /// The port on the other side.
+    shore: AtomicU16,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -51,8 +53,8 @@ impl Strait {
     pub fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let own = listener.local_addr().expect("it has an address").port();
-        let shore = SocketAddr::from(([127, 0, 0, 1], port));
-        let water = Arc::new(Water { shore, state: Mutex::default(), changed: Condvar::new() });
+        let water =
+            Arc::new(Water { shore: AtomicU16::new(port), state: Mutex::default(), changed: Condvar::new() });
         let passing = Arc::clone(&water);
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -66,6 +68,11 @@ impl Strait {
     /// Where its near end is.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Leads new connections to another port from now on: where a resource is that was started again.
+    pub fn lead_to(&self, port: u16) {
+        self.water.shore.store(port, Ordering::SeqCst);
     }
 
     /// Lets the weather change. What waited passes when it becomes fair; when it is closed, every connection is cut.
@@ -90,7 +97,7 @@ impl Strait {
 
 impl fmt::Debug for Strait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Strait from {} to {}", self.port, self.water.shore)
+        write!(f, "Strait from {} to {}", self.port, self.water.shore().port())
     }
 }
 
@@ -105,7 +112,7 @@ impl Water {
     /// Carries a connection's bytes, in both directions.
     fn ferry(self: Arc<Self>, client: TcpStream) -> Option<()> {
         let is_closed = self.state().weather == Weather::Closed;
-        let Some(server) = (!is_closed).then(|| TcpStream::connect(self.shore).ok()).flatten() else {
+        let Some(server) = (!is_closed).then(|| TcpStream::connect(self.shore()).ok()).flatten() else {
             // Nobody listens over there; here it looks alike.
             return client.shutdown(Shutdown::Both).ok();
         };
@@ -115,6 +122,10 @@ impl Water {
         thread::spawn(move || back.carry(Course::Back, from_server, client));
         self.carry(Course::Over, from_client, server);
         Some(())
+    }
+
+    fn shore(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.shore.load(Ordering::SeqCst)))
     }
 
     fn carry(&self, course: Course, mut from: TcpStream, mut to: TcpStream) {

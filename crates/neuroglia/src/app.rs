@@ -52,6 +52,7 @@ pub struct App<S = ()> {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
     pub(crate) title: Option<&'static str>,
+    pub(crate) is_alone: bool,
     pub(crate) prefixes: Vec<&'static str>,
     pub(crate) services: Vec<Register<S>>,
     messages: Vec<fn(Messages) -> Messages>,
@@ -71,6 +72,7 @@ impl<S: Settings> App<S> {
             name,
             version: "0.0.0",
             title: None,
+            is_alone: false,
             prefixes: Vec::new(),
             services: Vec::new(),
             messages: Vec::new(),
@@ -92,6 +94,11 @@ impl<S: Settings> App<S> {
     /// What people call it, for the API's documentation.
     pub fn title(self, title: &'static str) -> Self {
         Self { title: Some(title), ..self }
+    }
+
+    /// Is one small process: without a command on its command line it runs as `all`.
+    pub fn alone(self) -> Self {
+        Self { is_alone: true, ..self }
     }
 
     /// A prefix that only this application's variables have: an unknown one under it is warned about.

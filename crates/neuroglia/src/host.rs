@@ -55,6 +55,10 @@ pub(crate) fn run_as<S: Settings>(
     environment: &Environment,
 ) -> ExitCode {
     let admin = app.admin_table();
+    let mut arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    if app.is_alone && arguments.len() < 2 {
+        arguments.push(Role::All.name().into());
+    }
     let matches = match argv::command(app.name, app.version, &admin).try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(answer) => {

@@ -2,7 +2,7 @@
 //!
 //! Each application has its own [`Metrics`]; nothing is global, so that two in one process do not add up. What the
 //! framework counts is there from the start; an application adds what it wants to see by giving a function that
-//! reads a number it keeps anyway.
+//! reads a number it keeps anyway, or by registering a [`Meter`].
 //!
 //! | family | what |
 //! |---|---|
@@ -18,6 +18,7 @@
 //! * **Numbers are read when somebody asks**: a scrape, not a timer, looks at `/proc` and calls the functions.
 
 mod http;
+mod meters;
 mod observed;
 mod process;
 
@@ -27,6 +28,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use ::http::{Method, StatusCode};
+use neuroglia_core::meter::Meter;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
@@ -34,6 +36,7 @@ use prometheus_client::registry::Registry;
 pub use http::ActiveRequest;
 
 use http::HttpServer;
+use meters::Meters;
 use observed::{Observed, Reading};
 use process::Process;
 
@@ -115,6 +118,12 @@ impl Metrics {
     /// end of its samples.
     pub fn counter(&self, name: &str, help: &str, read: impl Fn() -> u64 + Send + Sync + 'static) {
         self.register(name, help, Reading::Counter(Box::new(read)));
+    }
+
+    /// Shows what these meters read. All at once, because several may have readings of one family.
+    pub fn meters(&self, meters: Vec<Arc<dyn Meter>>) {
+        let mut registered = self.0.registered.write().unwrap_or_else(PoisonError::into_inner);
+        registered.registry.register_collector(Box::new(Meters(meters)));
     }
 
     /// Everything as text, of the type [`CONTENT_TYPE`](Self::CONTENT_TYPE).

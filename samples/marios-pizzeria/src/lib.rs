@@ -8,7 +8,7 @@ pub use settings::PizzeriaSettings;
 
 use neuroglia::App;
 use neuroglia::di::ServiceCollection;
-use pizzeria_api::{StreamLimits, Streams};
+use pizzeria_api::{GatewayKey, StreamLimits, Streams};
 use pizzeria_application::House;
 use pizzeria_domain::order::PaymentMethod;
 
@@ -31,7 +31,10 @@ fn services(services: &mut ServiceCollection, settings: &PizzeriaSettings) {
     services.add_instance(House {
         currency: settings.currency,
         kitchen_capacity: settings.kitchen_capacity,
-        accepted: vec![PaymentMethod::Cash],
+        accepted: match settings.payment.url {
+            Some(_) => PaymentMethod::ALL.to_vec(),
+            None => vec![PaymentMethod::Cash],
+        },
         report_to: settings.report_to.clone(),
     });
     services.add_instance(settings.time_zone.clone());
@@ -42,5 +45,9 @@ fn services(services: &mut ServiceCollection, settings: &PizzeriaSettings) {
     }));
     pizzeria_integration::register(services, &settings.database);
     pizzeria_integration::register_mail(services, &settings.mail);
+    pizzeria_integration::register_payment(services, &settings.payment);
+    if let Some(key) = &settings.payment.webhook_key {
+        services.add_instance(GatewayKey(key.expose().clone()));
+    }
     security::register(services, settings);
 }

@@ -9,7 +9,7 @@ use neuroglia::settings::Settings;
 use neuroglia::web::Quota;
 use pizzeria_domain::customer::EmailAddress;
 use pizzeria_domain::money::Currency;
-use pizzeria_integration::{DatabaseSettings, EventBusSettings, MailSettings};
+use pizzeria_integration::{DatabaseSettings, EventBusSettings, MailSettings, PaymentSettings};
 
 /// The pizzeria's settings.
 #[derive(Settings)]
@@ -26,6 +26,9 @@ pub struct PizzeriaSettings {
     /// Who sends mail.
     #[setting(section, flatten)]
     pub mail: MailSettings,
+    /// Who takes cards.
+    #[setting(section)]
+    pub payment: PaymentSettings,
     /// How many orders the kitchen cooks at once.
     #[setting(default = "3")]
     pub kitchen_capacity: NonZeroU32,

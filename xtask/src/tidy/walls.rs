@@ -18,16 +18,16 @@ struct Wall {
     never: &'static [&'static str],
 }
 
-const WALLS: [Wall; 8] = [
+const WALLS: [Wall; 10] = [
     Wall {
         of: "pizzeria-domain",
         manifest: "samples/marios-pizzeria/domain/Cargo.toml",
-        never: &["axum", "hyper", "sqlx", "neuroglia", "neuroglia-backing"],
+        never: &["axum", "hyper", "reqwest", "sqlx", "neuroglia", "neuroglia-backing"],
     },
     Wall {
         of: "pizzeria-application",
         manifest: "samples/marios-pizzeria/application/Cargo.toml",
-        never: &["axum", "hyper", "sqlx", "neuroglia", "neuroglia-backing"],
+        never: &["axum", "hyper", "reqwest", "sqlx", "neuroglia", "neuroglia-backing"],
     },
     Wall {
         of: "pizzeria-integration",
@@ -42,12 +42,12 @@ const WALLS: [Wall; 8] = [
     Wall {
         of: "neuroglia-core",
         manifest: "crates/neuroglia-core/Cargo.toml",
-        never: &["axum", "hyper", "sqlx", "tower-http"],
+        never: &["axum", "hyper", "reqwest", "sqlx", "tower-http"],
     },
     Wall {
         of: "neuroglia",
         manifest: "crates/neuroglia/Cargo.toml",
-        never: &["neuroglia-backing", "neuroglia-testing", "sqlx"],
+        never: &["neuroglia-backing", "neuroglia-testing", "reqwest", "sqlx"],
     },
     Wall {
         of: "neuroglia-backing",
@@ -58,6 +58,16 @@ const WALLS: [Wall; 8] = [
         of: "marios-pizzeria",
         manifest: "samples/marios-pizzeria/Cargo.toml",
         never: &["neuroglia-testing", "neuroglia-cli"],
+    },
+    Wall {
+        of: "payment-sandbox",
+        manifest: "samples/payment-sandbox/Cargo.toml",
+        never: &["neuroglia-testing", "marios-pizzeria"],
+    },
+    Wall {
+        of: "menu-board",
+        manifest: "samples/menu-board/Cargo.toml",
+        never: &["neuroglia-testing", "marios-pizzeria"],
     },
 ];
 
@@ -169,7 +179,7 @@ mod tests {
     fn sound() -> Graph {
         let edge =
             |(from, to): (&str, &[&str])| (from.to_owned(), to.iter().map(ToString::to_string).collect());
-        let edges: [(&str, &[&str]); 9] = [
+        let edges: [(&str, &[&str]); 11] = [
             ("neuroglia-core", &["serde"]),
             ("neuroglia", &["neuroglia-core", "axum"]),
             ("neuroglia-backing", &["neuroglia-core", "sqlx"]),
@@ -178,6 +188,8 @@ mod tests {
             ("pizzeria-integration", &["pizzeria-application", "neuroglia-backing"]),
             ("pizzeria-api", &["pizzeria-application", "neuroglia"]),
             ("marios-pizzeria", &["pizzeria-api", "pizzeria-integration"]),
+            ("payment-sandbox", &["neuroglia", "neuroglia-backing"]),
+            ("menu-board", &["neuroglia", "neuroglia-backing"]),
             ("axum", &["hyper"]),
         ];
         edges.into_iter().map(edge).collect()

@@ -17,3 +17,7 @@ mod sqlite_steps;
 mod sqlite_together;
 mod support;
 mod sweeps;
+
+mod service;
+mod service_client;
+mod service_illnesses;

@@ -17,6 +17,7 @@ use neuroglia_core::di::{Inject, Scope, Services};
 use neuroglia_core::error::{Error, ErrorKind, Result};
 use neuroglia_core::hosting::Stopping;
 use neuroglia_core::id::Ids;
+use neuroglia_core::meter::Meter;
 use neuroglia_core::work::BrokenOff;
 
 use super::backlog;
@@ -45,6 +46,7 @@ pub(crate) struct About {
 pub(crate) struct WebHost {
     store: Option<Arc<dyn Store>>,
     indicators: Vec<Arc<dyn Indicator>>,
+    meters: Vec<Arc<dyn Meter>>,
     authenticator: Option<Arc<dyn Authenticator>>,
 }
 
@@ -99,7 +101,7 @@ impl Site {
         hosted: &[Hosted],
     ) -> Result<Self> {
         let scope = services.scope();
-        let WebHost { store, indicators, authenticator } = scope.inject()?;
+        let WebHost { store, indicators, meters, authenticator } = scope.inject()?;
         let health = Health::new(services.get()?);
         if let Some(store) = store {
             health.add(crate::health::StoreIndicator::new(store));
@@ -108,6 +110,7 @@ impl Site {
             health.add_shared(indicator);
         }
         let metrics = Metrics::new(about.name, about.version, host.release_id.as_deref());
+        metrics.meters(meters);
         backlog::show(&metrics, &services.get()?, &services.get()?, &services.get()?);
         let (ids, clock) = (services.get::<Ids>()?, services.get::<Clock>()?);
         let limits = host.http.limits();

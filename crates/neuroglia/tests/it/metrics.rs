@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use neuroglia::meter::{Meter, Reading};
 use neuroglia::metrics::Metrics;
 
 /// The samples of an exposition by name and labels, after a check that it keeps the rules of OpenMetrics.
@@ -195,4 +196,24 @@ fn an_application_shows_a_number_for_each_value_of_a_label() {
     let samples = parse(&metrics.expose());
     assert_eq!(samples[r#"work_waiting{queue="default"}"#], 3.0);
     assert_eq!(samples[r#"work_waiting{queue="mail"}"#], 5.0);
+}
+
+#[test]
+fn what_meters_read_is_shown_by_family() {
+    struct Oven(&'static str);
+    impl Meter for Oven {
+        fn read(&self) -> Vec<Reading> {
+            vec![
+                Reading::counter("oven_pizzas", "Pizzas that left the oven", 3).of("oven", self.0),
+                Reading::gauge("oven_heat_celsius", "How hot it is", -7).of("oven", self.0),
+            ]
+        }
+    }
+    let metrics = metrics();
+    metrics.meters(vec![Arc::new(Oven("stone")), Arc::new(Oven("gas"))]);
+    let samples = parse(&metrics.expose());
+    for oven in ["stone", "gas"] {
+        assert_eq!(samples[&format!("oven_pizzas_total{{oven=\"{oven}\"}}")], 3.0);
+        assert_eq!(samples[&format!("oven_heat_celsius{{oven=\"{oven}\"}}")], -7.0);
+    }
 }

@@ -8,10 +8,12 @@ mod kitchen;
 mod menu;
 mod orders;
 mod paging;
+mod payments;
 mod statistics;
 
 pub use auth::LoginLimits;
 pub use events::{StreamLimits, Streams};
+pub use payments::GatewayKey;
 
 use neuroglia::web::Web;
 
@@ -25,4 +27,5 @@ pub fn controllers(web: Web) -> Web {
         .controller::<customers::MeController>()
         .controller::<statistics::StatisticsController>()
         .controller::<events::EventsController>()
+        .controller::<payments::PaymentsController>()
 }

@@ -14,7 +14,7 @@ pub struct House {
     pub currency: Currency,
     /// How many orders cook at once.
     pub kitchen_capacity: NonZeroU32,
-    /// The payment methods that are taken: cash only, as long as no gateway is attached.
+    /// The payment methods that are taken: cash only, while no gateway is attached.
     pub accepted: Vec<PaymentMethod>,
     /// Who is told each morning how the day before went.
     pub report_to: Option<EmailAddress>,

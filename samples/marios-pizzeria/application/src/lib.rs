@@ -9,6 +9,8 @@ pub mod money;
 pub mod menu;
 pub mod orders;
 
+pub mod payments;
+
 pub mod kitchen;
 
 pub mod customers;
@@ -46,6 +48,10 @@ use orders::{
     FixCorruptedOrders, GetOrder, ListDeliveries, ListOrders, MarkLateEveryMinute, MarkLateOrders,
     PlaceOrder,
 };
+use payments::{
+    AuthorisePayment, CapturePayment, ForgetEveryMinute, ForgetWebhooks, GiveBackPayment, HearGateway,
+    NotePayment, RequestPayment,
+};
 use statistics::{
     DailyReport, GetKitchenTimes, GetOverview, GetPizzaSales, GetStaffWork, GetTimeseries, ProjectStatistics,
     RebuildStatistics, ReportDay,
@@ -72,6 +78,8 @@ pub fn messages(messages: Messages) -> Messages {
         .command::<FixPlaces>()
         .command::<ExpireUnpaidOrders>()
         .command::<MarkLateOrders>()
+        .command::<HearGateway>()
+        .command::<ForgetWebhooks>()
         .query::<GetKitchen>()
         .query::<GetKitchenQueue>()
         .query::<GetMyProfile>()
@@ -96,16 +104,26 @@ pub fn messages(messages: Messages) -> Messages {
         .event::<OrderCreated, KeepActiveOrders>()
         .event::<OrderDelivered, KeepActiveOrders>()
         .event::<OrderCancelled, KeepActiveOrders>()
+        .event::<OrderCreated, RequestPayment>()
+        .event::<OrderDelivered, RequestPayment>()
+        .event::<OrderCancelled, RequestPayment>()
         .event::<OrderReady, FreeSlot>()
         .event::<OrderCancelled, FreeSlot>()
 }
 
-/// The table of what happens after an event's commit, each consumer by itself.
+/// The table of what happens after a commit: consumers of events, each by itself, and jobs.
 ///
 /// A customer's active orders and the kitchen's places stay in the unit of work of the event: the next request of
 /// the same person relies on them.
 pub fn worker(worker: Worker) -> Worker {
-    worker.consumer(notifications()).consumer(statistics_projection()).consumer(live_feed())
+    worker
+        .consumer(notifications())
+        .consumer(statistics_projection())
+        .consumer(live_feed())
+        .job::<AuthorisePayment>()
+        .job::<CapturePayment>()
+        .job::<GiveBackPayment>()
+        .job::<NotePayment>()
 }
 
 fn notifications() -> Consumer {
@@ -151,4 +169,5 @@ pub fn scheduler(scheduler: Scheduler) -> Scheduler {
         .task::<MarkLateEveryMinute>()
         .task::<DailyReport>()
         .task::<TrimEveryMinute>()
+        .task::<ForgetEveryMinute>()
 }

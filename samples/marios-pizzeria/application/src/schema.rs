@@ -9,7 +9,7 @@ use pizzeria_domain::user::User;
 
 /// The pizzeria's migrations, in order.
 pub fn migrations() -> Vec<Migration> {
-    vec![opening(), seedings(), ownership(), mail(), statistics(), feed()]
+    vec![opening(), seedings(), ownership(), mail(), statistics(), feed(), payments()]
 }
 
 fn opening() -> Migration {
@@ -108,6 +108,18 @@ fn feed() -> Migration {
             index("feed_entries", "feed_entries_owner", vec!["owner", "number"]),
             index("feed_entries", "feed_entries_at", vec!["at"]),
             Step::CreateCollection("feed_heads"),
+        ],
+    }
+}
+
+/// Which webhooks of the payment gateway were heard.
+fn payments() -> Migration {
+    Migration {
+        version: 7,
+        name: "cards are taken",
+        steps: vec![
+            Step::CreateCollection("payment_webhooks"),
+            index("payment_webhooks", "payment_webhooks_at", vec!["at"]),
         ],
     }
 }

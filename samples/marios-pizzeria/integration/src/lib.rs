@@ -3,7 +3,9 @@
 mod database;
 mod events;
 mod mail;
+mod payment;
 
 pub use database::{DatabaseSettings, register};
 pub use events::EventBusSettings;
 pub use mail::{MailSettings, MailState, OutgoingMail, register as register_mail};
+pub use payment::{PaymentSettings, register as register_payment};

@@ -14,6 +14,7 @@ mod corruption;
 mod customers;
 mod mail;
 mod ownership;
+mod payments;
 
 mod events;
 mod schedule;

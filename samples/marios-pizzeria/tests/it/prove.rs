@@ -15,6 +15,7 @@ mod kills;
 mod mishaps;
 mod outages;
 mod pauses;
+mod payments;
 mod replicas;
 mod rolling;
 mod skew;

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use http::Method;
+use neuroglia::clock::Clock;
 use neuroglia_testing::{TestRequest, TestResponse};
 use serde_json::{Value, json};
 
+use crate::payments::{WEBHOOK_KEY, Webhook};
 use crate::shop::{Opening, Person, Shop, guest_order, order_with_phone};
 
 /// The columns of the matrix: the first has no credentials, the last the least to do with pizzas. The orders and
@@ -15,7 +17,7 @@ const CALLERS: [&str; 8] =
 
 /// Each operation with the statuses that it answers to [`CALLERS`], on something whose state allows it.
 #[rustfmt::skip]
-const MATRIX: [(&str, &str, [u16; 8]); 31] = [
+const MATRIX: [(&str, &str, [u16; 8]); 32] = [
     //                                                     anon cust othr chef drvr odrv mngr admn
     ("POST",   "/api/v1/auth/token",                      [200, 200, 200, 200, 200, 200, 200, 200]),
     ("GET",    "/api/v1/pizzas",                          [200, 200, 200, 200, 200, 200, 200, 200]),
@@ -43,6 +45,7 @@ const MATRIX: [(&str, &str, [u16; 8]); 31] = [
     ("POST",   "/api/v1/me/notifications/{id}/read",      [401, 200, 404, 403, 403, 403, 403, 403]),
     ("POST",   "/api/v1/me/notifications/{id}/dismiss",   [401, 200, 404, 403, 403, 403, 403, 403]),
     ("GET",    "/api/v1/events",                          [401, 200, 200, 200, 200, 200, 200, 200]),
+    ("POST",   "/api/v1/payments/webhook",                [204, 204, 204, 204, 204, 204, 204, 204]),
     ("GET",    "/api/v1/statistics/overview",             [401, 403, 403, 403, 403, 403, 200, 403]),
     ("GET",    "/api/v1/statistics/timeseries",          [401, 403, 403, 403, 403, 403, 200, 403]),
     ("GET",    "/api/v1/statistics/pizzas",              [401, 403, 403, 403, 403, 403, 200, 403]),
@@ -122,6 +125,10 @@ async fn request<'a>(
     } else {
         String::new()
     };
+    if path == "/api/v1/payments/webhook" {
+        let webhook = Webhook { shop, id: "msg_1", at: Clock::system().now(), key: WEBHOOK_KEY };
+        return webhook.request("payment.captured", "of nobody", "p-1");
+    }
     let verb = Method::from_bytes(method.as_bytes()).expect("a method");
     let request = shop.request(verb, &path.replace("{id}", &id));
     let phone = caller.map_or("+15550100", |caller| caller.phone);
@@ -141,7 +148,8 @@ async fn request<'a>(
 
 #[tokio::test]
 async fn every_operation_answers_every_role_as_the_matrix_says() {
-    let shop = Opening::new().set("KITCHEN_CAPACITY", "1000").open().await;
+    let shop =
+        Opening::new().set("KITCHEN_CAPACITY", "1000").set("PAYMENT_WEBHOOK_KEY", WEBHOOK_KEY).open().await;
     crate::security::open_account(&shop, "mario@example.com", PASSWORD).await;
     let mut wrong = Vec::new();
     let mut cell = 0;

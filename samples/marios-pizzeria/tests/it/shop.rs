@@ -284,9 +284,18 @@ impl Shop {
 
     /// Waits until every event has left and every consumer has done with it.
     pub(crate) async fn settled(&self) {
+        self.settled_of(Some(WorkClass::Delivery)).await;
+    }
+
+    /// Waits until that is so, and every job is done.
+    pub(crate) async fn worked_off(&self) {
+        self.settled_of(None).await;
+    }
+
+    async fn settled_of(&self, class: Option<WorkClass>) {
         let store = self.store();
         let live = WorkFilter {
-            class: Some(WorkClass::Delivery),
+            class,
             states: vec![WorkState::Waiting, WorkState::Scheduled, WorkState::Running],
             limit: 10,
             ..WorkFilter::default()

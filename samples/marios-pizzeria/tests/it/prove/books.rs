@@ -151,10 +151,21 @@ impl Books {
     /// Waits until the outbox is empty and no work is live.
     pub(crate) fn wait_until_quiet(&self) {
         let deadline = Instant::now() + PATIENCE;
-        while self.ask(async |store| store.outbox_depth().await).count > 0 || !self.live().is_empty() {
+        while !self.is_quiet() {
             assert!(Instant::now() < deadline, "it does not become quiet: {:#?}", self.live());
             std::thread::park_timeout(Duration::from_millis(50));
         }
+    }
+
+    /// Whether the outbox is empty and no work is live.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.ask(async |store| store.outbox_depth().await).count == 0 && self.live().is_empty()
+    }
+
+    /// The content of every document of a collection.
+    pub(crate) fn documents(&self, collection: &'static str) -> Vec<serde_json::Value> {
+        let parse = |document: Document| serde_json::from_str(&document.body).expect("documents are JSON");
+        self.all(collection).into_iter().map(parse).collect()
     }
 
     /// Waits until so much of this kind runs.
@@ -177,7 +188,7 @@ impl Books {
     }
 
     /// What has still to be done, as the store counts it.
-    fn live(&self) -> Vec<String> {
+    pub(crate) fn live(&self) -> Vec<String> {
         let depths = self.ask(async |store| store.depths().await);
         depths
             .into_iter()

@@ -95,11 +95,16 @@ pub(crate) fn killed(process: Process) -> Finished {
     finished
 }
 
-/// The example's executable, which `cargo test` builds beside this one.
+/// The example's executable.
 fn executable() -> PathBuf {
+    built("examples/perilous")
+}
+
+/// An executable that `cargo test` builds beside this one.
+pub(super) fn built(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("a test has an executable");
     let profile = own.parent().and_then(|folder| folder.parent()).expect("it is in `deps`");
-    let executable = profile.join("examples/perilous");
+    let executable = profile.join(name);
     assert!(executable.exists(), "run `cargo build -p marios-pizzeria --examples` first");
     executable
 }

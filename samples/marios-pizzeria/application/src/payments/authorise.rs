@@ -1,0 +1,70 @@
+//! Have the gateway hold what an order costs.
+
+use neuroglia::di::Inject;
+use neuroglia::error::{Error, Result};
+use neuroglia::work::{Job, JobHandler, Jobs, Run};
+use pizzeria_domain::order::{Order, OrderId, OrderStatus, PaymentStatus};
+use serde::{Deserialize, Serialize};
+
+use super::gateway::Attached;
+use super::till::{ATTEMPTS_MAX, QUEUE, Till};
+use super::{Authorisation, Charge, GatewayPayment, GiveBackPayment};
+
+/// Have the gateway hold what an order costs; the order is confirmed when it does.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AuthorisePayment {
+    /// Which order.
+    pub order: OrderId,
+}
+
+impl Job for AuthorisePayment {
+    const KIND: &'static str = "payment.authorise";
+    const QUEUE: &'static str = QUEUE;
+    const ATTEMPTS_MAX: u32 = ATTEMPTS_MAX;
+    type Output = ();
+    type Handler = AuthorisePaymentHandler;
+}
+
+/// Handles [`AuthorisePayment`].
+#[derive(Inject)]
+pub struct AuthorisePaymentHandler {
+    till: Till,
+    attached: Attached,
+    jobs: Jobs,
+    run: Run,
+}
+
+impl JobHandler<AuthorisePayment> for AuthorisePaymentHandler {
+    async fn run(&self, job: AuthorisePayment) -> Result<()> {
+        let Some(mut order) = self.till.order(job.order).await? else { return Ok(()) };
+        if order.status() == OrderStatus::Cancelled {
+            // An attempt before this one may have charged it, whatever was written down since.
+            self.jobs.enqueue(&GiveBackPayment { order: job.order })?;
+            return Ok(());
+        }
+        if order.payment().status() != PaymentStatus::Authorizing {
+            return Ok(());
+        }
+        match self.charge(&order, job.order).await? {
+            Authorisation::Given(GatewayPayment { id, status }) => {
+                self.till.note(&mut order, status, Some(id))
+            }
+            Authorisation::Declined => self.till.note(&mut order, PaymentStatus::Failed, None),
+        }
+    }
+}
+
+impl AuthorisePaymentHandler {
+    /// Charges the card, unless an attempt before this one has.
+    async fn charge(&self, order: &Order, id: OrderId) -> Result<Authorisation> {
+        let gateway = self.attached.gateway()?;
+        if self.run.attempt()? > 1
+            && let Some(payment) = gateway.find(id).await?.into_iter().next()
+        {
+            return Ok(Authorisation::Given(payment));
+        }
+        let source = order.payment().source().cloned();
+        let source = source.ok_or_else(|| Error::internal("an order by card has no payment source"))?;
+        gateway.authorise(&Charge { order: id, amount: order.total(), source }).await
+    }
+}

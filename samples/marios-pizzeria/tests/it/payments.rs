@@ -1,0 +1,294 @@
+//! Cards, with the sandbox as the gateway: its ledger and the orders agree, whatever it does wrong.
+
+use std::time::Duration;
+
+use neuroglia::clock::{Clock, Timestamp};
+use neuroglia::webhook::WebhookKey;
+use neuroglia_testing::{TestApp, TestRequest, TestResponse};
+use pizzeria_application::payments::ForgetWebhooks;
+use serde_json::{Value, json};
+
+use crate::process::Premises;
+use crate::shop::{Opening, Shop, eventually, guest_order};
+
+const API_KEY: &str = "d2hvIHBheXMgZm9yIHRoaXM";
+pub(crate) const WEBHOOK_KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// A pizzeria that takes cards, and its gateway.
+struct Counter {
+    shop: Shop,
+    sandbox: TestApp,
+}
+
+impl Counter {
+    async fn open() -> Self {
+        Self::open_with("PAYMENT_TIMEOUT", "5s").await
+    }
+
+    async fn open_with(name: &str, value: &str) -> Self {
+        let settings = [("DATABASE_URL", "memory:"), ("API_KEY", API_KEY)];
+        let sandbox = TestApp::start(payment_sandbox::app(), settings).await;
+        let shop = Opening::new()
+            .set("PAYMENT_URL", &format!("http://{}", sandbox.address()))
+            .set("PAYMENT_API_KEY", API_KEY)
+            .set("PAYMENT_WEBHOOK_KEY", WEBHOOK_KEY)
+            .set(name, value)
+            .open()
+            .await;
+        Self { shop, sandbox }
+    }
+
+    /// A guest's order by card; its id.
+    async fn order(&self, source: &str) -> String {
+        let placed = self.shop.post("/api/v1/orders").json(&card_order(source)).send().await;
+        let placed = placed.assert_status(201).json();
+        assert_eq!(placed["payment"], json!({"method": "credit_card", "status": "authorizing"}));
+        placed["id"].as_str().expect("an id").to_owned()
+    }
+
+    async fn misbehave(&self, kind: &str, count: u32) {
+        let order = json!({"kind": kind, "count": count});
+        self.sandbox.post("/v1/faults").json(&order).send().await.assert_status(204);
+    }
+
+    /// What the ledger has of an order, oldest first.
+    async fn ledger(&self, order: &str) -> Vec<String> {
+        let ledger = self.sandbox.get("/v1/ledger").send().await.assert_status(200).json();
+        let items = ledger["items"].as_array().expect("a list").iter();
+        let of_order = items.filter(|item| item["reference"] == order);
+        of_order.map(|item| item["kind"].as_str().expect("a kind").to_owned()).collect()
+    }
+
+    /// Waits until an order has this status, and its payment that one.
+    async fn wait_for(&self, order: &str, status: &str, payment: &str) {
+        eventually(&format!("the order is {status} and its payment {payment}"), async || {
+            let order = self.shop.order(order).await.json();
+            order["status"] == status && order["payment"]["status"] == payment
+        })
+        .await;
+    }
+
+    async fn close(self) {
+        self.shop.close().await;
+        self.sandbox.stop().await;
+    }
+}
+
+fn card_order(source: &str) -> Value {
+    let mut order = guest_order();
+    order["payment_method"] = json!("credit_card");
+    order["payment_source"] = json!(source);
+    order
+}
+
+#[tokio::test]
+async fn a_card_is_authorised_when_placed_and_captured_when_delivered() {
+    let counter = Counter::open().await;
+    let order = counter.order("tok_visa").await;
+    counter.wait_for(&order, "confirmed", "authorized").await;
+    let history = counter.shop.order(&order).await.json()["history"].clone();
+    assert_eq!((&history[1]["status"], &history[1]["by"]), (&json!("confirmed"), &Value::Null));
+    for step in ["cook", "ready", "deliver", "complete"] {
+        counter.shop.done(&order, step).await;
+    }
+    counter.wait_for(&order, "delivered", "captured").await;
+    assert_eq!(counter.ledger(&order).await, ["authorize", "capture"]);
+    let ledger = counter.sandbox.get("/v1/ledger").send().await.json();
+    assert_eq!(
+        (&ledger["items"][0]["amount"], &ledger["items"][0]["currency"]),
+        (&json!("38.78"), &json!("USD"))
+    );
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn a_declined_card_leaves_the_order_pending() {
+    let counter = Counter::open().await;
+    let order = counter.order("tok_declined").await;
+    counter.wait_for(&order, "pending", "failed").await;
+    counter.shop.done(&order, "cancel").await;
+    counter.wait_for(&order, "cancelled", "failed").await;
+    assert_eq!(counter.ledger(&order).await, ["decline"]);
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_order_is_given_back() {
+    let counter = Counter::open().await;
+    let order = counter.order("tok_visa").await;
+    counter.wait_for(&order, "confirmed", "authorized").await;
+    counter.shop.done(&order, "cancel").await;
+    counter.wait_for(&order, "cancelled", "refunded").await;
+    assert_eq!(counter.ledger(&order).await, ["authorize", "refund"]);
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn an_order_that_is_cancelled_before_the_answer_is_given_back_all_the_same() {
+    let counter = Counter::open().await;
+    counter.misbehave("slow", 1).await;
+    let order = counter.order("tok_visa").await;
+    eventually("the gateway has charged", async || counter.ledger(&order).await == ["authorize"]).await;
+    counter.shop.done(&order, "cancel").await;
+    counter.wait_for(&order, "cancelled", "refunded").await;
+    eventually("the money is back", async || counter.ledger(&order).await == ["authorize", "refund"]).await;
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_lost_its_answer_is_asked_and_not_charged_again() {
+    let counter = Counter::open_with("PAYMENT_TIMEOUT", "300ms").await;
+    counter.misbehave("lost_answer", 1).await;
+    let order = counter.order("tok_visa").await;
+    counter.wait_for(&order, "confirmed", "authorized").await;
+    assert_eq!(counter.ledger(&order).await, ["authorize"]);
+    counter.misbehave("lost_answer", 1).await;
+    counter.shop.done(&order, "cancel").await;
+    counter.wait_for(&order, "cancelled", "refunded").await;
+    assert_eq!(counter.ledger(&order).await, ["authorize", "refund"]);
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_fails_is_called_again() {
+    let counter = Counter::open().await;
+    counter.misbehave("error", 2).await;
+    let order = counter.order("tok_visa").await;
+    counter.wait_for(&order, "confirmed", "authorized").await;
+    assert_eq!(counter.ledger(&order).await, ["authorize"]);
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_away_keeps_nobody_from_ordering() {
+    let counter = Counter::open_with("ADMIN_PORT", "0").await;
+    let Counter { shop, sandbox } = counter;
+    let health = shop.get_admin("/health").send().await.json().to_string();
+    assert!(health.contains("payments"), "{health}");
+    sandbox.stop().await;
+    let placed = shop.post("/api/v1/orders").json(&card_order("tok_visa")).send().await.assert_status(201);
+    assert_eq!(placed.json()["payment"]["status"], "authorizing");
+    shop.get("/health/ready").send().await.assert_status(200);
+    shop.close().await;
+}
+
+/// A webhook of the gateway's.
+pub(crate) struct Webhook<'a> {
+    pub(crate) shop: &'a Shop,
+    pub(crate) id: &'a str,
+    pub(crate) at: Timestamp,
+    /// What it is signed with.
+    pub(crate) key: &'a str,
+}
+
+impl<'a> Webhook<'a> {
+    pub(crate) fn request(&self, kind: &str, order: &str, payment: &str) -> TestRequest<'a> {
+        let data = json!({"id": payment, "reference": order, "amount": "38.78", "currency": "USD"});
+        let body = json!({"type": kind, "timestamp": self.at, "data": data}).to_string();
+        let key: WebhookKey = self.key.parse().expect("a key");
+        let post = self.shop.post("/api/v1/payments/webhook").header("content-type", "application/json");
+        post.header("webhook-id", self.id)
+            .header("webhook-timestamp", self.at.unix_seconds().to_string())
+            .header("webhook-signature", key.sign(self.id, self.at, body.as_bytes()))
+            .body(body)
+    }
+
+    async fn send(&self, kind: &str, order: &str, payment: &str) -> TestResponse {
+        self.request(kind, order, payment).send().await
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_is_heard_when_it_is_signed_and_of_today() {
+    // The gateway does not say anything by itself.
+    let counter = Counter::open().await;
+    counter.misbehave("error", 100).await;
+    let (shop, now) = (&counter.shop, Clock::system().now());
+    let order = counter.order("tok_visa").await;
+    let own = Webhook { shop, id: "msg_1", at: now, key: WEBHOOK_KEY };
+
+    let strange = Webhook { key: "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", ..own };
+    strange.send("payment.authorized", &order, "p-1").await.problem(401, "webhook.signature");
+    let old = Webhook { at: now - Duration::from_secs(301), ..own };
+    old.send("payment.authorized", &order, "p-1").await.problem(401, "webhook.untimely");
+    let unsigned =
+        shop.post("/api/v1/payments/webhook").json(&json!({"type": "payment.authorized"})).send().await;
+    unsigned.problem(401, "webhook.malformed");
+    assert_eq!(shop.order(&order).await.json()["payment"]["status"], "authorizing");
+
+    own.send("payment.authorized", &order, "p-1").await.assert_status(204);
+    counter.wait_for(&order, "confirmed", "authorized").await;
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn webhooks_that_come_twice_and_out_of_order_change_nothing() {
+    let counter = Counter::open().await;
+    let shop = &counter.shop;
+    let order = counter.order("tok_visa").await;
+    counter.wait_for(&order, "confirmed", "authorized").await;
+    for step in ["cook", "ready", "deliver", "complete"] {
+        shop.done(&order, step).await;
+    }
+    counter.wait_for(&order, "delivered", "captured").await;
+    let version = shop.order(&order).await.json()["version"].clone();
+    let now = Clock::system().now();
+    for (id, kind) in [
+        ("m-1", "captured"),
+        ("m-1", "captured"),
+        ("m-2", "authorized"),
+        ("m-2", "authorized"),
+        ("m-3", "failed"),
+    ] {
+        let webhook = Webhook { shop, id, at: now, key: WEBHOOK_KEY };
+        webhook.send(&format!("payment.{kind}"), &order, "p-1").await.assert_status(204);
+    }
+    let elsewhere = Webhook { shop, id: "m-4", at: now, key: WEBHOOK_KEY };
+    elsewhere.send("payout.paid", &order, "p-1").await.assert_status(204);
+    elsewhere.send("payment.captured", "somebody else's", "p-2").await.assert_status(204);
+    eventually("every webhook was heard", async || shop.documents("payment_webhooks").await.len() == 3).await;
+    shop.worked_off().await;
+    assert_eq!(shop.order(&order).await.json()["version"], version);
+
+    // A week later nobody remembers.
+    let heard_at = now - Duration::from_secs(8 * 24 * 60 * 60);
+    shop.change("payment_webhooks", |webhook| webhook["at"] = json!(heard_at)).await;
+    assert_eq!(shop.send(ForgetWebhooks {}).await.expect("an answer"), 3);
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn a_webhook_about_a_cancelled_order_has_the_money_given_back() {
+    let counter = Counter::open().await;
+    counter.misbehave("error", 1).await;
+    let order = counter.order("tok_visa").await;
+    counter.shop.done(&order, "cancel").await;
+    counter.wait_for(&order, "cancelled", "refunded").await;
+    // Somebody charged the card after all.
+    let charge = json!({"amount": "38.78", "currency": "USD", "reference": order, "source": "tok_visa"});
+    let charged =
+        counter.sandbox.post("/v1/payments").bearer(API_KEY).json(&charge).send().await.assert_status(201);
+    let payment = charged.json()["id"].as_str().expect("an id").to_owned();
+    let webhook = Webhook { shop: &counter.shop, id: "m-1", at: Clock::system().now(), key: WEBHOOK_KEY };
+    webhook.send("payment.authorized", &order, &payment).await.assert_status(204);
+    eventually("the money is back", async || counter.ledger(&order).await == ["authorize", "refund"]).await;
+    counter.close().await;
+}
+
+#[test]
+fn a_gateway_is_not_attached_by_half() {
+    let faults = |premises: Premises| premises.run(&["config", "--check"]).assert_code(78).stderr.clone();
+    let attached = || Premises::new().set("PAYMENT_URL", "https://payments.example");
+    assert!(faults(attached()).contains("`PAYMENT_API_KEY` must be set when PAYMENT_URL is"));
+    let in_url = Premises::new().set("PAYMENT_URL", "https://u:hunter2-8fZ@payments.example");
+    let said = faults(in_url.set("PAYMENT_API_KEY", API_KEY));
+    assert!(said.contains("in a variable of their own") && !said.contains("hunter2-8fZ"), "{said}");
+    let said =
+        faults(attached().set("PAYMENT_API_KEY", API_KEY).set("PAYMENT_WEBHOOK_KEY", "c2VjcmV0LWtleQ"));
+    assert!(said.contains("PAYMENT_WEBHOOK_KEY") && !said.contains("c2VjcmV0LWtleQ"), "{said}");
+    attached()
+        .set("PAYMENT_API_KEY", API_KEY)
+        .set("PAYMENT_WEBHOOK_KEY", WEBHOOK_KEY)
+        .run(&["config", "--check"])
+        .assert_code(0);
+}

@@ -1,0 +1,226 @@
+//! Whatever dies and whatever the gateway does wrong, its ledger and the orders agree.
+//!
+//! A pizzeria and the sandbox are processes of their own, each behind a strait, so that what is started again is found
+//! at the same address. Guests order by card, some change their minds; now the pizzeria is killed, now the gateway,
+//! while the gateway misbehaves in every way that it knows. In the end each order has exactly the movements that its
+//! payment's status tells of, and there is no movement of anything else.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use neuroglia_testing::Strait;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::town::built;
+use super::{Books, report, times};
+use crate::process::{PATIENCE, Premises, Process, eventually, guest_order};
+
+const API_KEY: &str = "d2hvIHBheXMgZm9yIHRoaXM";
+const WEBHOOK_KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const FAULTS: [&str; 5] = ["slow", "error", "lost_answer", "duplicate_webhook", "reordered_webhooks"];
+
+/// How long everything may take to come right after the last death: a dead node's work is given back after some 15 s,
+/// and a gateway that was away is called again after pauses of some seconds.
+const QUIET_MAX: Duration = Duration::from_secs(150);
+
+/// How many orders are placed in each round.
+const ORDERS: usize = 8;
+
+/// A side of the trade: the premises, the process while it lives, and the way to it.
+struct Side {
+    premises: Premises,
+    strait: Strait,
+    process: Process,
+}
+
+impl Side {
+    fn open(premises: Premises, strait: Strait) -> Self {
+        let process = premises.open_as("all");
+        strait.lead_to(process.address().port());
+        Self { premises, strait, process }
+    }
+
+    /// Sudden death, and a new process.
+    fn kill(&mut self) {
+        self.process.signal(Signal::KILL);
+        self.strait.cut();
+        let next = self.premises.open_as("all");
+        self.strait.lead_to(next.address().port());
+        self.process = next;
+    }
+}
+
+/// A pizzeria and its gateway.
+struct Trade {
+    pizzeria: Side,
+    gateway: Side,
+    books: Books,
+    manager: String,
+}
+
+impl Trade {
+    fn open() -> Self {
+        let (to_pizzeria, to_gateway) = (Strait::to(1), Strait::to(1));
+        let gateway = Premises::new()
+            .of_executable(built("examples/payment_gateway"))
+            .set("API_KEY", API_KEY)
+            .set("WEBHOOK_URL", format!("http://127.0.0.1:{}/api/v1/payments/webhook", to_pizzeria.port()))
+            .set("WEBHOOK_KEY", WEBHOOK_KEY);
+        let pizzeria = Premises::furnished()
+            .set("KITCHEN_CAPACITY", "1000")
+            .set("PAYMENT_URL", format!("http://127.0.0.1:{}", to_gateway.port()))
+            .set("PAYMENT_API_KEY", API_KEY)
+            .set("PAYMENT_WEBHOOK_KEY", WEBHOOK_KEY)
+            .set("PAYMENT_TIMEOUT", "500ms");
+        pizzeria.hire("peach@example.com", "manager", "a mushroom a day");
+        let books = Books::open(pizzeria.setting("DATABASE_URL"));
+        let gateway = Side::open(gateway, to_gateway);
+        let pizzeria = Side::open(pizzeria, to_pizzeria);
+        let manager = pizzeria.process.log_in("peach@example.com", "a mushroom a day");
+        Self { pizzeria, gateway, books, manager }
+    }
+
+    fn misbehave(&self, kind: &str, count: usize) {
+        let answer = self.gateway.process.post("/v1/faults", &[], &json!({"kind": kind, "count": count}));
+        assert_eq!(answer.status, 204, "{}", answer.text());
+    }
+
+    /// Places orders by card; every fifth card is declined, and every third order is cancelled at once.
+    fn place(&self, round: usize) {
+        for number in 0..ORDERS {
+            let mut order = guest_order(&format!("+1 555 {round:03} {number:04}"), "by card");
+            let declined = number % 5 == 4;
+            order["payment_method"] = json!("credit_card");
+            order["payment_source"] = json!(if declined { "tok_declined" } else { "tok_visa" });
+            let placed = self.pizzeria.process.post("/api/v1/orders", &[], &order);
+            assert_eq!(placed.status, 201, "{}", placed.text());
+            if number % 3 == 2 {
+                let placed = placed.json();
+                let text = |name: &str| placed[name].as_str().expect("a text").to_owned();
+                let path = format!("/api/v1/orders/{}/cancel", text("id"));
+                let token = text("tracking_token");
+                let headers = [("x-tracking-token", token.as_str())];
+                let answer = self.pizzeria.process.post(&path, &headers, &json!({"reason": "not hungry"}));
+                assert_eq!(answer.status, 200, "{}", answer.text());
+            }
+        }
+    }
+
+    fn orders(&self) -> Vec<Value> {
+        self.books.documents("orders")
+    }
+
+    /// Waits until nobody has anything to do, on either side.
+    fn wait_until_quiet(&self) {
+        let deadline = Instant::now() + QUIET_MAX;
+        while !self.books.is_quiet() {
+            assert!(Instant::now() < deadline, "it does not become quiet: {:#?}", self.books.live());
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
+    }
+
+    /// Brings half of the confirmed orders to the door, and gives the others up, as the manager may.
+    fn conclude(&self) -> usize {
+        let authorization = format!("Bearer {}", self.manager);
+        let headers = [("authorization", authorization.as_str())];
+        let step = |order: &Value, step: &str, body: &Value| {
+            let path = format!("/api/v1/orders/{}/{step}", order["id"].as_str().expect("an id"));
+            let answer = self.pizzeria.process.post(&path, &headers, body);
+            assert_eq!(answer.status, 200, "{step}: {}", answer.text());
+        };
+        let confirmed: Vec<_> =
+            self.orders().into_iter().filter(|order| order["status"] == "confirmed").collect();
+        for (number, order) in confirmed.iter().enumerate() {
+            if number % 2 == 0 {
+                for name in ["cook", "ready", "deliver", "complete"] {
+                    step(order, name, &Value::Null);
+                }
+            } else {
+                step(order, "cancel", &json!({"reason": "out of cheese"}));
+            }
+        }
+        confirmed.len()
+    }
+
+    /// Checks that ledger and orders agree, and gives how many movements there are.
+    #[track_caller]
+    fn assert_agreement(&self) -> usize {
+        let ledger = eventually("the gateway answers", || {
+            let answer = self.gateway.process.get("/v1/ledger");
+            (answer.status == 200).then(|| answer.json())
+        });
+        let ledger = ledger["items"].as_array().expect("a list").clone();
+        let mut movements: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for movement in &ledger {
+            let text = |name: &str| movement[name].as_str().expect("a text").to_owned();
+            movements.entry(text("reference")).or_default().push(text("kind"));
+        }
+        for order in self.orders() {
+            let id = order["id"].as_str().expect("an id");
+            let found = movements.remove(id).unwrap_or_default();
+            let found: Vec<&str> = found.iter().map(String::as_str).collect();
+            let (status, payment) =
+                (&order["status"], order["payment"]["status"].as_str().unwrap_or_default());
+            let agrees = match payment {
+                "authorized" => status == "confirmed" && found == ["authorize"],
+                "captured" => status == "delivered" && found == ["authorize", "capture"],
+                "refunded" => status == "cancelled" && (found.is_empty() || found == ["authorize", "refund"]),
+                "failed" => found == ["decline"],
+                _ => false,
+            };
+            assert!(agrees, "the order {id} is {status} and its payment {payment}; the ledger has {found:?}");
+        }
+        assert!(movements.is_empty(), "movements of no order: {movements:?}");
+        ledger.len()
+    }
+}
+
+#[test]
+fn the_ledger_and_the_orders_agree_after_deaths_on_both_sides_and_every_fault() {
+    let mut trade = Trade::open();
+    let rounds = times(2, 10);
+    let mut deaths = 0;
+    for round in 0..rounds {
+        for fault in FAULTS {
+            trade.misbehave(fault, 2);
+        }
+        trade.place(round * 2);
+        trade.gateway.kill();
+        for fault in FAULTS {
+            trade.misbehave(fault, 2);
+        }
+        trade.place(round * 2 + 1);
+        trade.pizzeria.kill();
+        deaths += 2;
+    }
+    trade.wait_until_quiet();
+    let authorised = trade.assert_agreement();
+
+    // The same at the other end of an order's life.
+    for fault in FAULTS {
+        trade.misbehave(fault, 2);
+    }
+    let concluded = trade.conclude();
+    assert!(concluded >= rounds, "most cards are good: {concluded}");
+    trade.pizzeria.kill();
+    trade.gateway.kill();
+    deaths += 2;
+    trade.wait_until_quiet();
+    let movements = trade.assert_agreement();
+    assert!(movements > authorised, "{authorised} movements, and no more than {movements} in the end");
+    let orders = trade.orders();
+    let count = |payment: &str| orders.iter().filter(|order| order["payment"]["status"] == payment).count();
+    report(&format!(
+        "payments: {} orders by card, {deaths} deaths on both sides, {movements} movements: {} captured, {} refunded, {} \
+         declined, and the ledger agrees with each",
+        orders.len(),
+        count("captured"),
+        count("refunded"),
+        count("failed"),
+    ));
+    for side in [trade.pizzeria, trade.gateway] {
+        side.process.signal(Signal::TERM);
+        side.process.end_within(PATIENCE);
+    }
+}
