@@ -140,7 +140,7 @@ fn growth(executable: &Path, urls: &[String; 2], figures: &mut Figures) -> Resul
     let runs = figures_of(executable, urls)?;
     let mut worst: f64 = 0.0;
     for run in &runs {
-        for waiting in ["many_us", "behind_us"] {
+        for waiting in ["many_us", "behind_us", "unknown_us"] {
             worst = worst.max(number(run, waiting)? / number(run, "few_us")?);
         }
     }
@@ -149,6 +149,7 @@ fn growth(executable: &Path, urls: &[String; 2], figures: &mut Figures) -> Resul
         ("few_us", "1,000 waiting, µs"),
         ("many_us", "1,000,000 waiting, µs"),
         ("behind_us", "and 1,000,000 behind one head, µs"),
+        ("unknown_us", "and 1,000,000 of an unknown kind, µs"),
     ];
     detail(figures, "A claim of four, median of 200", &runs, &columns)
 }

@@ -210,6 +210,7 @@ rules! { ($)
     claims {
         a_claim_counts_the_attempt_and_gives_what_was_stored,
         a_higher_priority_comes_before_an_older_age,
+        the_kinds_of_a_queue_share_one_order,
         a_claim_takes_from_its_queues_and_kinds_only,
         a_claim_takes_no_more_than_its_room,
         of_a_lane_only_the_head_is_claimed,
