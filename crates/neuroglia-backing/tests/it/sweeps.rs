@@ -1,14 +1,12 @@
-//! What deletes or moves much goes on in steps until nothing is left, so that others have their turn in between.
+//! What moves much goes on in steps until nothing is left, so that others have their turn in between.
 
-use neuroglia::clock::Timestamp;
 use neuroglia::cluster::{ClusterStore, Node};
-use neuroglia::data::{Batch, NativeStep, Store};
+use neuroglia::data::Store;
 use neuroglia::id::Ids;
 use neuroglia::work::{Claim, QueueRoom, WorkFilter, WorkState, WorkStore};
-use neuroglia_backing::postgres;
 use neuroglia_backing::sqlite::{self, SqliteStore, sqlx};
 
-use crate::support::{batch, orders, postgres as new_postgres, with};
+use crate::support::{batch, orders, with};
 
 async fn fill(store: &SqliteStore, sql: &'static str) {
     let fill = sqlite::statement(move |connection| {
@@ -18,37 +16,6 @@ async fn fill(store: &SqliteStore, sql: &'static str) {
         })
     });
     store.commit(with(fill, batch([]))).await.expect("the store is filled");
-}
-
-#[tokio::test]
-async fn all_expired_keys_are_purged_on_sqlite() {
-    let (store, _folder) = orders().await;
-    fill(
-        &store,
-        "INSERT INTO ng_idempotency (key, fingerprint, token, expires_at) \
-         WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 12000) SELECT n, '', '', n FROM n",
-    )
-    .await;
-    let purged = store.purge_expired(Timestamp::from_unix_micros(11_000)).await;
-    assert_eq!(purged.expect("keys are purged"), 11_000);
-}
-
-#[tokio::test]
-async fn all_expired_keys_are_purged_on_postgres() {
-    let (store, _database) = new_postgres().await;
-    store.migrate(&[], Timestamp::UNIX_EPOCH).await.expect("the store's own tables are made");
-    let fill = postgres::statement(|connection| {
-        Box::pin(async move {
-            let fill = "INSERT INTO ng_idempotency (key, fingerprint, token, expires_at) \
-                        SELECT n::text, '', '', n FROM generate_series(1, 12000) AS n";
-            sqlx::query(fill).execute(connection).await.map_err(postgres::error)?;
-            Ok(())
-        })
-    });
-    let native = vec![NativeStep { engine: postgres::ENGINE, step: Box::new(fill) }];
-    store.commit(Batch { native, ..batch([]) }).await.expect("the store is filled");
-    let purged = store.purge_expired(Timestamp::from_unix_micros(11_000)).await;
-    assert_eq!(purged.expect("keys are purged"), 11_000);
 }
 
 #[tokio::test]

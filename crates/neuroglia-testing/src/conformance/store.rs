@@ -199,6 +199,7 @@ rules! { ($)
         only_the_holder_releases_a_key,
         an_answered_key_is_not_released,
         a_taker_that_was_never_heard_of_again_loses_the_key,
+        a_nodes_clock_has_no_part_in_the_life_of_a_key,
         expired_records_are_purged_and_no_others,
     }
     deliveries {

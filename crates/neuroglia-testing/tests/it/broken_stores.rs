@@ -1,6 +1,7 @@
 //! The conformance suite is worth something only if it finds what is wrong: engines with one defect each.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
@@ -140,7 +141,7 @@ impl StoreLayer for Broken {
     async fn reserve(&self, reserve: &Reserve) -> Result<Reservation> {
         let mut reserve = reserve.clone();
         if self.is(Defect::NeverExpiresKeys) {
-            reserve.now = Timestamp::UNIX_EPOCH;
+            reserve.hold = Duration::from_secs(600);
         }
         self.inner.reserve(&reserve).await
     }
