@@ -276,24 +276,27 @@ pub(super) const DEPTHS: &str = "WITH RECURSIVE \
                                   AND (w.queue, w.kind) > (b.queue, b.kind) ORDER BY w.queue, w.kind LIMIT 1) AS n), \
                       w AS ( \
                           SELECT f.* FROM h CROSS JOIN LATERAL ( \
-                              SELECT queue, kind, state, created_at, false AS holds_up FROM ng_work \
+                              SELECT queue, kind, state, run_at, false AS holds_up FROM ng_work \
                               WHERE state = 'waiting' AND is_head AND queue = h.queue AND kind = h.kind \
                               ORDER BY priority DESC, seq LIMIT $1) AS f \
                           UNION ALL \
                           SELECT f.* FROM b CROSS JOIN LATERAL ( \
-                              SELECT queue, kind, state, created_at, false FROM ng_work \
+                              SELECT queue, kind, state, run_at, false FROM ng_work \
                               WHERE state = 'waiting' AND NOT is_head AND queue = b.queue AND kind = b.kind \
                               ORDER BY seq LIMIT $1) AS f \
                           UNION ALL ( \
-                              SELECT queue, kind, state, created_at, lane IS NOT NULL AND attempt > 0 FROM ng_work \
-                              WHERE state = 'scheduled' ORDER BY run_at LIMIT $1) \
+                              SELECT queue, kind, 'waiting', run_at, lane IS NOT NULL AND attempt > 0 FROM ng_work \
+                              WHERE state = 'scheduled' AND run_at <= ng_now() ORDER BY run_at LIMIT $1) \
                           UNION ALL ( \
-                              SELECT queue, kind, state, created_at, false FROM ng_work \
+                              SELECT queue, kind, state, run_at, lane IS NOT NULL AND attempt > 0 FROM ng_work \
+                              WHERE state = 'scheduled' AND run_at > ng_now() ORDER BY run_at LIMIT $1) \
+                          UNION ALL ( \
+                              SELECT queue, kind, state, run_at, false FROM ng_work \
                               WHERE owner IS NOT NULL ORDER BY owner LIMIT $1) \
                           UNION ALL ( \
-                              SELECT queue, kind, state, created_at, false FROM ng_work \
+                              SELECT queue, kind, state, run_at, false FROM ng_work \
                               WHERE state IN ('dead', 'parked') ORDER BY keep_until LIMIT $1)) \
-                      SELECT queue, kind, state, count(*), greatest(0, ng_now() - min(created_at)), \
+                      SELECT queue, kind, state, count(*), greatest(0, ng_now() - min(run_at)), \
                           count(*) FILTER (WHERE holds_up) FROM w GROUP BY queue, kind, state";
 
 #[async_trait]

@@ -305,28 +305,30 @@ pub(super) const WAITING: [[&str; 2]; 2] = [
     [
         "SELECT queue, kind FROM ng_work WHERE state = 'waiting' AND is_head AND (queue, kind) > (?1, ?2) \
          ORDER BY queue, kind LIMIT 1",
-        "SELECT queue, kind, state, count(*), min(created_at), 0 FROM ( \
-             SELECT queue, kind, state, created_at FROM ng_work \
+        "SELECT queue, kind, state, count(*), min(run_at), 0 FROM ( \
+             SELECT queue, kind, state, run_at FROM ng_work \
              WHERE state = 'waiting' AND is_head AND queue = ?1 AND kind = ?2 LIMIT ?3) \
          HAVING count(*) > 0",
     ],
     [
         "SELECT queue, kind FROM ng_work WHERE state = 'waiting' AND NOT is_head AND (queue, kind) > (?1, ?2) \
          ORDER BY queue, kind LIMIT 1",
-        "SELECT queue, kind, state, count(*), min(created_at), 0 FROM ( \
-             SELECT queue, kind, state, created_at FROM ng_work \
+        "SELECT queue, kind, state, count(*), min(run_at), 0 FROM ( \
+             SELECT queue, kind, state, run_at FROM ng_work \
              WHERE state = 'waiting' AND NOT is_head AND queue = ?1 AND kind = ?2 LIMIT ?3) \
          HAVING count(*) > 0",
     ],
 ];
 
 /// Counts everything else. Like the other counts it reads no more than it counts.
-pub(super) const DEPTHS: &str = "SELECT queue, kind, state, count(*), min(created_at), sum(holds_up) FROM ( \
-         SELECT * FROM (SELECT queue, kind, state, created_at, lane IS NOT NULL AND attempt > 0 AS holds_up \
-             FROM ng_work WHERE state = 'scheduled' ORDER BY run_at LIMIT ?1) UNION ALL \
-         SELECT * FROM (SELECT queue, kind, state, created_at, 0 FROM ng_work \
+pub(super) const DEPTHS: &str = "SELECT queue, kind, state, count(*), min(run_at), sum(holds_up) FROM ( \
+         SELECT * FROM (SELECT queue, kind, 'waiting' AS state, run_at, lane IS NOT NULL AND attempt > 0 AS holds_up \
+             FROM ng_work WHERE state = 'scheduled' AND run_at <= ?2 ORDER BY run_at LIMIT ?1) UNION ALL \
+         SELECT * FROM (SELECT queue, kind, state, run_at, lane IS NOT NULL AND attempt > 0 \
+             FROM ng_work WHERE state = 'scheduled' AND run_at > ?2 ORDER BY run_at LIMIT ?1) UNION ALL \
+         SELECT * FROM (SELECT queue, kind, state, run_at, 0 FROM ng_work \
              WHERE owner IS NOT NULL ORDER BY owner LIMIT ?1) UNION ALL \
-         SELECT * FROM (SELECT queue, kind, state, created_at, 0 FROM ng_work \
+         SELECT * FROM (SELECT queue, kind, state, run_at, 0 FROM ng_work \
              WHERE state IN ('dead', 'parked') ORDER BY keep_until LIMIT ?1)) \
      GROUP BY queue, kind, state";
 
@@ -486,7 +488,8 @@ impl WorkStore for SqliteStore {
     }
 
     async fn depths(&self) -> Result<Vec<Depth>> {
-        let mut rows = self.read_all(sqlx::query(DEPTHS).bind(DEPTH_MAX)).await?;
+        let now = self.now();
+        let mut rows = self.read_all(sqlx::query(DEPTHS).bind(DEPTH_MAX).bind(now.unix_micros())).await?;
         for [next, depth] in WAITING {
             let (mut queue, mut kind) = (String::new(), String::new());
             loop {
@@ -497,18 +500,18 @@ impl WorkStore for SqliteStore {
                 rows.extend(self.read_all(depth).await?);
             }
         }
-        let now = self.now();
         let mut depths: Vec<Depth> = Vec::new();
         for row in &rows {
             let found = depth(row, now).map_err(error)?;
             let same = |known: &&mut Depth| {
                 (&known.queue, &known.kind, known.state) == (&found.queue, &found.kind, found.state)
             };
-            // What waits in a lane is counted apart from what leads one.
+            // What leads a lane, what waits in one, and what has become due are counted apart.
             match depths.iter_mut().find(same) {
                 Some(known) => {
                     known.count += found.count;
                     known.oldest = known.oldest.max(found.oldest);
+                    known.lanes_held += found.lanes_held;
                 }
                 None => depths.push(found),
             }

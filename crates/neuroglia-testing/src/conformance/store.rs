@@ -244,6 +244,8 @@ rules! { ($)
         running_work_that_is_called_off_is_told_to_its_node,
         a_purge_deletes_what_is_over_and_nothing_else,
         depths_count_by_queue_kind_and_state,
+        depths_tell_since_when_work_is_due,
+        depths_count_up_to_a_limit_of_each_kind,
         depths_count_what_is_left_to_do_or_to_look_at,
         replayed_work_is_purged_no_earlier_than_other_work,
     }
