@@ -1,10 +1,9 @@
 //! What moves much goes on in steps until nothing is left, so that others have their turn in between.
 
-use neuroglia::cluster::{ClusterStore, Node};
 use neuroglia::data::Store;
-use neuroglia::id::Ids;
-use neuroglia::work::{Claim, QueueRoom, WorkFilter, WorkState, WorkStore};
+use neuroglia::work::{WorkFilter, WorkState, WorkStore};
 use neuroglia_backing::sqlite::{self, SqliteStore, sqlx};
+use neuroglia_testing::workbench::asking;
 
 use crate::support::{batch, orders, with};
 
@@ -29,21 +28,8 @@ async fn what_is_due_is_made_to_wait_in_steps_and_nothing_due_is_overlooked() {
              iif(n > 1500, 'late', 'early'), '{}', 0, n, 10, 'retry', 0 FROM n",
     )
     .await;
-    let node = Node {
-        id: Ids::random().next_uuid(),
-        role: "worker".to_owned(),
-        host: "oven-1".to_owned(),
-        version: "1".to_owned(),
-        is_draining: false,
-    };
-    store.beat(&node).await.expect("a node says that it lives");
     for (kind, left) in [("early", 2_000), ("late", 1_000)] {
-        let claim = Claim {
-            owner: node.id,
-            token: Ids::random().next_uuid(),
-            rooms: vec![QueueRoom { queue: "default".to_owned(), limit: 1 }],
-            kinds: vec![kind.to_owned()],
-        };
+        let claim = asking(&*store, &[kind], 1).await;
         assert_eq!(store.claim(&claim).await.expect("work is claimed").len(), 1, "{kind}");
         let filter = WorkFilter { states: vec![WorkState::Scheduled], limit: 3_000, ..WorkFilter::default() };
         assert_eq!(store.list_work(&filter).await.expect("work is listed").len(), left, "after {kind}");

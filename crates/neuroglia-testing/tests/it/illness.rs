@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use neuroglia::cluster::{self, Beat, HEARTBEAT, Heart, Membership, NODE_TTL, Node, NodeName, TTL_MARGIN};
+use neuroglia::data::Store;
 use neuroglia::data::memory::MemoryStore;
-use neuroglia::data::{Batch, Store};
 use neuroglia::di::{Service, ServiceCollection, Services};
 use neuroglia::error::{Error, Result};
 use neuroglia::hosting::{HostedService, Stopping};
 use neuroglia::id::Ids;
 use neuroglia::messaging::Wake;
-use neuroglia::work::{Claim, Due, NewWork, OnCrash, QueueRoom, Settlement, Ticket, WorkClass};
+use neuroglia::work::{Settlement, Ticket};
+use neuroglia_testing::workbench::{asking_as, enqueue, job};
 use neuroglia_testing::{Layered, StoreLayer};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -214,27 +215,10 @@ async fn a_node_that_waits_for_an_answer_ends_soon() {
 #[tokio::test(start_paused = true)]
 async fn a_node_that_was_heard_lives_also_when_it_cannot_give_anything_back() {
     let node = Patient::join().await;
-    let ids = Ids::random();
-    let work = NewWork {
-        id: ids.next_uuid(),
-        class: WorkClass::Job,
-        queue: "default".into(),
-        kind: "kind".into(),
-        lane: None,
-        key: None,
-        payload: "{}".into(),
-        priority: 0,
-        due: Due::Now,
-        attempts_max: 10,
-        on_crash: OnCrash::Retry,
-        correlation_id: None,
-        traceparent: None,
-    };
-    node.store.commit(Batch { work: vec![work], ..Batch::default() }).await.expect("it is stored");
+    enqueue(&*node.store, [job("kind")]).await;
     // The answer to this claim never arrived.
-    let rooms = vec![QueueRoom { queue: "default".into(), limit: 1 }];
     let owner = node.id().expect("it has joined");
-    let claim = Claim { owner, token: ids.next_uuid(), rooms, kinds: vec!["kind".into()] };
+    let claim = asking_as(owner, &["kind"], 1);
     assert_eq!(node.store.claim(&claim).await.expect("it answers").len(), 1);
     node.illness.send_replace(Illness::Stubborn);
     sleep(NODE_TTL * 3).await;

@@ -1,9 +1,9 @@
 //! What operators do with orders and with work that failed, by the executable.
 
-use neuroglia::cluster::Node;
 use neuroglia::id::Ids;
 use neuroglia::messaging::{Parcel, Subscription};
-use neuroglia::work::{Claim, QueueRoom, Settlement, WorkFilter, WorkState};
+use neuroglia::work::{Settlement, WorkFilter, WorkState};
+use neuroglia_testing::workbench::asking;
 use serde_json::Value;
 
 use super::{Premises, guest_order};
@@ -59,25 +59,12 @@ async fn two_dead_letters(url: &str) {
         traceparent: None,
     };
     assert_eq!(store.fan_out(&[parcel]).await.expect("it is stored"), 2);
-    let node = Node {
-        id: ids.next_uuid(),
-        role: "worker".to_owned(),
-        host: "here".to_owned(),
-        version: "0".to_owned(),
-        is_draining: false,
-    };
-    store.beat(&node).await.expect("it is heard");
-    let claim = Claim {
-        owner: node.id,
-        token: ids.next_uuid(),
-        rooms: vec![QueueRoom { queue: "default".to_owned(), limit: 10 }],
-        kinds: consumers.map(ToOwned::to_owned).to_vec(),
-    };
+    let claim = asking(&*store, &consumers, 10).await;
     let claimed = store.claim(&claim).await.expect("work");
     let dead = |ticket| (ticket, Settlement::Dead { failure: "the ink ran out".to_owned() });
     let settlements: Vec<_> = claimed.iter().map(|claimed| dead(claimed.ticket)).collect();
     assert_eq!(store.settle(&settlements).await.expect("it is settled"), [true, true]);
-    store.leave(node.id).await.expect("it is heard");
+    store.leave(claim.owner).await.expect("it is heard");
     store.close().await;
 }
 

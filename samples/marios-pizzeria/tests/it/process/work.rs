@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use neuroglia::data::{Batch, Store};
-use neuroglia::id::Ids;
-use neuroglia::work::{Due, NewWork, OnCrash, Revision, WorkClass};
+use neuroglia::data::Store;
+use neuroglia::work::{NewWork, Revision};
 use neuroglia_backing::connect;
+use neuroglia_testing::workbench::{enqueue, job};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -25,24 +25,14 @@ pub(super) fn with_store<T>(premises: &Premises, work: impl AsyncFnOnce(Arc<dyn 
 
 /// Stores work that nobody does, and calls it off: it stays until an operator does something.
 fn leave_something(premises: &Premises) -> String {
-    let id = Ids::random().next_uuid();
     let work = NewWork {
-        id,
-        class: WorkClass::Job,
-        queue: "default".into(),
-        kind: "nobodys".into(),
-        lane: None,
-        key: None,
         payload: r#"{"pizza":"margherita"}"#.into(),
-        priority: 0,
-        due: Due::Now,
-        attempts_max: 3,
-        on_crash: OnCrash::Retry,
         correlation_id: Some("request-7".into()),
-        traceparent: None,
+        ..job("nobodys")
     };
+    let id = work.id;
     with_store(premises, async |store| {
-        store.commit(Batch { work: vec![work], ..Batch::default() }).await.expect("it is stored");
+        enqueue(&*store, [work]).await;
         assert!(store.revise(id, &Revision::Cancel).await.expect("it answers"));
     });
     id.to_string()
