@@ -11,10 +11,12 @@ mod books;
 mod customers;
 mod town;
 
+mod farewells;
 mod kills;
 mod mishaps;
 mod outages;
 mod pauses;
+mod queues;
 mod replicas;
 mod rolling;
 mod skew;
