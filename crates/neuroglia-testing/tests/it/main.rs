@@ -6,6 +6,7 @@ mod broken_work;
 mod claimer;
 mod heart;
 mod illness;
+mod planner;
 mod relay;
 mod services;
 mod voice;
