@@ -3,7 +3,6 @@
 //! A PostgreSQL server of its own is started for it, which waits for the disk as a server does that must not lose
 //! anything, and each program gets a new database.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ use crate::bench::sample::Instance;
 use crate::bench::server::{Server, free_port, pause};
 use crate::bench::wire::Wire;
 use crate::services::Postgres;
-use crate::workspace::{Result, Workspace, read, show};
+use crate::workspace::{Result, Workspace, empty, read, show};
 
 const PACKAGE: &str = "neuroglia-benches";
 const SAMPLE: &str = "marios-pizzeria";
@@ -75,14 +74,6 @@ pub(super) fn measure(workspace: &Workspace, figures: &mut Figures) -> Result<()
     orders(&server, &sample, bench("inserts")?, figures)?;
     round_trips(&server, &sample, figures)?;
     idleness(&server, &sample, figures)
-}
-
-fn empty(folder: &Path) -> Result<()> {
-    let cannot = |error: std::io::Error| format!("cannot empty {}: {error}", folder.display());
-    if folder.exists() {
-        fs::remove_dir_all(folder).map_err(cannot)?;
-    }
-    fs::create_dir_all(folder).map_err(cannot)
 }
 
 /// Runs a program that prints one JSON object, on each database; gives the objects.
