@@ -1,4 +1,5 @@
-//! What a claim costs when little waits, and when a million pieces of work do: in no order, and behind one head.
+//! What a claim costs when little waits, and when a million pieces of work do: in no order, behind one head, and of a
+//! kind that is not known to who claims.
 //!
 //! `DATABASE_URL` names an empty database; the figures are printed as one JSON object.
 
@@ -17,16 +18,19 @@ const FEW: usize = 1_000;
 const MANY: usize = 1_000_000;
 const BATCH: usize = 5_000;
 
+/// Some of the kinds that a worker knows of.
+const KINDS: [&str; 3] = ["nothing", "something", "anything"];
+
 /// How often it is claimed, and how much at once: less than the few in all.
 const CLAIMS: usize = 200;
 const TAKEN: u32 = 4;
 
-fn work(ids: &Ids, queue: &str, lane: Option<&str>) -> NewWork {
+fn work(ids: &Ids, queue: &str, kind: &str, lane: Option<&str>) -> NewWork {
     NewWork {
         id: ids.next_uuid(),
         class: WorkClass::Job,
         queue: queue.to_owned(),
-        kind: "nothing".to_owned(),
+        kind: kind.to_owned(),
         lane: lane.map(str::to_owned),
         key: None,
         payload: "{}".to_owned(),
@@ -39,9 +43,9 @@ fn work(ids: &Ids, queue: &str, lane: Option<&str>) -> NewWork {
     }
 }
 
-async fn add(store: &dyn Store, ids: &Ids, queue: &str, lane: Option<&str>, count: usize) {
+async fn add(store: &dyn Store, ids: &Ids, [queue, kind]: [&str; 2], lane: Option<&str>, count: usize) {
     for begin in (0..count).step_by(BATCH) {
-        let work = (begin..count.min(begin + BATCH)).map(|_| work(ids, queue, lane)).collect();
+        let work = (begin..count.min(begin + BATCH)).map(|_| work(ids, queue, kind, lane)).collect();
         let batch = Batch { at: Clock::system().now(), work, ..Batch::default() };
         store.commit(batch).await.expect("it is stored");
     }
@@ -52,7 +56,7 @@ async fn claim(store: &dyn Store, ids: &Ids, owner: Uuid, queue: &str) -> f64 {
     let mut times = Vec::with_capacity(CLAIMS);
     for _ in 0..CLAIMS {
         let rooms = vec![QueueRoom { queue: queue.to_owned(), limit: TAKEN }];
-        let claim = Claim { owner, token: ids.next_uuid(), rooms, kinds: vec!["nothing".to_owned()] };
+        let claim = Claim { owner, token: ids.next_uuid(), rooms, kinds: KINDS.map(str::to_owned).into() };
         let began = Instant::now();
         let claimed = store.claim(&claim).await.expect("work is claimed");
         times.push(began.elapsed().as_secs_f64() * 1e6);
@@ -80,13 +84,17 @@ async fn main() {
 
     let mut figures = serde_json::Map::new();
     figures.insert("engine".into(), store.engine().into());
-    add(&*store, &ids, "few", None, FEW).await;
+    let known = KINDS[0];
+    add(&*store, &ids, ["few", known], None, FEW).await;
     figures.insert("few_us".into(), claim(&*store, &ids, node.id, "few").await.into());
-    add(&*store, &ids, "many", None, MANY).await;
+    add(&*store, &ids, ["many", known], None, MANY).await;
     figures.insert("many_us".into(), claim(&*store, &ids, node.id, "many").await.into());
-    add(&*store, &ids, "behind", Some("lane"), MANY).await;
-    add(&*store, &ids, "behind", None, FEW).await;
+    add(&*store, &ids, ["behind", known], Some("lane"), MANY).await;
+    add(&*store, &ids, ["behind", known], None, FEW).await;
     figures.insert("behind_us".into(), claim(&*store, &ids, node.id, "behind").await.into());
+    add(&*store, &ids, ["unknown", "unheard of"], None, MANY).await;
+    add(&*store, &ids, ["unknown", known], None, FEW).await;
+    figures.insert("unknown_us".into(), claim(&*store, &ids, node.id, "unknown").await.into());
     println!("{}", serde_json::Value::Object(figures));
     store.close().await;
 }

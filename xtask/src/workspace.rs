@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -100,6 +101,18 @@ impl Workspace {
     pub(crate) fn relative(&self, path: &Path) -> PathBuf {
         path.strip_prefix(&self.root).unwrap_or(path).to_path_buf()
     }
+}
+
+/// Makes a folder that is there with nothing in it.
+///
+/// # Errors
+/// When what is there cannot be deleted, or nothing can be made.
+pub(crate) fn empty(folder: &Path) -> Result<()> {
+    let cannot = |error: std::io::Error| format!("cannot empty {}: {error}", folder.display());
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(cannot)?;
+    }
+    fs::create_dir_all(folder).map_err(cannot)
 }
 
 /// Runs a command whose output the user watches.

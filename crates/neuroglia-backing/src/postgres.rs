@@ -179,17 +179,10 @@ impl Store for PostgresStore {
         lease.run(async |connection| idempotency::release(connection, key, token).await).await.map_err(error)
     }
 
-    async fn purge_expired(&self, now: Timestamp) -> Result<u64> {
+    async fn purge_expired(&self, limit: u32) -> Result<u64> {
         let mut lease = self.connections.lease().await?;
-        let mut purged = 0;
-        loop {
-            let step = lease.run(async |connection| idempotency::purge_expired(connection, now).await).await;
-            let step = step.map_err(error)?;
-            purged += step;
-            if step < u64::from(idempotency::PURGE_STEP) {
-                return Ok(purged);
-            }
-        }
+        let purge = lease.run(async |connection| idempotency::purge_expired(connection, limit).await);
+        purge.await.map_err(error)
     }
 
     async fn own_history(&self) -> Result<History> {

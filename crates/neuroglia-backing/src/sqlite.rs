@@ -196,8 +196,8 @@ impl Store for SqliteStore {
     }
 
     async fn reserve(&self, reserve: &Reserve) -> Result<Reservation> {
-        let reserve = reserve.clone();
-        self.alone(move |connection| Box::pin(idempotency::reserve(connection, reserve))).await
+        let (reserve, clock) = (reserve.clone(), self.clock.clone());
+        self.alone(move |connection| Box::pin(idempotency::reserve(connection, reserve, clock.now()))).await
     }
 
     async fn release(&self, key: &str, token: &str) -> Result<()> {
@@ -205,17 +205,9 @@ impl Store for SqliteStore {
         self.alone(move |connection| Box::pin(idempotency::release(connection, key, token))).await
     }
 
-    async fn purge_expired(&self, now: Timestamp) -> Result<u64> {
-        let mut purged = 0;
-        loop {
-            // Others have their turn in between.
-            let step =
-                self.alone(move |connection| Box::pin(idempotency::purge_expired(connection, now))).await?;
-            purged += step;
-            if step < u64::from(idempotency::PURGE_STEP) {
-                return Ok(purged);
-            }
-        }
+    async fn purge_expired(&self, limit: u32) -> Result<u64> {
+        let now = self.now();
+        self.alone(move |connection| Box::pin(idempotency::purge_expired(connection, limit, now))).await
     }
 
     async fn own_history(&self) -> Result<History> {

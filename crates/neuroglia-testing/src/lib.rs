@@ -1,10 +1,12 @@
 //! Tools for testing applications, and engines, of Neuroglia.
 //!
 //! [`conformance`] says what every engine of a port must do: whoever writes one runs it against theirs.
-//! [`services`] starts the servers that an engine needs, and a [`Strait`] makes them ill.
+//! [`services`] starts the servers that an engine needs, and a [`Strait`] makes them ill. [`workbench`] has durable work to
+//! store and to claim.
 
 pub mod conformance;
 pub mod services;
+pub mod workbench;
 
 mod test_app;
 

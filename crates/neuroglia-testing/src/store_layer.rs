@@ -109,7 +109,7 @@ layer! {
         fn commit(batch: Batch) -> ();
         fn reserve(reserve: &Reserve) -> Reservation;
         fn release(key: &str, token: &str) -> ();
-        fn purge_expired(now: Timestamp) -> u64;
+        fn purge_expired(limit: u32) -> u64;
         fn own_history() -> History;
         fn applied_migrations() -> Vec<AppliedMigration>;
         fn migrate(migrations: &[Migration], now: Timestamp) -> MigrationRun;

@@ -1,8 +1,8 @@
 //! Mario's Pizzeria with a ledger of effects, on a store at whose side it may be killed: what the proofs drive.
 //!
 //! It is the application of `main` with everything that it does, and beside that: a consumer and a job that write one
-//! document for each effect, a task that writes one for each tick, and a consumer that comes to grief where an order's
-//! notes say so. The variable `FAILPOINT` names the point at which the process dies; with `TICKS` there is the task.
+//! document for each effect, a task that writes one for each tick, and consumers that come to grief, or to no end, where an
+//! order's notes say so. The variable `FAILPOINT` names the point at which the process dies; with `TICKS` there is the task.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -65,6 +65,7 @@ fn worker(worker: Worker) -> Worker {
                 .attempts_max(4)
                 .on::<OrderCreated, Mishaps>(),
         )
+        .consumer(Consumer::new("patience").queue("patience").unordered().on::<OrderCreated, Patience>())
         .job::<Prove>()
 }
 
@@ -201,6 +202,22 @@ impl EventHandler<OrderCreated> for Mishaps {
                 std::future::pending().await
             }
             _ => self.effects.note("mishap", event.order_id).await,
+        }
+    }
+}
+
+/// Does not come to an end where the notes of an order say so, whoever asks it to.
+#[derive(Inject)]
+struct Patience {
+    orders: Repository<Order>,
+}
+
+impl EventHandler<OrderCreated> for Patience {
+    async fn handle(&self, event: &OrderCreated) -> Result<()> {
+        let order = self.orders.get(&event.order_id).await?;
+        match order.as_ref().and_then(Order::notes) {
+            Some("stay") => std::future::pending().await,
+            _ => Ok(()),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::bench::report::{Figures, What};
-use crate::workspace::{Result, Workspace, run, show};
+use crate::workspace::{Result, Workspace, empty, run, show};
 
 const PACKAGE: &str = "neuroglia-benches";
 const BENCH: &str = "dispatch";
@@ -28,9 +28,7 @@ const SCOPE: &str = "container/new scope, three scoped services deep";
 /// When it does not run, or measures nothing of that name.
 pub(super) fn measure(workspace: &Workspace, figures: &mut Figures) -> Result<()> {
     let folder = workspace.target.join("bench/criterion");
-    if folder.exists() {
-        fs::remove_dir_all(&folder).map_err(|error| format!("cannot empty {}: {error}", folder.display()))?;
-    }
+    empty(&folder)?;
     let mut cargo = workspace.cargo();
     cargo.args(["bench", "--package", PACKAGE, "--bench", BENCH]).env("CRITERION_HOME", &folder);
     println!("\n{}", show(&cargo));

@@ -3,7 +3,6 @@
 //! A PostgreSQL server of its own is started for it, which waits for the disk as a server does that must not lose
 //! anything, and each program gets a new database.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ use crate::bench::sample::Instance;
 use crate::bench::server::{Server, free_port, pause};
 use crate::bench::wire::Wire;
 use crate::services::Postgres;
-use crate::workspace::{Result, Workspace, read, show};
+use crate::workspace::{Result, Workspace, empty, read, show};
 
 const PACKAGE: &str = "neuroglia-benches";
 const SAMPLE: &str = "marios-pizzeria";
@@ -77,14 +76,6 @@ pub(super) fn measure(workspace: &Workspace, figures: &mut Figures) -> Result<()
     idleness(&server, &sample, figures)
 }
 
-fn empty(folder: &Path) -> Result<()> {
-    let cannot = |error: std::io::Error| format!("cannot empty {}: {error}", folder.display());
-    if folder.exists() {
-        fs::remove_dir_all(folder).map_err(cannot)?;
-    }
-    fs::create_dir_all(folder).map_err(cannot)
-}
-
 /// Runs a program that prints one JSON object, on each database; gives the objects.
 fn figures_of(executable: &Path, urls: &[String]) -> Result<Vec<Value>> {
     let run = |url: &String| {
@@ -140,7 +131,7 @@ fn growth(executable: &Path, urls: &[String; 2], figures: &mut Figures) -> Resul
     let runs = figures_of(executable, urls)?;
     let mut worst: f64 = 0.0;
     for run in &runs {
-        for waiting in ["many_us", "behind_us"] {
+        for waiting in ["many_us", "behind_us", "unknown_us"] {
             worst = worst.max(number(run, waiting)? / number(run, "few_us")?);
         }
     }
@@ -149,6 +140,7 @@ fn growth(executable: &Path, urls: &[String; 2], figures: &mut Figures) -> Resul
         ("few_us", "1,000 waiting, µs"),
         ("many_us", "1,000,000 waiting, µs"),
         ("behind_us", "and 1,000,000 behind one head, µs"),
+        ("unknown_us", "and 1,000,000 of an unknown kind, µs"),
     ];
     detail(figures, "A claim of four, median of 200", &runs, &columns)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::bench::process;
 use crate::bench::report::{Figures, What, median};
 use crate::bench::server::{Server, free_port, pause};
-use crate::workspace::{Result, Workspace, read};
+use crate::workspace::{Result, Workspace, empty, read};
 
 const EXECUTABLE: &str = "marios-pizzeria";
 
@@ -72,12 +72,7 @@ pub(super) struct Instance {
 impl Instance {
     /// A new database in an empty folder, at the schema that the executable expects.
     fn in_folder(executable: PathBuf, folder: &Path) -> Result<Self> {
-        let cannot =
-            |what: &str, error: std::io::Error| format!("cannot {what} {}: {error}", folder.display());
-        if folder.exists() {
-            fs::remove_dir_all(folder).map_err(|error| cannot("empty", error))?;
-        }
-        fs::create_dir_all(folder).map_err(|error| cannot("create", error))?;
+        empty(folder)?;
         Self::migrated(executable, format!("sqlite://{}", folder.join("sample.db").display()))
     }
 

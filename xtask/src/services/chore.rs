@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use crate::services::install;
-use crate::services::postgres::{VARIABLE, free_port, new_folder, script, url};
+use crate::services::postgres::{VARIABLE, folder, free_port, script, url};
 use crate::tools;
 use crate::workspace::{Result, Workspace, read, run as execute};
 
@@ -61,7 +61,8 @@ fn up(workspace: &Workspace) -> Result<()> {
         Some(server) => server.port,
         None => {
             down(workspace)?;
-            let (folder, port) = (new_folder(), free_port()?);
+            let port = free_port()?;
+            let folder = folder(port);
             execute(script("up").arg(&folder).arg(port.to_string()))?;
             let note = note(workspace);
             let written = note
@@ -96,4 +97,42 @@ fn noted(workspace: &Workspace) -> Option<Server> {
 
 fn note(workspace: &Workspace) -> PathBuf {
     workspace.target.join("services").join("postgres")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::Postgres;
+
+    #[test]
+    fn a_server_stays_between_commands_until_it_is_stopped() {
+        let target = std::env::temp_dir().join(format!("neuroglia-services-{}", std::process::id()));
+        let workspace = Workspace { root: target.clone(), target: target.clone() };
+        let port = || running(&workspace).map(|server| server.port);
+        let command = |order| run(&workspace, &Arguments { order });
+        command(Order::Status).expect("to say that nothing runs is no error");
+        command(Order::Down).expect("nor is to stop nothing");
+        assert_eq!(port(), None);
+
+        command(Order::Up).expect("it starts");
+        let first = port().expect("it runs");
+        Postgres::sql(&url(first), "SELECT 1").expect("it answers");
+        command(Order::Up).expect("it runs already");
+        assert_eq!(port(), Some(first), "the same server");
+        command(Order::Status).expect("it is said");
+
+        // One that died is not taken for one that runs.
+        let server = noted(&workspace).expect("it was noted");
+        execute(script("down").arg(&server.folder)).expect("it ends");
+        assert_eq!(port(), None);
+        command(Order::Up).expect("another one starts");
+        let second = noted(&workspace).expect("it was noted");
+        Postgres::sql(&url(second.port), "SELECT 1").expect("it answers");
+
+        command(Order::Down).expect("it stops");
+        assert_eq!(port(), None);
+        Postgres::sql(&url(second.port), "SELECT 1").expect_err("nobody answers");
+        assert!(!second.folder.exists(), "its folder is deleted");
+        fs::remove_dir_all(&target).expect("what was written");
+    }
 }

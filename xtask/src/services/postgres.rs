@@ -74,7 +74,7 @@ impl Postgres {
         install::postgres()?;
         let port = free_port()?;
         let mut watch = script("watch")
-            .arg(new_folder())
+            .arg(folder(port))
             .args([&port.to_string(), durability])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -112,9 +112,9 @@ pub(super) fn url(port: u16) -> String {
     format!("postgres://postgres@127.0.0.1:{port}/postgres")
 }
 
-/// A folder that the server's own user can enter, which is not sure of the target folder.
-pub(super) fn new_folder() -> PathBuf {
-    std::env::temp_dir().join(format!("neuroglia-postgres-{}", std::process::id()))
+/// A folder for the server at this port that its own user can enter, which is not sure of the target folder.
+pub(super) fn folder(port: u16) -> PathBuf {
+    std::env::temp_dir().join(format!("neuroglia-postgres-{}-{port}", std::process::id()))
 }
 
 pub(super) fn free_port() -> Result<u16> {
@@ -131,9 +131,41 @@ mod tests {
         let server = Postgres::start("").expect("PostgreSQL starts");
         let sql = |url: &str| Postgres::sql(url, "SELECT 1");
         sql(&server.url).expect("it answers");
-        let url = server.url.clone();
+        let (url, folder) = (server.url.clone(), folder(server.port));
         drop(server);
         sql(&url).expect_err("nobody answers");
-        assert!(!new_folder().exists(), "its folder is deleted");
+        assert!(!folder.exists(), "its folder is deleted");
+    }
+
+    #[test]
+    fn a_run_that_is_interrupted_or_killed_leaves_no_server() {
+        let port = free_port().expect("a port is free");
+        let (its_end, held_open) = std::io::pipe().expect("a pipe");
+        // What holds the server is the run; it is another process here, so that it can be killed.
+        let mut run = Command::new("sleep").arg("600").stdout(held_open).spawn().expect("it sleeps");
+        let mut watch = script("watch")
+            .arg(folder(port))
+            .arg(port.to_string())
+            .stdin(its_end)
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .expect("there is a shell");
+        let mut line = String::new();
+        let answer = watch.stdout.take().expect("it is piped");
+        BufReader::new(answer).read_line(&mut line).expect("it answers");
+        assert_eq!(line.trim(), "done");
+        let sql = || Postgres::sql(&url(port), "SELECT 1");
+        for signal in ["INT", "TERM", "HUP"] {
+            let mut kill = Command::new("kill");
+            kill.args(["-s", signal, &watch.id().to_string()]);
+            assert!(kill.status().expect("there is a kill").success());
+            sql().expect("what stops the run alone stops the server");
+        }
+        run.kill().expect("it is killed");
+        run.wait().expect("it has ended");
+        watch.wait().expect("it notices that nobody holds it");
+        sql().expect_err("nobody answers");
+        assert!(!folder(port).exists(), "its folder is deleted");
     }
 }

@@ -1,8 +1,9 @@
 //! Idempotency records: taken before a command runs, completed by its batch.
 
-use neuroglia::clock::Timestamp;
 use neuroglia::data::{Reservation, Reserve};
 use sqlx::{PgConnection, Row};
+
+use super::outbox::micros;
 
 /// Takes the key, or finds who has it, in one statement.
 ///
@@ -10,16 +11,16 @@ use sqlx::{PgConnection, Row};
 /// and the statement is run again.
 const RESERVE: &str = "\
     WITH taken AS (
-        INSERT INTO ng_idempotency AS k (key, fingerprint, token, expires_at) VALUES ($1, $2, $3, $4)
+        INSERT INTO ng_idempotency AS k (key, fingerprint, token, expires_at) VALUES ($1, $2, $3, ng_now() + $4)
         ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, token = excluded.token,
             response = NULL, expires_at = excluded.expires_at
-        WHERE k.expires_at <= $5
+        WHERE k.expires_at <= ng_now()
         RETURNING 1
     )
     SELECT TRUE, NULL, NULL FROM taken
     UNION ALL
     SELECT FALSE, fingerprint, response FROM ng_idempotency
-    WHERE key = $1 AND expires_at > $5 AND NOT EXISTS (SELECT FROM taken)";
+    WHERE key = $1 AND expires_at > ng_now() AND NOT EXISTS (SELECT FROM taken)";
 
 /// Tries to take a key; a record that comes or goes between two looks is tried anew.
 const ATTEMPTS_MAX: u32 = 5;
@@ -34,8 +35,7 @@ pub(super) async fn reserve(
             .bind(&*reserve.key)
             .bind(&*reserve.fingerprint)
             .bind(&*reserve.token)
-            .bind(reserve.running_until.unix_micros())
-            .bind(reserve.now.unix_micros())
+            .bind(micros(reserve.hold))
             .fetch_optional(&mut *connection)
             .await?;
         let Some(row) = found else { continue };
@@ -60,17 +60,13 @@ pub(super) async fn release(connection: &mut PgConnection, key: &str, token: &st
         .map(|_| ())
 }
 
-/// How many keys are deleted in one statement.
-pub(super) const PURGE_STEP: u32 = 5000;
-
 /// Deletes keys whose time is over, at most so many; gives their number.
-pub(super) async fn purge_expired(connection: &mut PgConnection, now: Timestamp) -> sqlx::Result<u64> {
+pub(super) async fn purge_expired(connection: &mut PgConnection, limit: u32) -> sqlx::Result<u64> {
     sqlx::query(
         "DELETE FROM ng_idempotency WHERE key = ANY(ARRAY( \
-             SELECT key FROM ng_idempotency WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
+             SELECT key FROM ng_idempotency WHERE expires_at <= ng_now() LIMIT $1 FOR UPDATE SKIP LOCKED))",
     )
-    .bind(now.unix_micros())
-    .bind(i64::from(PURGE_STEP))
+    .bind(i64::from(limit))
     .execute(connection)
     .await
     .map(|done| done.rows_affected())

@@ -60,13 +60,15 @@ async fn a_confirmation_reads_what_its_relay_has() {
 }
 
 #[tokio::test]
-async fn a_claim_of_work_reads_the_heads_of_its_queue_in_their_order() {
-    let plan = plan(work::CLAIM, "uuid, uuid, text[], bigint[], text[]").await;
+async fn a_claim_of_work_reads_the_heads_of_its_queue_and_kinds_in_their_order() {
+    let plan = plan(&work::claim(3), "uuid, uuid, text[], bigint[], text[]").await;
     follows(&plan, "ng_work_waiting");
     follows(&plan, "ng_work_scheduled");
     follows(&plan, "ng_work_lane");
     let heads = plan.split("CTE u").next().expect("a split has a first part");
-    assert!(!heads.contains("Sort Key: w.priority"), "it sorts what waits:\n{plan}");
+    assert!(heads.contains("Merge Append") && !heads.contains("-> Sort"), "it sorts what waits:\n{plan}");
+    let by_kind = heads.matches("(queue = q.queue) AND (kind = ($5)[");
+    assert_eq!(by_kind.count(), 3, "it reads what is of no known kind:\n{plan}");
 }
 
 #[tokio::test]

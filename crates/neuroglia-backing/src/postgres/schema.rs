@@ -9,6 +9,7 @@ pub(super) fn own() -> Vec<Migration> {
     vec![
         migration(1, "framework: outbox and idempotency", FIRST),
         migration(2, "framework: durable work, nodes and schedules", WORK),
+        migration(3, "framework: work that waits, by its kind", BY_KIND),
     ]
 }
 
@@ -214,4 +215,12 @@ const WORK: &[&str] = &[
          run_at bigint NOT NULL,
          PRIMARY KEY (schedule, run_at)
      )",
+];
+
+/// What nobody knows who claims is not read by the claim, however much of it waits.
+const BY_KIND: &[&str] = &[
+    "DROP INDEX ng_work_waiting",
+    "CREATE INDEX ng_work_waiting ON ng_work (queue, kind, priority DESC, seq) WHERE state = 'waiting' AND is_head",
+    "DROP INDEX ng_work_behind",
+    "CREATE INDEX ng_work_behind ON ng_work (queue, kind, seq) WHERE state = 'waiting' AND NOT is_head",
 ];

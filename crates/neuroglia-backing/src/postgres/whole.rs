@@ -14,6 +14,7 @@ use neuroglia::work::{Finish, NewWork};
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::commit::Prepared;
+use super::outbox::micros;
 use super::select::Bound;
 use super::work;
 
@@ -282,11 +283,11 @@ const COMPLETION_PARAMETERS: usize = 4;
 
 /// Keeps answers, unless their keys are lost.
 pub(super) fn completion(first: usize) -> String {
-    let (key, token, response, until) = (first, first + 1, first + 2, first + 3);
+    let (key, token, response, keep) = (first, first + 1, first + 2, first + 3);
     format!(
-        "UPDATE ng_idempotency k SET response = t.response, expires_at = t.until \
-         FROM unnest(${key}::text[], ${token}::text[], ${response}::text[], ${until}::bigint[]) \
-         AS t (key, token, response, until) WHERE k.key = t.key AND k.token = t.token AND k.response IS NULL"
+        "UPDATE ng_idempotency k SET response = t.response, expires_at = ng_now() + t.keep \
+         FROM unnest(${key}::text[], ${token}::text[], ${response}::text[], ${keep}::bigint[]) \
+         AS t (key, token, response, keep) WHERE k.key = t.key AND k.token = t.token AND k.response IS NULL"
     )
 }
 
@@ -295,5 +296,5 @@ pub(super) fn bind_completion<'q>(query: Bound<'q>, completions: &[&Completion])
         .bind(column(completions, |kept| kept.key.as_str()))
         .bind(column(completions, |kept| kept.token.as_str()))
         .bind(column(completions, |kept| kept.response.as_str()))
-        .bind(column(completions, |kept| kept.keep_until.unix_micros()))
+        .bind(column(completions, |kept| micros(kept.keep)))
 }

@@ -105,30 +105,52 @@ const FAN_OUT: &str = "INSERT INTO ng_work (id, class, state, queue, kind, lane,
                        JOIN ng_subscription s ON s.event = m.name ORDER BY m.place, s.consumer \
                        ON CONFLICT DO NOTHING RETURNING 1";
 
+/// How much of a kind others may be about to take, in front of what a claim takes. The limit is not there to be met: it
+/// tells the planner that few rows are wanted, for which an index is read in its order.
+const LOCKED_MAX: u32 = 1000;
+
 /// What is due is made to wait first; what that moved shows in the next claim only, hence the count. Of the lanes, those
 /// with the mark are looked at; see the schema.
-pub(super) const CLAIM: &str = "WITH p AS ( \
-                         UPDATE ng_work SET state = 'waiting' WHERE seq IN ( \
-                             SELECT seq FROM ng_work WHERE state = 'scheduled' AND run_at <= ng_now() \
-                             ORDER BY run_at LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING 1), \
-                     n AS (SELECT 1 FROM ng_node WHERE id = $1 FOR KEY SHARE), \
-                     c AS ( \
-                         SELECT f.seq FROM n CROSS JOIN unnest($3::text[], $4::bigint[]) AS q (queue, most) CROSS JOIN LATERAL ( \
-                             SELECT w.seq FROM ng_work w WHERE w.state = 'waiting' AND w.is_head AND w.queue = q.queue \
-                                 AND w.kind = ANY($5) AND (w.lane IS NULL OR NOT EXISTS ( \
-                                     SELECT 1 FROM ng_work e WHERE e.kind = w.kind AND e.lane = w.lane \
-                                         AND e.lane IS NOT NULL AND e.seq < w.seq \
-                                         AND e.state IN ('waiting', 'scheduled', 'running'))) \
-                             ORDER BY w.priority DESC, w.seq LIMIT q.most FOR NO KEY UPDATE SKIP LOCKED) f), \
-                     u AS ( \
-                         UPDATE ng_work w SET state = 'running', attempt = w.attempt + 1, owner = $1, token = $2 \
-                         WHERE w.seq = ANY(ARRAY(SELECT seq FROM c)) \
-                         RETURNING w.id, w.class, w.queue, w.kind, w.key, w.payload, w.attempt, w.attempts_max, \
-                             w.correlation_id, w.traceparent, w.created_at, w.priority, w.seq) \
-                     SELECT (SELECT count(*) FROM p), u.id, u.class, u.queue, u.kind, u.key, u.payload, u.attempt, \
-                         u.attempts_max, u.correlation_id, u.traceparent, u.created_at, \
-                         (SELECT min(run_at) - ng_now() FROM ng_work WHERE state = 'scheduled' AND run_at > ng_now()) \
-                     FROM (SELECT 1) AS one LEFT JOIN u ON true ORDER BY u.priority DESC, u.seq";
+///
+/// Each kind has a part of its own, in the order of the index; merged, they are read no further than until enough was
+/// locked. What is of no known kind is not read, and nothing is locked that is not taken. From there on rows are found by
+/// their place, for which the planner needs no statistics: a plan that was made for a small table serves a large one.
+pub(super) fn claim(kinds: usize) -> String {
+    let of_kind = |place: usize| {
+        format!(
+            "(SELECT ctid, seq, priority FROM ng_work \
+             WHERE state = 'waiting' AND is_head AND queue = q.queue AND kind = ($5::text[])[{place}] \
+             ORDER BY priority DESC, seq LIMIT q.most + {LOCKED_MAX})"
+        )
+    };
+    let heads = (1..=kinds).map(of_kind).collect::<Vec<_>>().join(" UNION ALL ");
+    format!(
+        "WITH p AS ( \
+             UPDATE ng_work SET state = 'waiting' WHERE ctid = ANY(ARRAY( \
+                 SELECT ctid FROM ng_work WHERE state = 'scheduled' AND run_at <= ng_now() \
+                 ORDER BY run_at LIMIT 1000 FOR UPDATE SKIP LOCKED)) RETURNING 1), \
+         n AS (SELECT 1 FROM ng_node WHERE id = $1 FOR KEY SHARE), \
+         c AS ( \
+             SELECT f.ctid FROM n CROSS JOIN unnest($3::text[], $4::bigint[]) AS q (queue, most) CROSS JOIN LATERAL ( \
+                 SELECT l.ctid FROM ({heads}) AS h CROSS JOIN LATERAL ( \
+                     SELECT w.ctid FROM ng_work w WHERE w.ctid = h.ctid AND w.state = 'waiting' AND w.is_head \
+                         AND (w.lane IS NULL OR NOT EXISTS ( \
+                             SELECT 1 FROM ng_work e WHERE e.kind = w.kind AND e.lane = w.lane \
+                                 AND e.lane IS NOT NULL AND e.seq < w.seq \
+                                 AND e.state IN ('waiting', 'scheduled', 'running'))) \
+                     FOR NO KEY UPDATE SKIP LOCKED) AS l \
+                 ORDER BY h.priority DESC, h.seq LIMIT q.most) AS f), \
+         u AS ( \
+             UPDATE ng_work w SET state = 'running', attempt = w.attempt + 1, owner = $1, token = $2 \
+             WHERE w.ctid = ANY(ARRAY(SELECT ctid FROM c)) \
+             RETURNING w.id, w.class, w.queue, w.kind, w.key, w.payload, w.attempt, w.attempts_max, \
+                 w.correlation_id, w.traceparent, w.created_at, w.priority, w.seq) \
+         SELECT (SELECT count(*) FROM p), u.id, u.class, u.queue, u.kind, u.key, u.payload, u.attempt, \
+             u.attempts_max, u.correlation_id, u.traceparent, u.created_at, \
+             (SELECT min(run_at) - ng_now() FROM ng_work WHERE state = 'scheduled' AND run_at > ng_now()) \
+         FROM (SELECT 1) AS one LEFT JOIN u ON true ORDER BY u.priority DESC, u.seq"
+    )
+}
 
 fn class(name: &str) -> sqlx::Result<WorkClass> {
     WorkClass::from_str(name).map_err(|cause| sqlx::Error::Decode(cause.into()))
@@ -238,37 +260,43 @@ fn record(row: &PgRow) -> sqlx::Result<WorkRecord> {
 }
 
 /// Reads no more than is counted: each part follows an index of just the rows in its state, and what waits is counted
-/// queue by queue, so that a long one does not hide the others.
+/// by queue and kind, so that what there is much of does not hide the rest.
 pub(super) const DEPTHS: &str = "WITH RECURSIVE \
-                      h (queue) AS ( \
-                          SELECT min(queue) FROM ng_work WHERE state = 'waiting' AND is_head UNION ALL \
-                          SELECT (SELECT min(w.queue) FROM ng_work w \
-                              WHERE w.state = 'waiting' AND w.is_head AND w.queue > h.queue) \
-                          FROM h WHERE h.queue IS NOT NULL), \
-                      b (queue) AS ( \
-                          SELECT min(queue) FROM ng_work WHERE state = 'waiting' AND NOT is_head UNION ALL \
-                          SELECT (SELECT min(w.queue) FROM ng_work w \
-                              WHERE w.state = 'waiting' AND NOT w.is_head AND w.queue > b.queue) \
-                          FROM b WHERE b.queue IS NOT NULL), \
+                      h (queue, kind) AS ( \
+                          (SELECT queue, kind FROM ng_work WHERE state = 'waiting' AND is_head \
+                              ORDER BY queue, kind LIMIT 1) UNION ALL \
+                          SELECT n.queue, n.kind FROM h CROSS JOIN LATERAL ( \
+                              SELECT w.queue, w.kind FROM ng_work w WHERE w.state = 'waiting' AND w.is_head \
+                                  AND (w.queue, w.kind) > (h.queue, h.kind) ORDER BY w.queue, w.kind LIMIT 1) AS n), \
+                      b (queue, kind) AS ( \
+                          (SELECT queue, kind FROM ng_work WHERE state = 'waiting' AND NOT is_head \
+                              ORDER BY queue, kind LIMIT 1) UNION ALL \
+                          SELECT n.queue, n.kind FROM b CROSS JOIN LATERAL ( \
+                              SELECT w.queue, w.kind FROM ng_work w WHERE w.state = 'waiting' AND NOT w.is_head \
+                                  AND (w.queue, w.kind) > (b.queue, b.kind) ORDER BY w.queue, w.kind LIMIT 1) AS n), \
                       w AS ( \
                           SELECT f.* FROM h CROSS JOIN LATERAL ( \
-                              SELECT queue, kind, state, created_at, false AS holds_up FROM ng_work \
-                              WHERE state = 'waiting' AND is_head AND queue = h.queue \
+                              SELECT queue, kind, state, run_at, false AS holds_up FROM ng_work \
+                              WHERE state = 'waiting' AND is_head AND queue = h.queue AND kind = h.kind \
                               ORDER BY priority DESC, seq LIMIT $1) AS f \
                           UNION ALL \
                           SELECT f.* FROM b CROSS JOIN LATERAL ( \
-                              SELECT queue, kind, state, created_at, false FROM ng_work \
-                              WHERE state = 'waiting' AND NOT is_head AND queue = b.queue ORDER BY seq LIMIT $1) AS f \
+                              SELECT queue, kind, state, run_at, false FROM ng_work \
+                              WHERE state = 'waiting' AND NOT is_head AND queue = b.queue AND kind = b.kind \
+                              ORDER BY seq LIMIT $1) AS f \
                           UNION ALL ( \
-                              SELECT queue, kind, state, created_at, lane IS NOT NULL AND attempt > 0 FROM ng_work \
-                              WHERE state = 'scheduled' ORDER BY run_at LIMIT $1) \
+                              SELECT queue, kind, 'waiting', run_at, lane IS NOT NULL AND attempt > 0 FROM ng_work \
+                              WHERE state = 'scheduled' AND run_at <= ng_now() ORDER BY run_at LIMIT $1) \
                           UNION ALL ( \
-                              SELECT queue, kind, state, created_at, false FROM ng_work \
+                              SELECT queue, kind, state, run_at, lane IS NOT NULL AND attempt > 0 FROM ng_work \
+                              WHERE state = 'scheduled' AND run_at > ng_now() ORDER BY run_at LIMIT $1) \
+                          UNION ALL ( \
+                              SELECT queue, kind, state, run_at, false FROM ng_work \
                               WHERE owner IS NOT NULL ORDER BY owner LIMIT $1) \
                           UNION ALL ( \
-                              SELECT queue, kind, state, created_at, false FROM ng_work \
+                              SELECT queue, kind, state, run_at, false FROM ng_work \
                               WHERE state IN ('dead', 'parked') ORDER BY keep_until LIMIT $1)) \
-                      SELECT queue, kind, state, count(*), greatest(0, ng_now() - min(created_at)), \
+                      SELECT queue, kind, state, count(*), greatest(0, ng_now() - min(run_at)), \
                           count(*) FILTER (WHERE holds_up) FROM w GROUP BY queue, kind, state";
 
 #[async_trait]
@@ -321,10 +349,14 @@ impl WorkStore for PostgresStore {
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>> {
+        if claim.kinds.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = self::claim(claim.kinds.len());
         loop {
             let queues: Vec<_> = claim.rooms.iter().map(|room| room.queue.clone()).collect();
             let limits: Vec<_> = claim.rooms.iter().map(|room| i64::from(room.limit)).collect();
-            let asked = sqlx::query(CLAIM)
+            let asked = sqlx::query(AssertSqlSafe(statement.clone()))
                 .bind(claim.owner)
                 .bind(claim.token)
                 .bind(queues)

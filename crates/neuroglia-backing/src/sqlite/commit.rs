@@ -100,7 +100,7 @@ impl Prepared {
             work::add(connection, work, now).await?;
         }
         if let Some(completion) = self.completion {
-            complete(connection, completion).await?;
+            complete(connection, completion, now).await?;
         }
         for SqliteStep(step) in self.steps {
             sqlx::query("SAVEPOINT ng_step").execute(&mut *connection).await.map_err(error)?;
@@ -166,14 +166,14 @@ async fn write(
     })
 }
 
-async fn complete(connection: &mut SqliteConnection, completion: Completion) -> Result<()> {
+async fn complete(connection: &mut SqliteConnection, completion: Completion, now: Timestamp) -> Result<()> {
     let done = sqlx::query(
         "UPDATE ng_idempotency SET response = ?3, expires_at = ?4 WHERE key = ?1 AND token = ?2 AND response IS NULL",
     )
     .bind(&*completion.key)
     .bind(&*completion.token)
     .bind(&*completion.response)
-    .bind(completion.keep_until.unix_micros())
+    .bind((now + completion.keep).unix_micros())
     .execute(connection)
     .await
     .map_err(error)?;

@@ -16,7 +16,11 @@ use super::error::error;
 /// Tries to take a key; a record that is gone between two looks is tried anew.
 const ATTEMPTS_MAX: u32 = 3;
 
-pub(super) async fn reserve(connection: &mut SqliteConnection, reserve: Reserve) -> Result<Reservation> {
+pub(super) async fn reserve(
+    connection: &mut SqliteConnection,
+    reserve: Reserve,
+    now: Timestamp,
+) -> Result<Reservation> {
     for _ in 0..ATTEMPTS_MAX {
         let take = sqlx::query(
             "INSERT INTO ng_idempotency (key, fingerprint, token, expires_at) VALUES (?1, ?2, ?3, ?4) \
@@ -26,8 +30,8 @@ pub(super) async fn reserve(connection: &mut SqliteConnection, reserve: Reserve)
         .bind(reserve.key.clone())
         .bind(reserve.fingerprint.clone())
         .bind(reserve.token.clone())
-        .bind(reserve.running_until.unix_micros())
-        .bind(reserve.now.unix_micros());
+        .bind((now + reserve.hold).unix_micros())
+        .bind(now.unix_micros());
         if without_waiting(connection, take).await?.rows_affected() == 1 {
             return Ok(Reservation::Taken);
         }
@@ -67,15 +71,16 @@ pub(super) async fn release_all(connection: &mut SqliteConnection) -> Result<u64
     without_waiting(connection, give_back).await.map(|done| done.rows_affected())
 }
 
-/// How many keys are deleted in one turn.
-pub(super) const PURGE_STEP: u32 = 5000;
-
 /// Deletes keys whose time is over, at most so many; gives their number.
-pub(super) async fn purge_expired(connection: &mut SqliteConnection, now: Timestamp) -> Result<u64> {
+pub(super) async fn purge_expired(
+    connection: &mut SqliteConnection,
+    limit: u32,
+    now: Timestamp,
+) -> Result<u64> {
     let purge = sqlx::query(
         "DELETE FROM ng_idempotency WHERE key IN (SELECT key FROM ng_idempotency WHERE expires_at <= ? LIMIT ?)",
     );
-    let purge = purge.bind(now.unix_micros()).bind(PURGE_STEP);
+    let purge = purge.bind(now.unix_micros()).bind(limit);
     without_waiting(connection, purge).await.map(|done| done.rows_affected())
 }
 

@@ -83,14 +83,18 @@ const PROMOTED_MAX: u32 = 1000;
 pub(super) const PROMOTE: &str = "UPDATE ng_work SET state = 'waiting' WHERE seq IN ( \
          SELECT seq FROM ng_work WHERE state = 'scheduled' AND run_at <= ?1 ORDER BY run_at LIMIT ?2)";
 
-/// Whether a claim might find anything.
-pub(super) const ANY: &str = "SELECT 1 WHERE EXISTS (SELECT 1 FROM ng_work WHERE state = 'waiting' AND is_head) \
-                              OR EXISTS (SELECT 1 FROM ng_work WHERE state = 'scheduled' AND run_at <= ?)";
+/// Whether a claim might find anything, in these queues and of these kinds.
+pub(super) const ANY: &str = "SELECT 1 WHERE EXISTS ( \
+         SELECT 1 FROM json_each(?1) AS q CROSS JOIN json_each(?2) AS k CROSS JOIN ng_work AS w \
+             WHERE w.state = 'waiting' AND w.is_head AND w.queue = q.value AND w.kind = k.value) \
+     OR EXISTS (SELECT 1 FROM ng_work WHERE state = 'scheduled' AND run_at <= ?3)";
 
+/// The first of each kind, as many as are asked for, and of these the first: what is of no known kind is not read.
 pub(super) const CLAIM: &str = "UPDATE ng_work SET state = 'running', attempt = attempt + 1, owner = ?1, token = ?2 WHERE seq IN ( \
-         SELECT seq FROM ng_work WHERE state = 'waiting' AND is_head AND queue = ?3 \
-             AND kind IN (SELECT value FROM json_each(?4)) AND EXISTS (SELECT 1 FROM ng_node WHERE id = ?1) \
-         ORDER BY priority DESC, seq LIMIT ?5) \
+         SELECT w.seq FROM json_each(?4) AS k CROSS JOIN ng_work AS w WHERE w.seq IN ( \
+             SELECT seq FROM ng_work WHERE state = 'waiting' AND is_head AND queue = ?3 AND kind = k.value \
+             ORDER BY priority DESC, seq LIMIT ?5) AND EXISTS (SELECT 1 FROM ng_node WHERE id = ?1) \
+         ORDER BY w.priority DESC, w.seq LIMIT ?5) \
      RETURNING id, class, queue, kind, key, payload, attempt, attempts_max, correlation_id, traceparent, created_at, \
          priority, seq";
 
@@ -98,9 +102,9 @@ pub(super) const CLAIM: &str = "UPDATE ng_work SET state = 'running', attempt = 
 async fn claim(
     connection: &mut SqliteConnection,
     claim: Claim,
+    kinds: String,
     now: Timestamp,
 ) -> Result<(Vec<Claimed>, u64)> {
-    let kinds = serde_json::to_string(&claim.kinds).map_err(Error::internal)?;
     let promote = sqlx::query(PROMOTE).bind(now.unix_micros()).bind(PROMOTED_MAX);
     let promoted = promote.execute(&mut *connection).await.map_err(error)?.rows_affected();
     let mut claimed = Vec::new();
@@ -295,30 +299,36 @@ fn depth(row: &SqliteRow, now: Timestamp) -> sqlx::Result<Depth> {
     })
 }
 
-/// What could be claimed, and what is behind in a lane: how to find the next queue that has some, and to count it there.
-/// A long queue does not hide the others.
+/// What could be claimed, and what is behind in a lane: how to find the next queue and kind that has some, and to count
+/// it there, unless others have claimed all of it in the meantime. What there is much of does not hide the rest.
 pub(super) const WAITING: [[&str; 2]; 2] = [
     [
-        "SELECT min(queue) FROM ng_work WHERE state = 'waiting' AND is_head AND queue > ?1",
-        "SELECT queue, kind, state, count(*), min(created_at), 0 FROM ( \
-             SELECT queue, kind, state, created_at FROM ng_work \
-             WHERE state = 'waiting' AND is_head AND queue = ?2 ORDER BY priority DESC, seq LIMIT ?1) GROUP BY kind",
+        "SELECT queue, kind FROM ng_work WHERE state = 'waiting' AND is_head AND (queue, kind) > (?1, ?2) \
+         ORDER BY queue, kind LIMIT 1",
+        "SELECT queue, kind, state, count(*), min(run_at), 0 FROM ( \
+             SELECT queue, kind, state, run_at FROM ng_work \
+             WHERE state = 'waiting' AND is_head AND queue = ?1 AND kind = ?2 LIMIT ?3) \
+         HAVING count(*) > 0",
     ],
     [
-        "SELECT min(queue) FROM ng_work WHERE state = 'waiting' AND NOT is_head AND queue > ?1",
-        "SELECT queue, kind, state, count(*), min(created_at), 0 FROM ( \
-             SELECT queue, kind, state, created_at FROM ng_work \
-             WHERE state = 'waiting' AND NOT is_head AND queue = ?2 ORDER BY seq LIMIT ?1) GROUP BY kind",
+        "SELECT queue, kind FROM ng_work WHERE state = 'waiting' AND NOT is_head AND (queue, kind) > (?1, ?2) \
+         ORDER BY queue, kind LIMIT 1",
+        "SELECT queue, kind, state, count(*), min(run_at), 0 FROM ( \
+             SELECT queue, kind, state, run_at FROM ng_work \
+             WHERE state = 'waiting' AND NOT is_head AND queue = ?1 AND kind = ?2 LIMIT ?3) \
+         HAVING count(*) > 0",
     ],
 ];
 
 /// Counts everything else. Like the other counts it reads no more than it counts.
-pub(super) const DEPTHS: &str = "SELECT queue, kind, state, count(*), min(created_at), sum(holds_up) FROM ( \
-         SELECT * FROM (SELECT queue, kind, state, created_at, lane IS NOT NULL AND attempt > 0 AS holds_up \
-             FROM ng_work WHERE state = 'scheduled' ORDER BY run_at LIMIT ?1) UNION ALL \
-         SELECT * FROM (SELECT queue, kind, state, created_at, 0 FROM ng_work \
+pub(super) const DEPTHS: &str = "SELECT queue, kind, state, count(*), min(run_at), sum(holds_up) FROM ( \
+         SELECT * FROM (SELECT queue, kind, 'waiting' AS state, run_at, lane IS NOT NULL AND attempt > 0 AS holds_up \
+             FROM ng_work WHERE state = 'scheduled' AND run_at <= ?2 ORDER BY run_at LIMIT ?1) UNION ALL \
+         SELECT * FROM (SELECT queue, kind, state, run_at, lane IS NOT NULL AND attempt > 0 \
+             FROM ng_work WHERE state = 'scheduled' AND run_at > ?2 ORDER BY run_at LIMIT ?1) UNION ALL \
+         SELECT * FROM (SELECT queue, kind, state, run_at, 0 FROM ng_work \
              WHERE owner IS NOT NULL ORDER BY owner LIMIT ?1) UNION ALL \
-         SELECT * FROM (SELECT queue, kind, state, created_at, 0 FROM ng_work \
+         SELECT * FROM (SELECT queue, kind, state, run_at, 0 FROM ng_work \
              WHERE state IN ('dead', 'parked') ORDER BY keep_until LIMIT ?1)) \
      GROUP BY queue, kind, state";
 
@@ -402,13 +412,17 @@ impl WorkStore for SqliteStore {
     }
 
     async fn claim(&self, asked: &Claim) -> Result<Vec<Claimed>> {
+        let queues: Vec<_> = asked.rooms.iter().map(|room| &room.queue).collect();
+        let queues = serde_json::to_string(&queues).map_err(Error::internal)?;
+        let kinds = serde_json::to_string(&asked.kinds).map_err(Error::internal)?;
         loop {
             // Looking costs nobody anything; claiming takes the place of one who writes.
-            if self.read_all(sqlx::query(ANY).bind(self.now().unix_micros())).await?.is_empty() {
+            let any = sqlx::query(ANY).bind(queues.clone()).bind(kinds.clone());
+            if self.read_all(any.bind(self.now().unix_micros())).await?.is_empty() {
                 return Ok(Vec::new());
             }
-            let asked = asked.clone();
-            let claim = self.write(move |connection, now| Box::pin(claim(connection, asked, now)));
+            let (asked, kinds) = (asked.clone(), kinds.clone());
+            let claim = self.write(move |connection, now| Box::pin(claim(connection, asked, kinds, now)));
             let (claimed, promoted) = claim.await?;
             if !claimed.is_empty() || promoted < u64::from(PROMOTED_MAX) {
                 return Ok(claimed);
@@ -474,29 +488,30 @@ impl WorkStore for SqliteStore {
     }
 
     async fn depths(&self) -> Result<Vec<Depth>> {
-        let mut rows = self.read_all(sqlx::query(DEPTHS).bind(DEPTH_MAX)).await?;
-        for [next_queue, depth] in WAITING {
-            let mut queue = String::new();
+        let now = self.now();
+        let mut rows = self.read_all(sqlx::query(DEPTHS).bind(DEPTH_MAX).bind(now.unix_micros())).await?;
+        for [next, depth] in WAITING {
+            let (mut queue, mut kind) = (String::new(), String::new());
             loop {
-                let next = self.read_all(sqlx::query(next_queue).bind(queue)).await?;
-                let next = next.first().map(|row| row.try_get::<Option<String>, _>(0)).transpose();
-                let Some(next) = next.map_err(error)?.flatten() else { break };
-                rows.extend(self.read_all(sqlx::query(depth).bind(DEPTH_MAX).bind(next.clone())).await?);
-                queue = next;
+                let found = self.read_all(sqlx::query(next).bind(queue).bind(kind)).await?;
+                let Some(row) = found.first() else { break };
+                (queue, kind) = (row.try_get(0).map_err(error)?, row.try_get(1).map_err(error)?);
+                let depth = sqlx::query(depth).bind(queue.clone()).bind(kind.clone()).bind(DEPTH_MAX);
+                rows.extend(self.read_all(depth).await?);
             }
         }
-        let now = self.now();
         let mut depths: Vec<Depth> = Vec::new();
         for row in &rows {
             let found = depth(row, now).map_err(error)?;
             let same = |known: &&mut Depth| {
                 (&known.queue, &known.kind, known.state) == (&found.queue, &found.kind, found.state)
             };
-            // What waits in a lane is counted apart from what leads one.
+            // What leads a lane, what waits in one, and what has become due are counted apart.
             match depths.iter_mut().find(same) {
                 Some(known) => {
                     known.count += found.count;
                     known.oldest = known.oldest.max(found.oldest);
+                    known.lanes_held += found.lanes_held;
                 }
                 None => depths.push(found),
             }

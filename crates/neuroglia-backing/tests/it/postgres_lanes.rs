@@ -7,16 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
-use neuroglia::cluster::{ClusterStore, Node};
 use neuroglia::data::{Batch, NativeStep, OutboxMessage, Store};
 use neuroglia::error::{Error, Result};
 use neuroglia::id::Ids;
 use neuroglia::messaging::{OutboxStore, Parcel, Subscription};
-use neuroglia::work::{
-    Claim, Claimed, Due, NewWork, OnCrash, QueueRoom, Settlement, Ticket, WorkClass, WorkStore,
-};
+use neuroglia::work::{Claimed, NewWork, Settlement, Ticket, WorkStore};
 use neuroglia_backing::postgres::{self, PostgresStore, sqlx};
 use neuroglia_testing::services::Database;
+use neuroglia_testing::workbench::{asking, named};
 use sqlx::{Connection, PgConnection};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -32,21 +30,7 @@ async fn store() -> (Arc<PostgresStore>, Database) {
 }
 
 fn work(name: &str) -> NewWork {
-    NewWork {
-        id: Ids::random().next_uuid(),
-        class: WorkClass::Job,
-        queue: "default".to_owned(),
-        kind: "kind".to_owned(),
-        lane: Some("lane".to_owned()),
-        key: None,
-        payload: format!("\"{name}\""),
-        priority: 0,
-        due: Due::Now,
-        attempts_max: 10,
-        on_crash: OnCrash::Retry,
-        correlation_id: None,
-        traceparent: None,
-    }
+    NewWork { lane: Some("lane".to_owned()), ..named("kind", name) }
 }
 
 fn adding(names: &[&str]) -> Batch {
@@ -71,21 +55,7 @@ fn sending(names: &[&str]) -> Batch {
 }
 
 async fn claim(store: &PostgresStore) -> Vec<Claimed> {
-    let node = Node {
-        id: Ids::random().next_uuid(),
-        role: "worker".to_owned(),
-        host: "oven-1".to_owned(),
-        version: "1".to_owned(),
-        is_draining: false,
-    };
-    store.beat(&node).await.expect("a node says that it lives");
-    let claim = Claim {
-        owner: node.id,
-        token: Ids::random().next_uuid(),
-        rooms: vec![QueueRoom { queue: "default".to_owned(), limit: 10 }],
-        kinds: vec!["kind".to_owned()],
-    };
-    store.claim(&claim).await.expect("work is claimed")
+    store.claim(&asking(store, &["kind"], 10).await).await.expect("work is claimed")
 }
 
 async fn claimed_work(store: &PostgresStore) -> Vec<String> {

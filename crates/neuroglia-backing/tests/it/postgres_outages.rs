@@ -11,6 +11,7 @@ use neuroglia::error::{Error, ErrorKind};
 use neuroglia::messaging::Wake;
 use neuroglia_backing::postgres::{self, PostgresOptions, PostgresStore, sqlx};
 use neuroglia_testing::services::{Database, Postgres};
+use neuroglia_testing::workbench::node;
 use sqlx::{Connection, PgConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -277,6 +278,12 @@ async fn who_waits_too_long_for_a_connection_is_told_so() {
     });
     is_running.await.expect("the step runs");
     assert_eq!(store.load("orders", "o-1").await.expect_err("none is free").kind(), ErrorKind::Unavailable);
+    // That the process lives it says on a connection of its own.
+    let node = node("worker");
+    for is_new in [true, false] {
+        let beat = timeout(impatient().acquire_timeout, store.beat(&node)).await.expect("it does not wait");
+        assert_eq!(beat.expect("it is heard").is_new, is_new);
+    }
 
     // Its caller goes away; the batch is carried out all the same, and its connection comes back.
     commit.abort();

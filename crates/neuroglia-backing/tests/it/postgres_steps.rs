@@ -149,14 +149,13 @@ async fn documents_messages_and_an_answer_are_one_round_trip() {
     let mut spent = Vec::new();
     for number in 0..4 {
         let (key, token) = (format!("k-{number}"), "t".to_owned());
-        let (now, later) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH + Duration::from_secs(60));
-        let reserve =
-            Reserve { key: key.clone(), fingerprint: String::new(), token, now, running_until: later };
+        let reserve = Reserve { key, fingerprint: String::new(), token, hold: Duration::from_secs(60) };
         store.reserve(&reserve).await.expect("a key is taken");
         let mut whole = batch([order(&format!("a-{number}"), "new"), order(&format!("b-{number}"), "new")]);
         whole.outbox = ["order.created", "order.paid"].map(message).to_vec();
         let Reserve { key, token, .. } = reserve;
-        whole.completion = Some(Completion { key, token, response: "{}".to_owned(), keep_until: later });
+        whole.completion =
+            Some(Completion { key, token, response: "{}".to_owned(), keep: Duration::from_secs(60) });
         let before = trips.load(Ordering::Relaxed);
         counted.commit(whole).await.expect("a batch that breaks no rule is committed");
         spent.push(trips.load(Ordering::Relaxed) - before);

@@ -4,16 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
-use neuroglia::cluster::{ClusterStore, Node};
 use neuroglia::data::{Batch, Change, NativeStep, Store, Write};
 use neuroglia::error::{Error, ErrorKind, Result};
 use neuroglia::id::Ids;
-use neuroglia::work::{
-    Claim, Claimed, Due, Finish, LOST, NewWork, OnCrash, QueueRoom, Settlement, WorkClass, WorkFilter,
-    WorkState, WorkStore,
-};
+use neuroglia::work::{Claimed, Finish, LOST, Settlement, WorkFilter, WorkState, WorkStore};
 use neuroglia_backing::postgres::{self, PostgresOptions, PostgresStore, sqlx};
 use neuroglia_testing::services::Database;
+use neuroglia_testing::workbench::{asking, enqueue, job};
 use sqlx::{Connection, PgConnection};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -36,38 +33,8 @@ async fn busy_with(options: PostgresOptions) -> (Arc<PostgresStore>, Database, V
     let url = database.url().parse().expect("a URL");
     let store = PostgresStore::open(&url, options).await.expect("the database is there");
     store.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
-    let ids = Ids::random();
-    let work = || NewWork {
-        id: ids.next_uuid(),
-        class: WorkClass::Job,
-        queue: "default".to_owned(),
-        kind: "kind".to_owned(),
-        lane: None,
-        key: None,
-        payload: "{}".to_owned(),
-        priority: 0,
-        due: Due::Now,
-        attempts_max: 10,
-        on_crash: OnCrash::Retry,
-        correlation_id: None,
-        traceparent: None,
-    };
-    let asking = Batch { work: (0..MANY).map(|_| work()).collect(), ..batch([]) };
-    store.commit(asking).await.expect("a batch that breaks no rule is committed");
-    let node = Node {
-        id: ids.next_uuid(),
-        role: "worker".to_owned(),
-        host: "oven-1".to_owned(),
-        version: "1".to_owned(),
-        is_draining: false,
-    };
-    store.beat(&node).await.expect("a node says that it lives");
-    let claim = Claim {
-        owner: node.id,
-        token: ids.next_uuid(),
-        rooms: vec![QueueRoom { queue: "default".to_owned(), limit: u32::MAX }],
-        kinds: vec!["kind".to_owned()],
-    };
+    enqueue(&*store, (0..MANY).map(|_| job("kind"))).await;
+    let claim = asking(&*store, &["kind"], u32::MAX).await;
     let claimed = store.claim(&claim).await.expect("work is claimed");
     assert_eq!(claimed.len(), MANY);
     (store, database, claimed)

@@ -137,18 +137,16 @@ async fn what_is_committed_is_on_the_disk_and_keeps_its_references() {
         async || (number(&store, "PRAGMA synchronous").await, number(&store, "PRAGMA foreign_keys").await);
     assert_eq!(settings().await, (FULL, 1));
     // Taking and giving back a key do not wait for the disk; what comes after them does again.
-    let now = neuroglia::clock::Timestamp::UNIX_EPOCH;
     let reserve = data::Reserve {
         key: "k".to_owned(),
         fingerprint: "f".to_owned(),
         token: "t".to_owned(),
-        now,
-        running_until: now + std::time::Duration::from_secs(60),
+        hold: std::time::Duration::from_secs(60),
     };
     assert_eq!(store.reserve(&reserve).await.expect("it answers"), data::Reservation::Taken);
     assert_eq!(settings().await, (FULL, 1));
     store.release("k", "t").await.expect("it answers");
     assert_eq!(settings().await, (FULL, 1));
-    store.purge_expired(now).await.expect("it answers");
+    store.purge_expired(10).await.expect("it answers");
     assert_eq!(settings().await, (FULL, 1));
 }

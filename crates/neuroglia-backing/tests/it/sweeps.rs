@@ -1,14 +1,11 @@
-//! What deletes or moves much goes on in steps until nothing is left, so that others have their turn in between.
+//! What moves much goes on in steps until nothing is left, so that others have their turn in between.
 
-use neuroglia::clock::Timestamp;
-use neuroglia::cluster::{ClusterStore, Node};
-use neuroglia::data::{Batch, NativeStep, Store};
-use neuroglia::id::Ids;
-use neuroglia::work::{Claim, QueueRoom, WorkFilter, WorkState, WorkStore};
-use neuroglia_backing::postgres;
+use neuroglia::data::Store;
+use neuroglia::work::{WorkFilter, WorkState, WorkStore};
 use neuroglia_backing::sqlite::{self, SqliteStore, sqlx};
+use neuroglia_testing::workbench::asking;
 
-use crate::support::{batch, orders, postgres as new_postgres, with};
+use crate::support::{batch, orders, with};
 
 async fn fill(store: &SqliteStore, sql: &'static str) {
     let fill = sqlite::statement(move |connection| {
@@ -18,37 +15,6 @@ async fn fill(store: &SqliteStore, sql: &'static str) {
         })
     });
     store.commit(with(fill, batch([]))).await.expect("the store is filled");
-}
-
-#[tokio::test]
-async fn all_expired_keys_are_purged_on_sqlite() {
-    let (store, _folder) = orders().await;
-    fill(
-        &store,
-        "INSERT INTO ng_idempotency (key, fingerprint, token, expires_at) \
-         WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 12000) SELECT n, '', '', n FROM n",
-    )
-    .await;
-    let purged = store.purge_expired(Timestamp::from_unix_micros(11_000)).await;
-    assert_eq!(purged.expect("keys are purged"), 11_000);
-}
-
-#[tokio::test]
-async fn all_expired_keys_are_purged_on_postgres() {
-    let (store, _database) = new_postgres().await;
-    store.migrate(&[], Timestamp::UNIX_EPOCH).await.expect("the store's own tables are made");
-    let fill = postgres::statement(|connection| {
-        Box::pin(async move {
-            let fill = "INSERT INTO ng_idempotency (key, fingerprint, token, expires_at) \
-                        SELECT n::text, '', '', n FROM generate_series(1, 12000) AS n";
-            sqlx::query(fill).execute(connection).await.map_err(postgres::error)?;
-            Ok(())
-        })
-    });
-    let native = vec![NativeStep { engine: postgres::ENGINE, step: Box::new(fill) }];
-    store.commit(Batch { native, ..batch([]) }).await.expect("the store is filled");
-    let purged = store.purge_expired(Timestamp::from_unix_micros(11_000)).await;
-    assert_eq!(purged.expect("keys are purged"), 11_000);
 }
 
 #[tokio::test]
@@ -62,21 +28,8 @@ async fn what_is_due_is_made_to_wait_in_steps_and_nothing_due_is_overlooked() {
              iif(n > 1500, 'late', 'early'), '{}', 0, n, 10, 'retry', 0 FROM n",
     )
     .await;
-    let node = Node {
-        id: Ids::random().next_uuid(),
-        role: "worker".to_owned(),
-        host: "oven-1".to_owned(),
-        version: "1".to_owned(),
-        is_draining: false,
-    };
-    store.beat(&node).await.expect("a node says that it lives");
     for (kind, left) in [("early", 2_000), ("late", 1_000)] {
-        let claim = Claim {
-            owner: node.id,
-            token: Ids::random().next_uuid(),
-            rooms: vec![QueueRoom { queue: "default".to_owned(), limit: 1 }],
-            kinds: vec![kind.to_owned()],
-        };
+        let claim = asking(&*store, &[kind], 1).await;
         assert_eq!(store.claim(&claim).await.expect("work is claimed").len(), 1, "{kind}");
         let filter = WorkFilter { states: vec![WorkState::Scheduled], limit: 3_000, ..WorkFilter::default() };
         assert_eq!(store.list_work(&filter).await.expect("work is listed").len(), left, "after {kind}");

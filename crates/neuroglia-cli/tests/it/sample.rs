@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
+use neuroglia_testing::services::Database;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -59,6 +61,14 @@ fn log_everybody_in(session: &mut Session, port: u16) -> String {
     manager
 }
 
+fn order() -> Value {
+    json!({
+        "customer": {"name": "Ada", "phone": "+1 555 0100", "address": "1 Main St"},
+        "lines": [{"pizza_id": "margherita", "size": "medium", "quantity": 1}],
+        "payment_method": "cash",
+    })
+}
+
 fn close(session: Session) -> String {
     session.signal(Signal::INT);
     let (output, status) = session.end();
@@ -77,12 +87,7 @@ fn the_pizzeria_opens_keeps_its_data_and_closes() {
     for path in ["/api/v1/pizzas", "/docs", "/health"] {
         assert_eq!(ask(port, "GET", path, "", &Value::Null).0, 200, "{path}");
     }
-    let order = json!({
-        "customer": {"name": "Ada", "phone": "+1 555 0100", "address": "1 Main St"},
-        "lines": [{"pizza_id": "margherita", "size": "medium", "quantity": 1}],
-        "payment_method": "cash",
-    });
-    let (status, placed) = ask(port, "POST", "/api/v1/orders", "", &order);
+    let (status, placed) = ask(port, "POST", "/api/v1/orders", "", &order());
     assert_eq!(status, 201, "{placed}");
 
     // Nobody sweeps the floor while guests are in.
@@ -107,6 +112,33 @@ fn the_pizzeria_opens_keeps_its_data_and_closes() {
     let manager = log_everybody_in(&mut session, port);
     let (_, orders) = ask(port, "GET", "/api/v1/orders", &manager, &Value::Null);
     assert_eq!(orders["items"], json!([]));
+    close(session);
+}
+
+#[test]
+fn on_postgres_the_pizzeria_is_the_same() {
+    let database = Database::create();
+    let workshop = Workshop::of_the_sample().export("DATABASE_URL", &database.url());
+    let port = free_port();
+    let mut session = open(&workshop, port);
+    let manager = log_everybody_in(&mut session, port);
+    let (status, placed) = ask(port, "POST", "/api/v1/orders", "", &order());
+    assert_eq!(status, 201, "{placed}");
+    // Who counts it is the worker in the same process.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let counted = || ask(port, "GET", "/api/v1/statistics/overview", &manager, &Value::Null).1;
+    while counted()["orders"]["total"] != 1 {
+        assert!(Instant::now() < deadline, "nobody has counted it: {}", counted());
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    let output = close(session);
+    assert!(output.contains("DATABASE_URL comes from your shell"), "{output}");
+
+    // It is the database that has kept it.
+    let mut session = open(&workshop, port);
+    let manager = log_everybody_in(&mut session, port);
+    let (status, orders) = ask(port, "GET", "/api/v1/orders", &manager, &Value::Null);
+    assert_eq!((status, &orders["items"][0]["id"]), (200, &placed["id"]), "{orders}");
     close(session);
 }
 

@@ -64,7 +64,7 @@ impl HostedService for Heart {
     }
 
     async fn stop(&self) {
-        self.settle(&self.membership.untold()).await;
+        self.settle(&self.membership.unsettled()).await;
         for id in self.membership.known_as() {
             if let Err(error) = self.store.leave(id).await {
                 tracing::warn!(

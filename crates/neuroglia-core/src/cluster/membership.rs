@@ -37,7 +37,7 @@ struct Life {
     /// What the store said at the last beat that it has, and it has not.
     unaccounted: HashSet<Ticket>,
     /// How attempts ended that the store could not be told of.
-    untold: HashMap<Ticket, Settlement>,
+    unsettled: HashMap<Ticket, Settlement>,
     /// Who it was before it let go by itself; the store still thinks that this node lives.
     former: Option<Uuid>,
     /// Who it will be. It may have said so, and not have heard that the store knows.
@@ -65,7 +65,7 @@ impl Membership {
     /// Notes how an attempt ended of which the store could not be told, so that a heartbeat tells it. Before the work is
     /// let go of.
     pub(crate) fn owe(&self, work: Ticket, settlement: Settlement) {
-        self.life().untold.insert(work, settlement);
+        self.life().unsettled.insert(work, settlement);
     }
 
     /// Begins a life; gives whether there was another before.
@@ -84,7 +84,7 @@ impl Membership {
         life.lost.cancel();
         life.running.clear();
         life.unaccounted.clear();
-        life.untold.clear();
+        life.unsettled.clear();
     }
 
     pub(super) fn former(&self) -> Option<Uuid> {
@@ -114,15 +114,15 @@ impl Membership {
         let unaccounted: HashSet<_> =
             held.iter().filter(|ticket| !life.running.contains_key(ticket)).copied().collect();
         let before = std::mem::replace(&mut life.unaccounted, unaccounted);
-        life.untold.retain(|ticket, _| held.contains(ticket));
+        life.unsettled.retain(|ticket, _| held.contains(ticket));
         let stranded = life.unaccounted.intersection(&before);
-        let settlement = |ticket| life.untold.get(ticket).cloned().unwrap_or(Settlement::Release);
+        let settlement = |ticket| life.unsettled.get(ticket).cloned().unwrap_or(Settlement::Release);
         stranded.map(|ticket| (*ticket, settlement(ticket))).collect()
     }
 
     /// All that the store could not be told, for a process that ends.
-    pub(super) fn untold(&self) -> Vec<(Ticket, Settlement)> {
-        self.life().untold.iter().map(|(ticket, settlement)| (*ticket, settlement.clone())).collect()
+    pub(super) fn unsettled(&self) -> Vec<(Ticket, Settlement)> {
+        self.life().unsettled.iter().map(|(ticket, settlement)| (*ticket, settlement.clone())).collect()
     }
 
     pub(super) fn call_off(&self, work: &[Uuid]) {

@@ -78,7 +78,7 @@ impl Voice {
             }
             Err(_) => tracing::debug!("others were not told of work in time; it is tried again"),
         }
-        self.wake.work_unheard();
+        self.wake.work_to_tell();
         false
     }
 }

@@ -160,8 +160,9 @@ impl Store for MemoryStore {
 
     async fn reserve(&self, reserve: &Reserve) -> Result<Reservation> {
         self.with(|state| {
+            let now = state.clock.now();
             if let Some(answer) = state.answers.get(&reserve.key)
-                && answer.expires_at > reserve.now
+                && answer.expires_at > now
             {
                 let fingerprint = answer.fingerprint.clone();
                 return Ok(match answer.response.clone() {
@@ -173,7 +174,7 @@ impl Store for MemoryStore {
                 fingerprint: reserve.fingerprint.clone(),
                 token: reserve.token.clone(),
                 response: None,
-                expires_at: reserve.running_until,
+                expires_at: now + reserve.hold,
             };
             state.answers.insert(reserve.key.clone(), taken);
             Ok(Reservation::Taken)
@@ -189,10 +190,15 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn purge_expired(&self, now: Timestamp) -> Result<u64> {
+    async fn purge_expired(&self, limit: u32) -> Result<u64> {
         self.with(|state| {
-            let before = state.answers.len();
-            state.answers.retain(|_, answer| answer.expires_at > now);
+            let (before, now) = (state.answers.len(), state.clock.now());
+            let mut left = limit;
+            state.answers.retain(|_, answer| {
+                let is_over = answer.expires_at <= now && left > 0;
+                left -= u32::from(is_over);
+                !is_over
+            });
             Ok((before - state.answers.len()) as u64)
         })
     }
@@ -323,7 +329,7 @@ impl State {
         match self.answers.get_mut(&completion.key) {
             Some(answer) if answer.is_held_by(&completion.token) => {
                 answer.response = Some(completion.response);
-                answer.expires_at = completion.keep_until;
+                answer.expires_at = self.clock.now() + completion.keep;
                 Ok(())
             }
             _ => Err(completion.lost()),

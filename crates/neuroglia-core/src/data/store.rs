@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -47,14 +48,14 @@ pub trait Store: OutboxStore + WorkStore + ClusterStore + Send + Sync + 'static 
     /// [`Error::duplicate`](crate::error::Error::duplicate) naming the unique index.
     async fn commit(&self, batch: Batch) -> Result<()>;
 
-    /// Takes an idempotency key, unless it is taken.
+    /// Takes an idempotency key, unless it is taken. Whether the time of one is over is judged by the store's clock.
     async fn reserve(&self, reserve: &Reserve) -> Result<Reservation>;
 
     /// Gives back a key that was taken with this token and not completed.
     async fn release(&self, key: &str, token: &str) -> Result<()>;
 
-    /// Deletes idempotency records that have expired; gives their number.
-    async fn purge_expired(&self, now: Timestamp) -> Result<u64>;
+    /// Deletes idempotency records that have expired, at most so many; gives their number.
+    async fn purge_expired(&self, limit: u32) -> Result<u64>;
 
     /// The history of the engine's own tables, such as the outbox: what this release of the engine expects, and
     /// what [`Store::migrate`] has applied of it. Empty for an engine that has none to migrate.
@@ -199,10 +200,8 @@ pub struct Reserve {
     pub fingerprint: String,
     /// Known to the taker only: completion and release must show it.
     pub token: String,
-    /// The time now.
-    pub now: Timestamp,
-    /// When a taker that was never heard of again loses the key.
-    pub running_until: Timestamp,
+    /// After how long a taker that was never heard of again loses the key.
+    pub hold: Duration,
 }
 
 /// What [`Store::reserve`] found.
@@ -236,7 +235,7 @@ pub struct Completion {
     /// The answer, as JSON text.
     pub response: String,
     /// How long it is kept.
-    pub keep_until: Timestamp,
+    pub keep: Duration,
 }
 
 impl Completion {

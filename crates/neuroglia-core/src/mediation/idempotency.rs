@@ -8,7 +8,6 @@ use tokio_util::task::TaskTracker;
 
 use super::message::Kind;
 use super::pipeline::{Behaviour, Call, Next};
-use crate::clock::Clock;
 use crate::data::{Completion, Reservation, Reserve, Store, UnitOfWork};
 use crate::di::Inject;
 use crate::error::{Error, Result};
@@ -34,7 +33,6 @@ pub struct Idempotency {
     correlation: Arc<Correlation>,
     store: Option<Arc<dyn Store>>,
     work: Option<Arc<UnitOfWork>>,
-    clock: Clock,
     ids: Ids,
 }
 
@@ -53,13 +51,11 @@ impl Behaviour for Idempotency {
         if work.is_entered() {
             return next.run(call).await;
         }
-        let now = self.clock.now();
         let reserve = Reserve {
             key: format!("{} {} {}", key.key, call.name(), work.count_keyed()),
             fingerprint: key.fingerprint.clone(),
             token: self.ids.token(),
-            now,
-            running_until: now + RUNNING,
+            hold: RUNNING,
         };
         let mut claim = Claim::new(store, &reserve, call.scope().tracker());
         let reservation = store.reserve(&reserve).await?;
@@ -90,7 +86,7 @@ impl Behaviour for Idempotency {
                     key: reserve.key,
                     token: reserve.token,
                     response: String::new(),
-                    keep_until: now + KEEP,
+                    keep: KEEP,
                 });
                 let outcome = next.run(call).await;
                 // When nothing inside has committed the answer, there is none for others to get.

@@ -32,11 +32,11 @@ impl Wake {
     /// There is something to do, for this process and for others.
     pub fn work(&self) {
         self.work_heard();
-        self.work_unheard();
+        self.work_to_tell();
     }
 
     /// There is something to do that others may not know of, as it could not be told.
-    pub fn work_unheard(&self) {
+    pub fn work_to_tell(&self) {
         self.0.untold.notify_one();
     }
 

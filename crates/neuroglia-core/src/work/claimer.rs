@@ -4,7 +4,7 @@
 //! saves, the jobs it asks for, the events it raises and the end of the work leave in one batch, which is refused
 //! when the ticket was lost. So effects in the store happen once, however often an attempt begins.
 //!
-//! How much is claimed ahead is the [`floor`](super::floor)'s business.
+//! How much is claimed ahead is the [`places`](super::places)' business.
 //!
 //! At the end of the process nothing new is claimed; what was claimed and not begun is given back without counting
 //! an attempt; what runs may finish until shortly before the deadline, and is then given back as well. It is broken off
@@ -24,8 +24,8 @@ use tracing::Instrument;
 
 use super::consumer::UNKNOWN;
 use super::doer::{Doer, Doers};
-use super::floor::Floor;
 use super::item::{Claim, Claimed, Finish, QueueRoom, Settlement, Ticket, WorkClass};
+use super::places::Places;
 use super::retry::after_failure;
 use super::run::{LOST, Run};
 use crate::cluster::Membership;
@@ -127,12 +127,12 @@ impl HostedService for Claimer {
     const NAME: &'static str = "worker";
 
     async fn run(&self, stop: CancellationToken) -> Result<()> {
-        let floor = Arc::new(Floor::new(&self.bench.plan));
-        let _cut = floor.cut.clone().drop_guard();
+        let places = Arc::new(Places::new(&self.bench.plan));
+        let _cut = places.cut.clone().drop_guard();
         let working = async {
-            self.claim_until_ending(&floor).await;
-            floor.tasks.close();
-            floor.tasks.wait().await;
+            self.claim_until_ending(&places).await;
+            places.tasks.close();
+            places.tasks.wait().await;
         };
         // At once, also while a claim is under way: what it brings is given back.
         let ending = async {
@@ -140,9 +140,9 @@ impl HostedService for Claimer {
                 () = self.stopping.begun() => {}
                 () = stop.cancelled() => {}
             }
-            floor.ending.cancel();
+            places.ending.cancel();
             self.stopping.nearly_over(HAND_BACK).await;
-            floor.cut.cancel();
+            places.cut.cancel();
             std::future::pending().await
         };
         tokio::select! {
@@ -161,20 +161,20 @@ enum Look {
 }
 
 impl Claimer {
-    async fn claim_until_ending(&self, floor: &Arc<Floor>) {
+    async fn claim_until_ending(&self, places: &Arc<Places>) {
         let bench = Arc::new(self.bench.share());
         let kinds = bench.plan.doers.kinds();
-        while !floor.ending.is_cancelled() {
-            let poll = match claim(floor, &bench, &kinds).await {
+        while !places.ending.is_cancelled() {
+            let poll = match claim(places, &bench, &kinds).await {
                 Look::Found => continue,
                 Look::Nothing if bench.wake.is_hearing() => POLL_HEARING,
                 // Whoever rang for it does not ring again.
                 Look::Nothing | Look::InVain => POLL,
             };
             tokio::select! {
-                () = floor.ending.cancelled() => {}
+                () = places.ending.cancelled() => {}
                 // What ends may let its successor in the lane begin.
-                () = floor.changed() => {}
+                () = places.changed() => {}
                 () = bench.wake.work_rung() => {}
                 () = tokio::time::sleep(poll + bench.ids.jitter(poll / 4)) => {}
             }
@@ -183,28 +183,28 @@ impl Claimer {
 }
 
 /// Claims as much as there is room for, and has it begun.
-async fn claim(floor: &Arc<Floor>, bench: &Arc<Bench>, kinds: &[String]) -> Look {
+async fn claim(places: &Arc<Places>, bench: &Arc<Bench>, kinds: &[String]) -> Look {
     // With little room a claim asks some of the queues only: the next one asks the others.
     let mut asked = Vec::new();
     loop {
-        let rooms = floor.rooms();
+        let rooms = places.rooms();
         if rooms.iter().all(|room| asked.contains(&room.queue)) {
             return Look::Nothing;
         }
         asked.extend(rooms.iter().map(|room| room.queue.clone()));
-        match claim_of(rooms, floor, bench, kinds).await {
+        match claim_of(rooms, places, bench, kinds).await {
             Look::Nothing => {}
             look => return look,
         }
     }
 }
 
-async fn claim_of(rooms: Vec<QueueRoom>, floor: &Arc<Floor>, bench: &Arc<Bench>, kinds: &[String]) -> Look {
+async fn claim_of(rooms: Vec<QueueRoom>, places: &Arc<Places>, bench: &Arc<Bench>, kinds: &[String]) -> Look {
     let Some((owner, lost)) = bench.membership.current() else { return Look::InVain };
     let claim = Claim { owner, token: bench.ids.next_uuid(), rooms, kinds: kinds.to_vec() };
     let answer = timeout(CLAIM_TIMEOUT, bench.store.claim(&claim));
     // What the store gives after the cut is given back by the farewell of this node.
-    let claimed = match floor.cut.run_until_cancelled(answer).await {
+    let claimed = match places.cut.run_until_cancelled(answer).await {
         Some(Ok(claimed)) => claimed,
         Some(Err(late)) => Err(Error::unavailable(late)),
         None => return Look::InVain,
@@ -213,7 +213,7 @@ async fn claim_of(rooms: Vec<QueueRoom>, floor: &Arc<Floor>, bench: &Arc<Bench>,
         Ok(claimed) if claimed.is_empty() => Look::Nothing,
         Ok(claimed) => {
             for claimed in claimed {
-                begin(floor, bench, claimed, lost.clone());
+                begin(places, bench, claimed, lost.clone());
             }
             Look::Found
         }
@@ -226,12 +226,12 @@ async fn claim_of(rooms: Vec<QueueRoom>, floor: &Arc<Floor>, bench: &Arc<Bench>,
 }
 
 /// Has a piece of work attended to as soon as there is a place for it.
-fn begin(floor: &Arc<Floor>, bench: &Arc<Bench>, claimed: Claimed, lost: CancellationToken) {
+fn begin(places: &Arc<Places>, bench: &Arc<Bench>, claimed: Claimed, lost: CancellationToken) {
     let called_off = CancellationToken::new();
     bench.membership.hold(claimed.ticket, called_off.clone());
-    let held = floor.hold(claimed.ticket, &claimed.queue, &bench.membership);
-    let (on, bench) = (Arc::clone(floor), Arc::clone(bench));
-    floor.tasks.spawn(async move {
+    let held = places.hold(claimed.ticket, &claimed.queue, &bench.membership);
+    let (on, bench) = (Arc::clone(places), Arc::clone(bench));
+    places.tasks.spawn(async move {
         let _held = held;
         bench.attend(&on, claimed, &lost, &called_off).await;
     });
@@ -270,12 +270,12 @@ impl Bench {
     /// Has one piece of work done, and settles it.
     async fn attend(
         &self,
-        floor: &Floor,
+        places: &Places,
         claimed: Claimed,
         lost: &CancellationToken,
         called_off: &CancellationToken,
     ) {
-        let Some(_place) = floor.place(claimed.ticket, &claimed.queue, lost).await else {
+        let Some(_place) = places.place(claimed.ticket, &claimed.queue, lost).await else {
             if !lost.is_cancelled() {
                 self.settle(&claimed, Settlement::Release).await;
             }
@@ -298,14 +298,14 @@ impl Bench {
             request.id = claimed.correlation_id,
         );
         let began = Instant::now();
-        let ended = self.attempt(floor, doer, &claimed, lost, called_off).instrument(span.clone()).await;
+        let ended = self.attempt(places, doer, &claimed, lost, called_off).instrument(span.clone()).await;
         self.meter.running.fetch_sub(1, Ordering::Relaxed);
         self.conclude(&claimed, ended, began.elapsed()).instrument(span).await;
     }
 
     async fn attempt(
         &self,
-        floor: &Floor,
+        places: &Places,
         doer: &Doer,
         claimed: &Claimed,
         lost: &CancellationToken,
@@ -315,14 +315,14 @@ impl Bench {
         tokio::select! {
             biased;
             () = lost.cancelled() => Ended::Lost,
-            () = floor.cut.cancelled() => Ended::BrokenOff,
+            () = places.cut.cancelled() => Ended::BrokenOff,
             () = called_off_for_long(called_off, &cancelled) => Ended::Cancelled,
-            never = warn_of_end(&floor.ending, &cancelled) => match never {},
+            never = warn_of_end(&places.ending, &cancelled) => match never {},
             outcome = timeout(doer.timeout, self.execute(doer, claimed, &cancelled)) => match outcome {
                 Ok(Ok(())) => Ended::Done,
                 Ok(Err(error)) if error.code() == LOST => Ended::Lost,
                 Ok(Err(_)) if called_off.is_cancelled() => Ended::Cancelled,
-                Ok(Err(error)) if floor.ending.is_cancelled() && may_be_of_the_end(&error) => Ended::HandedBack,
+                Ok(Err(error)) if places.ending.is_cancelled() && may_be_of_the_end(&error) => Ended::HandedBack,
                 Ok(Err(error)) => Ended::Failed(error),
                 Err(_) => Ended::TimedOut(doer.timeout),
             },

@@ -461,7 +461,7 @@ impl Revision {
     }
 }
 
-/// How much of one kind of work is in one state.
+/// How much of one kind of work is in one state. What is due counts as waiting, whether or not a claim has found it so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Depth {
     /// The queue.
@@ -472,7 +472,7 @@ pub struct Depth {
     pub state: WorkState,
     /// How many pieces.
     pub count: u64,
-    /// How long the oldest has been there.
+    /// How long the first of them has been due; zero when its time has not come.
     pub oldest: Duration,
     /// How many of them have failed before and hold up the lane that they lead.
     pub lanes_held: u64,

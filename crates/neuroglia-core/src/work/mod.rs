@@ -11,9 +11,9 @@
 mod claimer;
 mod consumer;
 mod doer;
-mod floor;
 mod item;
 mod job;
+mod places;
 mod retry;
 mod run;
 mod store;

@@ -45,8 +45,8 @@ pub trait WorkStore: Send + Sync {
     /// Deletes finished work whose time is over, at most so many pieces; gives their number.
     async fn purge_work(&self, limit: u32) -> Result<u64>;
 
-    /// How much work there is that has not ended, or has failed for good. In each queue what could be claimed is counted
-    /// up to [`DEPTH_MAX`], and what waits behind another of its lane as far again; anything else in each state.
+    /// How much work there is that has not ended, or has failed for good. Of each queue and kind what could be claimed is
+    /// counted up to [`DEPTH_MAX`], and what waits behind another of its lane as far again; anything else in each state.
     ///
     /// [`DEPTH_MAX`]: super::DEPTH_MAX
     async fn depths(&self) -> Result<Vec<Depth>>;

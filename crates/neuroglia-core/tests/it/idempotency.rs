@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use neuroglia::data::memory::MemoryStore;
 use neuroglia::di::Inject;
 use neuroglia::error::{ErrorKind, Result};
 use neuroglia::identity::{Correlation, IdempotencyKey, Replayed};
@@ -182,7 +181,7 @@ async fn an_answer_that_nobody_commits_does_not_hold_its_key() {
         }
     }
     let pipeline = Pipeline::empty().then::<Idempotency>().then::<Canned>();
-    let app = App::with(Arc::new(MemoryStore::new()), Messages::new(pipeline)).await;
+    let app = App::with(Messages::new(pipeline)).await;
     for _ in 0..2 {
         let (answer, replayed) = one(&app, "f", &[]).await;
         assert_eq!((answer.expect("canned"), replayed), (7, false));

@@ -305,15 +305,16 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) async fn start() -> Self {
-        Self::with(Arc::new(MemoryStore::new()), Messages::default()).await
+        Self::with(Messages::default()).await
     }
 
-    pub(crate) async fn with(store: Arc<dyn Store>, messages: Messages) -> Self {
+    pub(crate) async fn with(messages: Messages) -> Self {
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::with_clock(clock.clone()));
         let tallies =
             Migration { version: 1, name: "tallies", steps: vec![Step::CreateCollection(Tally::COLLECTION)] };
         store.migrate(&[tallies], Timestamp::UNIX_EPOCH).await.expect("it is empty");
         let (stage, gate) = (Arc::new(Stage::default()), Arc::new(Gate::default()));
-        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
         let mut services = ServiceCollection::new();
         services.add_instance(clock.clone());
         services.add(Service::shared(Arc::clone(&store)));

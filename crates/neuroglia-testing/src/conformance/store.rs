@@ -199,6 +199,7 @@ rules! { ($)
         only_the_holder_releases_a_key,
         an_answered_key_is_not_released,
         a_taker_that_was_never_heard_of_again_loses_the_key,
+        a_nodes_clock_has_no_part_in_the_life_of_a_key,
         expired_records_are_purged_and_no_others,
     }
     deliveries {
@@ -210,6 +211,7 @@ rules! { ($)
     claims {
         a_claim_counts_the_attempt_and_gives_what_was_stored,
         a_higher_priority_comes_before_an_older_age,
+        the_kinds_of_a_queue_share_one_order,
         a_claim_takes_from_its_queues_and_kinds_only,
         a_claim_takes_no_more_than_its_room,
         of_a_lane_only_the_head_is_claimed,
@@ -242,6 +244,8 @@ rules! { ($)
         running_work_that_is_called_off_is_told_to_its_node,
         a_purge_deletes_what_is_over_and_nothing_else,
         depths_count_by_queue_kind_and_state,
+        depths_tell_since_when_work_is_due,
+        depths_count_up_to_a_limit_of_each_kind,
         depths_count_what_is_left_to_do_or_to_look_at,
         replayed_work_is_purged_no_earlier_than_other_work,
     }

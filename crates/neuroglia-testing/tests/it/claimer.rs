@@ -1,13 +1,13 @@
 //! Who does work, on a store that does not answer as it should, and at its end: in a time that passes by itself.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
-use neuroglia::cluster::{self, HEARTBEAT, Heart, NodeName};
+use neuroglia::cluster::{self, Beat, HEARTBEAT, Heart, Node, NodeName};
 use neuroglia::data::memory::MemoryStore;
 use neuroglia::data::{self, Store, UnitOfWork};
 use neuroglia::di::{Inject, Service, ServiceCollection, Services};
@@ -35,6 +35,10 @@ struct Whims {
     fails_a_claim: AtomicBool,
     /// It is away when it is told how work ended.
     settles_nothing: AtomicBool,
+    /// How often it was asked for work.
+    claims: AtomicU32,
+    /// A node has heard that something was called off.
+    has_told_of_the_end: AtomicBool,
 }
 
 struct Whimsical {
@@ -49,6 +53,7 @@ impl StoreLayer for Whimsical {
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>> {
+        self.whims.claims.fetch_add(1, Ordering::SeqCst);
         if self.whims.ignores_claims.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
@@ -56,6 +61,14 @@ impl StoreLayer for Whimsical {
             return Err(Error::unavailable("not now"));
         }
         self.behind().claim(claim).await
+    }
+
+    async fn beat(&self, node: &Node) -> Result<Beat> {
+        let beat = self.behind().beat(node).await?;
+        if !beat.cancelled.is_empty() {
+            self.whims.has_told_of_the_end.store(true, Ordering::SeqCst);
+        }
+        Ok(beat)
     }
 
     async fn settle(&self, settlements: &[(Ticket, Settlement)]) -> Result<Vec<bool>> {
@@ -217,6 +230,11 @@ impl App {
         timeout(span, look).await.unwrap_or_else(|_| panic!("{what} did not happen within {span:?}"));
     }
 
+    /// How often the store was asked for work.
+    fn claims(&self) -> u32 {
+        self.whims.claims.load(Ordering::SeqCst)
+    }
+
     fn broken_off(&self) -> Vec<String> {
         self.services.get::<BrokenOff>().expect("it is registered").take()
     }
@@ -237,9 +255,9 @@ async fn what_runs_is_broken_off_in_time_also_while_the_store_is_silent() {
     app.bake("sponge").await;
     app.until("the first", SOON, async |app| app.bakery.begun().len() == 1).await;
     app.whims.ignores_claims.store(true, Ordering::SeqCst);
+    let before = app.claims();
     app.bake("pie").await;
-    // The claim for the second one is under way now, and nobody answers it.
-    sleep(SOON).await;
+    app.until("a claim that nobody answers", SOON, async |app| app.claims() > before).await;
     let deadline = Instant::now() + Duration::from_secs(5);
     app.services.get::<Stopping>().expect("it is registered").begin_until(deadline);
     app.stop.cancel();
@@ -289,8 +307,7 @@ async fn how_work_ended_is_told_also_when_the_store_was_away_for_long() {
 async fn after_a_claim_that_failed_it_is_looked_again_soon_also_by_who_hears() {
     let app = App::start(Worker::new().job::<Bake>(), 1).await;
     let _hearing = app.services.get::<Wake>().expect("it is registered").hearing();
-    // It has looked in vain, and waits to hear.
-    sleep(Duration::from_secs(2)).await;
+    app.until("a look in vain", SOON, async |app| app.claims() > 0).await;
     app.whims.fails_a_claim.store(true, Ordering::SeqCst);
     app.bake("sponge").await;
     let two = Duration::from_secs(2);
@@ -320,7 +337,10 @@ async fn work_that_is_called_off_before_it_has_a_place_never_begins() {
     app.until("both are held", SOON, async |app| app.work(WorkState::Running).await.len() == 2).await;
     let pie = app.work(WorkState::Running).await.remove(1);
     assert!(app.store.revise(pie.id, &Revision::Cancel).await.expect("it answers"));
-    sleep(SOON * 4).await;
+    app.until("it hears of the end", HEARTBEAT, async |app| {
+        app.whims.has_told_of_the_end.load(Ordering::SeqCst)
+    })
+    .await;
     app.bakery.is_done.notify_one();
     app.until("its end", SOON, async |app| app.work(WorkState::Cancelled).await.len() == 1).await;
     assert_eq!(app.bakery.begun(), ["sponge"]);

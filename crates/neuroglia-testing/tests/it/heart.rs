@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use neuroglia::clock::{Clock, Timestamp};
-use neuroglia::cluster::{self, Burial, HEARTBEAT, Heart, LOOKS_APART, Membership, NODE_TTL, Node, NodeName};
+use neuroglia::cluster::{self, Burial, HEARTBEAT, Heart, LOOKS_APART, Membership, NODE_TTL, NodeName};
+use neuroglia::data::Store;
 use neuroglia::data::memory::MemoryStore;
-use neuroglia::data::{Batch, Store};
 use neuroglia::di::{Service, ServiceCollection, Services};
 use neuroglia::error::Result;
 use neuroglia::hosting::{HostedService, Stopping};
 use neuroglia::id::Ids;
 use neuroglia::messaging::Wake;
-use neuroglia::work::{Claim, Due, NewWork, OnCrash, QueueRoom, WorkClass};
+use neuroglia_testing::workbench::{asking, enqueue, job};
 use neuroglia_testing::{Layered, StoreLayer};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -50,37 +50,8 @@ async fn node(store: Arc<dyn Store>) -> Services {
 
 /// A node that says once that it lives, and dies with a piece of work in its hands.
 async fn victim(store: &dyn Store) {
-    let ids = Ids::random();
-    let victim = Node {
-        id: ids.next_uuid(),
-        role: "worker".into(),
-        host: "there".into(),
-        version: "0".into(),
-        is_draining: false,
-    };
-    store.beat(&victim).await.expect("a node says that it lives");
-    let work = NewWork {
-        id: ids.next_uuid(),
-        class: WorkClass::Job,
-        queue: "default".into(),
-        kind: "kind".into(),
-        lane: None,
-        key: None,
-        payload: "{}".into(),
-        priority: 0,
-        due: Due::Now,
-        attempts_max: 10,
-        on_crash: OnCrash::Retry,
-        correlation_id: None,
-        traceparent: None,
-    };
-    store.commit(Batch { work: vec![work], ..Batch::default() }).await.expect("it is stored");
-    let claim = Claim {
-        owner: victim.id,
-        token: ids.next_uuid(),
-        rooms: vec![QueueRoom { queue: "default".into(), limit: 1 }],
-        kinds: vec!["kind".into()],
-    };
+    enqueue(store, [job("kind")]).await;
+    let claim = asking(store, &["kind"], 1).await;
     assert_eq!(store.claim(&claim).await.expect("it answers").len(), 1);
 }
 

@@ -1,18 +1,20 @@
 //! A node whose store is away, slow or stubborn: when it lets go of its work, and how it comes back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use neuroglia::cluster::{self, Beat, HEARTBEAT, Heart, Membership, NODE_TTL, Node, NodeName, TTL_MARGIN};
+use neuroglia::data::Store;
 use neuroglia::data::memory::MemoryStore;
-use neuroglia::data::{Batch, Store};
 use neuroglia::di::{Service, ServiceCollection, Services};
 use neuroglia::error::{Error, Result};
 use neuroglia::hosting::{HostedService, Stopping};
 use neuroglia::id::Ids;
 use neuroglia::messaging::Wake;
-use neuroglia::work::{Claim, Due, NewWork, OnCrash, QueueRoom, Settlement, Ticket, WorkClass};
+use neuroglia::work::{Settlement, Ticket};
+use neuroglia_testing::workbench::{asking_as, enqueue, job};
 use neuroglia_testing::{Layered, StoreLayer};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -38,6 +40,7 @@ enum Illness {
 struct Sick {
     store: MemoryStore,
     illness: watch::Receiver<Illness>,
+    beats: Arc<AtomicU32>,
 }
 
 impl Sick {
@@ -61,6 +64,7 @@ impl StoreLayer for Sick {
     }
 
     async fn beat(&self, node: &Node) -> Result<Beat> {
+        self.beats.fetch_add(1, Ordering::SeqCst);
         let beat = self.answer(self.behind().beat(node)).await;
         if *self.illness.borrow() == Illness::Mute {
             std::future::pending::<()>().await;
@@ -85,6 +89,8 @@ struct Patient {
     services: Services,
     store: Arc<dyn Store>,
     illness: watch::Sender<Illness>,
+    /// How often it has said that it lives, whether or not it was heard.
+    beats: Arc<AtomicU32>,
     membership: Arc<Membership>,
     wake: Arc<Wake>,
     stop: CancellationToken,
@@ -94,7 +100,9 @@ struct Patient {
 impl Patient {
     async fn join() -> Self {
         let (illness, seen) = watch::channel(Illness::None);
-        let store: Arc<dyn Store> = Arc::new(Layered(Sick { store: MemoryStore::new(), illness: seen }));
+        let beats = Arc::new(AtomicU32::new(0));
+        let sick = Sick { store: MemoryStore::new(), illness: seen, beats: Arc::clone(&beats) };
+        let store: Arc<dyn Store> = Arc::new(Layered(sick));
         let mut services = ServiceCollection::new();
         services.add(Service::shared::<dyn Store>(Arc::clone(&store)));
         services.add_instance(Stopping::default());
@@ -116,7 +124,7 @@ impl Patient {
         });
         let membership = services.get::<Membership>().expect("it is there");
         let wake = services.get::<Wake>().expect("it is there");
-        Self { services, store, illness, membership, wake, stop, running }
+        Self { services, store, illness, beats, membership, wake, stop, running }
     }
 
     fn id(&self) -> Option<Uuid> {
@@ -133,6 +141,17 @@ impl Patient {
         began.elapsed()
     }
 
+    /// Waits until it says the next time that it lives.
+    async fn beats_again(&self) {
+        let before = self.beats.load(Ordering::SeqCst);
+        let again = async {
+            while self.beats.load(Ordering::SeqCst) == before {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(HEARTBEAT * 2, again).await.expect("it says so every now and then");
+    }
+
     async fn known(&self) -> Vec<Uuid> {
         let nodes = self.store.nodes().await.expect("it answers");
         nodes.into_iter().map(|record| record.node.id).collect()
@@ -142,10 +161,10 @@ impl Patient {
 #[tokio::test(start_paused = true)]
 async fn a_node_that_is_not_heard_lets_go_shortly_before_others_may_take_it_for_dead() {
     let node = Patient::join().await;
-    sleep(HEARTBEAT + HEARTBEAT / 10).await;
+    node.beats_again().await;
     // It was heard a moment ago.
     node.illness.send_replace(Illness::Away);
-    let took = node.lives(false).await + HEARTBEAT / 10;
+    let took = node.lives(false).await;
     let promised = NODE_TTL - TTL_MARGIN;
     assert!(took <= promised, "it let go after {took:?}");
     assert!(took >= promised - HEARTBEAT / 2, "it let go after {took:?} already");
@@ -205,7 +224,7 @@ async fn a_node_that_let_go_says_farewell_as_well() {
 async fn a_node_that_waits_for_an_answer_ends_soon() {
     let node = Patient::join().await;
     node.illness.send_replace(Illness::Slow(NODE_TTL));
-    sleep(HEARTBEAT + HEARTBEAT / 10).await;
+    node.beats_again().await;
     node.illness.send_replace(Illness::None);
     node.stop.cancel();
     timeout(HEARTBEAT / 2, node.running).await.expect("it does not wait for it").expect("no panic");
@@ -214,32 +233,19 @@ async fn a_node_that_waits_for_an_answer_ends_soon() {
 #[tokio::test(start_paused = true)]
 async fn a_node_that_was_heard_lives_also_when_it_cannot_give_anything_back() {
     let node = Patient::join().await;
-    let ids = Ids::random();
-    let work = NewWork {
-        id: ids.next_uuid(),
-        class: WorkClass::Job,
-        queue: "default".into(),
-        kind: "kind".into(),
-        lane: None,
-        key: None,
-        payload: "{}".into(),
-        priority: 0,
-        due: Due::Now,
-        attempts_max: 10,
-        on_crash: OnCrash::Retry,
-        correlation_id: None,
-        traceparent: None,
-    };
-    node.store.commit(Batch { work: vec![work], ..Batch::default() }).await.expect("it is stored");
+    enqueue(&*node.store, [job("kind")]).await;
     // The answer to this claim never arrived.
-    let rooms = vec![QueueRoom { queue: "default".into(), limit: 1 }];
     let owner = node.id().expect("it has joined");
-    let claim = Claim { owner, token: ids.next_uuid(), rooms, kinds: vec!["kind".into()] };
+    let claim = asking_as(owner, &["kind"], 1);
     assert_eq!(node.store.claim(&claim).await.expect("it answers").len(), 1);
     node.illness.send_replace(Illness::Stubborn);
     sleep(NODE_TTL * 3).await;
     assert_eq!(node.id(), Some(owner), "it said all the time that it lives");
     node.illness.send_replace(Illness::None);
-    sleep(HEARTBEAT * 2).await;
-    assert_eq!(node.store.claim(&claim).await.expect("it answers").len(), 1, "it was given back");
+    let given_back = async {
+        while node.store.claim(&claim).await.expect("it answers").is_empty() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(HEARTBEAT * 2, given_back).await.expect("it was given back");
 }

@@ -14,6 +14,8 @@ use neuroglia_core::data::{History, Migrations, Store};
 use neuroglia_core::di::{Inject, Scope};
 use neuroglia_core::error::{Error, ErrorKind, Result, chain};
 
+pub use self::work::{Revised, revise_all};
+
 /// Something that an operator does once, by `<application> admin <name>`.
 ///
 /// The struct is its arguments: help, types and errors are clap's.

@@ -37,7 +37,7 @@ impl Depths {
         self.sum(|depth| if depth.state == state { depth.count } else { 0 })
     }
 
-    /// How long the oldest piece of each queue has waited.
+    /// How long the first piece of each queue has been due.
     fn oldest_waiting(&self) -> Vec<(String, i64)> {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         let mut oldest: BTreeMap<&str, i64> = BTreeMap::new();
@@ -141,7 +141,7 @@ pub(crate) fn show(metrics: &Metrics, depths: &Arc<Depths>, relay: &Arc<RelayMet
     let oldest = Arc::clone(depths);
     metrics.gauges(
         "work_waiting_oldest_milliseconds",
-        "How long the oldest work of each queue has waited",
+        "How long the first work of each queue that waits has been due",
         "queue",
         move || oldest.oldest_waiting(),
     );

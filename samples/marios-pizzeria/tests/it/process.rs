@@ -19,6 +19,7 @@ mod roles;
 mod running;
 mod secrets;
 mod signals;
+mod streams;
 mod upkeep;
 mod work;
 

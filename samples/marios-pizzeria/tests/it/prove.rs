@@ -11,11 +11,13 @@ mod books;
 mod customers;
 mod town;
 
+mod farewells;
 mod kills;
 mod mishaps;
 mod outages;
 mod pauses;
 mod payments;
+mod queues;
 mod replicas;
 mod rolling;
 mod skew;

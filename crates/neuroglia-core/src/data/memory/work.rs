@@ -324,19 +324,22 @@ impl WorkShelf {
             if matches!(record.state, WorkState::Done | WorkState::Cancelled) {
                 continue;
             }
-            let depth =
-                depths.entry((&record.queue, &record.kind, record.state.name())).or_insert_with(|| Depth {
-                    queue: record.queue.clone(),
-                    kind: record.kind.clone(),
-                    state: record.state,
-                    count: 0,
-                    oldest: Duration::ZERO,
-                    lanes_held: 0,
-                });
+            let is_held = record.state == WorkState::Scheduled && record.attempt > 0 && item.lane.is_some();
+            let state = match record.state {
+                WorkState::Scheduled if record.run_at <= now => WorkState::Waiting,
+                state => state,
+            };
+            let depth = depths.entry((&record.queue, &record.kind, state.name())).or_insert_with(|| Depth {
+                queue: record.queue.clone(),
+                kind: record.kind.clone(),
+                state,
+                count: 0,
+                oldest: Duration::ZERO,
+                lanes_held: 0,
+            });
             depth.count = (depth.count + 1).min(DEPTH_MAX.into());
-            let holds_up = record.state == WorkState::Scheduled && record.attempt > 0 && item.lane.is_some();
-            depth.lanes_held += u64::from(holds_up);
-            depth.oldest = depth.oldest.max(now.since(record.created_at));
+            depth.lanes_held += u64::from(is_held);
+            depth.oldest = depth.oldest.max(now.since(record.run_at));
         }
         depths.into_values().collect()
     }

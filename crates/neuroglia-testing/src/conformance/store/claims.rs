@@ -54,6 +54,15 @@ pub(super) async fn a_higher_priority_comes_before_an_older_age(store: Arc<dyn S
     assert_eq!(names(&claim(&*store, &["kind"], 3).await), "second idle");
 }
 
+pub(super) async fn the_kinds_of_a_queue_share_one_order(store: Arc<dyn Store>) {
+    let work = [("a", "1", 0), ("b", "2", 0), ("c", "3", 0), ("a", "4", 0), ("b", "5", 5), ("c", "6", 5)];
+    for (kind, name, priority) in work {
+        enqueue(&*store, [NewWork { priority, ..named(kind, name) }]).await;
+    }
+    assert_eq!(names(&claim(&*store, &["c", "b", "a"], 4).await), "5 6 1 2");
+    assert_eq!(names(&claim(&*store, &["c", "b", "a"], 4).await), "3 4");
+}
+
 pub(super) async fn a_claim_takes_from_its_queues_and_kinds_only(store: Arc<dyn Store>) {
     let elsewhere = NewWork { queue: "elsewhere".to_owned(), ..named("known", "elsewhere") };
     enqueue(&*store, [named("unknown", "unknown"), elsewhere, named("known", "here")]).await;

@@ -10,16 +10,11 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{NOTES, SHELVES, at, batch, delete, get, insert, json, message, put, refused, update};
+use super::workbench::LONG;
+use super::{NOTES, SHELVES, batch, delete, get, insert, json, message, put, refused, update};
 
 fn reserve(key: &str) -> Reserve {
-    Reserve {
-        key: key.to_owned(),
-        fingerprint: "f".to_owned(),
-        token: "t".to_owned(),
-        now: at(1),
-        running_until: at(100),
-    }
+    Reserve { key: key.to_owned(), fingerprint: "f".to_owned(), token: "t".to_owned(), hold: LONG }
 }
 
 pub(super) async fn a_batch_is_kept_whole_or_not_at_all(store: Arc<dyn Store>) {
@@ -36,8 +31,7 @@ pub(super) async fn a_batch_is_kept_whole_or_not_at_all(store: Arc<dyn Store>) {
         everything.outbox = vec![message("note.created", "new")];
         let token = "t".to_owned();
         let response = "{}".to_owned();
-        everything.completion =
-            Some(Completion { key: "key".to_owned(), token, response, keep_until: at(100) });
+        everything.completion = Some(Completion { key: "key".to_owned(), token, response, keep: LONG });
         everything
     };
 
@@ -260,6 +254,6 @@ pub(super) async fn a_closed_store_is_unavailable(store: Arc<dyn Store>) {
     refused(store.outbox(1).await, away, "the outbox of a closed store");
     refused(store.reserve(&reserve("key")).await, away, "a key of a closed store");
     refused(store.release("key", "t").await, away, "a release in a closed store");
-    refused(store.purge_expired(at(1)).await, away, "a purge of a closed store");
+    refused(store.purge_expired(1).await, away, "a purge of a closed store");
     refused(store.applied_migrations().await, away, "the migrations of a closed store");
 }

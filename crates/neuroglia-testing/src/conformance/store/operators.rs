@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use neuroglia::data::{Batch, Store};
 use neuroglia::work::{
-    Due, Finish, NewWork, Revision, Settlement, Ticket, WorkClass, WorkFilter, WorkRecord, WorkState,
+    DEPTH_MAX, Due, Finish, NewWork, Revision, Settlement, Ticket, WorkClass, WorkFilter, WorkRecord,
+    WorkState,
 };
 use uuid::Uuid;
 
 use super::workbench::{
-    LONG, QUEUE, claim, claim_as, claim_later, claim_one, dead, enqueue, finish, finishing, is_past, job,
-    named, new_id, node, now, record, records, retry, settle, state,
+    LONG, QUEUE, SHORT, claim, claim_as, claim_later, claim_one, dead, enqueue, finish, finishing, is_past,
+    job, named, new_id, node, now, record, records, retry, settle, state,
 };
 
 async fn revise(store: &dyn Store, id: Uuid, revision: &Revision) -> bool {
@@ -180,7 +181,40 @@ pub(super) async fn depths_count_by_queue_kind_and_state(store: Arc<dyn Store>) 
         ["default a waiting 2", "default b running 1", "default b scheduled 1", "slow a waiting 1"]
     );
     let age = now(&*store).await.since(before);
-    assert!(depths.iter().all(|depth| depth.oldest > Duration::ZERO && depth.oldest <= age), "{depths:?}");
+    for depth in &depths {
+        let is_due = depth.state != WorkState::Scheduled;
+        assert!(depth.oldest <= age && is_due == (depth.oldest > Duration::ZERO), "{depth:?}");
+    }
+}
+
+pub(super) async fn depths_tell_since_when_work_is_due(store: Arc<dyn Store>) {
+    let depth = async |kind: &str| {
+        let mut depths = store.depths().await.expect("work is counted");
+        depths.retain(|depth| depth.kind == kind);
+        assert_eq!(depths.len(), 1, "{kind} is in one state: {depths:?}");
+        depths.remove(0)
+    };
+    let began = now(&*store).await;
+    enqueue(&*store, [NewWork { due: Due::After(SHORT), ..job("delayed") }, job("replayed")]).await;
+    let soon = depth("delayed").await;
+    assert!(soon.state == WorkState::Waiting || soon.oldest == Duration::ZERO, "{soon:?}");
+    is_past(&*store, began + SHORT * 2).await;
+    // Nobody has claimed anything, so nobody has made it wait.
+    let waiting = depth("delayed").await;
+    assert_eq!((waiting.state, waiting.count), (WorkState::Waiting, 1));
+    let age = now(&*store).await.since(began);
+    assert!(waiting.oldest > Duration::ZERO && waiting.oldest <= age - SHORT, "{waiting:?} after {age:?}");
+
+    let dead_one = claim_one(&*store, "replayed").await.ticket;
+    assert!(settle(&*store, dead_one, dead("no use")).await);
+    let replayed_at = now(&*store).await;
+    assert!(revise(&*store, dead_one.id, &Revision::Replay).await);
+    let replayed = depth("replayed").await;
+    let since = now(&*store).await.since(replayed_at);
+    assert!(replayed.oldest <= since, "it waits since it was replayed: {replayed:?} after {since:?}");
+    let late = NewWork { due: Due::At(began - LONG), ..job("late") };
+    enqueue(&*store, [late]).await;
+    assert!(depth("late").await.oldest >= LONG, "its time was long ago");
 }
 
 pub(super) async fn depths_count_what_is_left_to_do_or_to_look_at(store: Arc<dyn Store>) {
@@ -214,6 +248,18 @@ pub(super) async fn depths_count_what_is_left_to_do_or_to_look_at(store: Arc<dyn
         (("lanes", "waiting"), (4, 0)),
     ];
     assert_eq!(counted, BTreeMap::from(expected));
+}
+
+pub(super) async fn depths_count_up_to_a_limit_of_each_kind(store: Arc<dyn Store>) {
+    // More than is counted, in batches of a size that every engine takes.
+    for _ in 0..11 {
+        enqueue(&*store, (0..DEPTH_MAX / 10).map(|_| job("many"))).await;
+    }
+    enqueue(&*store, [job("few")]).await;
+    let depths = store.depths().await.expect("work is counted");
+    let counted: BTreeMap<_, _> = depths.iter().map(|depth| (&*depth.kind, depth.count)).collect();
+    let expected = BTreeMap::from([("few", 1), ("many", u64::from(DEPTH_MAX))]);
+    assert_eq!(counted, expected, "to know that there are more is worth no scan, and many hide no others");
 }
 
 pub(super) async fn replayed_work_is_purged_no_earlier_than_other_work(store: Arc<dyn Store>) {

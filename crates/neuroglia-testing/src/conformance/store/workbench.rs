@@ -3,19 +3,13 @@
 use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
-use neuroglia::cluster::Node;
 use neuroglia::data::{Batch, Store};
-use neuroglia::id::Ids;
-use neuroglia::work::{
-    Claim, Claimed, Due, Finish, NewWork, OnCrash, QueueRoom, Settlement, Ticket, WorkClass, WorkFilter,
-    WorkRecord, WorkState,
-};
+use neuroglia::work::{Claimed, Finish, Settlement, Ticket, WorkFilter, WorkRecord, WorkState};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::batch;
-
-pub(super) const QUEUE: &str = "default";
+pub(super) use crate::workbench::{QUEUE, asking, asking_as, enqueue, job, named, new_id, node};
 
 /// Longer than any rule takes.
 pub(super) const LONG: Duration = Duration::from_secs(600);
@@ -28,69 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long many may be in each other's way.
 pub(super) const CROWDED: Duration = Duration::from_secs(30);
-
-/// A new id: of a node, a claim, a piece of work.
-pub(super) fn new_id() -> Uuid {
-    Ids::random().next_uuid()
-}
-
-/// A job that may begin at once.
-pub(super) fn job(kind: &str) -> NewWork {
-    NewWork {
-        id: new_id(),
-        class: WorkClass::Job,
-        queue: QUEUE.to_owned(),
-        kind: kind.to_owned(),
-        lane: None,
-        key: None,
-        payload: "{}".to_owned(),
-        priority: 0,
-        due: Due::Now,
-        attempts_max: 10,
-        on_crash: OnCrash::Retry,
-        correlation_id: None,
-        traceparent: None,
-    }
-}
-
-/// A job whose claim shows which one it is.
-pub(super) fn named(kind: &str, name: &str) -> NewWork {
-    NewWork { payload: format!("\"{name}\""), ..job(kind) }
-}
-
-/// Stores pieces of work.
-pub(super) async fn enqueue(store: &dyn Store, work: impl IntoIterator<Item = NewWork>) {
-    let asking = Batch { work: work.into_iter().collect(), ..batch([]) };
-    store.commit(asking).await.expect("a batch that breaks no rule is committed");
-}
-
-/// A node that is to be.
-pub(super) fn node(role: &str) -> Node {
-    Node {
-        id: new_id(),
-        role: role.to_owned(),
-        host: "oven-1".to_owned(),
-        version: "1.2.3".to_owned(),
-        is_draining: false,
-    }
-}
-
-/// Asks for this much of the one queue, as a node of its own that lives.
-pub(super) async fn asking(store: &dyn Store, kinds: &[&str], limit: u32) -> Claim {
-    let worker = node("worker");
-    store.beat(&worker).await.expect("a node says that it lives");
-    asking_as(worker.id, kinds, limit)
-}
-
-/// Asks for this much of the one queue, as this node.
-pub(super) fn asking_as(owner: Uuid, kinds: &[&str], limit: u32) -> Claim {
-    Claim {
-        owner,
-        token: new_id(),
-        rooms: vec![QueueRoom { queue: QUEUE.to_owned(), limit }],
-        kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
-    }
-}
 
 pub(super) async fn claim(store: &dyn Store, kinds: &[&str], limit: u32) -> Vec<Claimed> {
     store.claim(&asking(store, kinds, limit).await).await.expect("work is claimed")

@@ -1,5 +1,6 @@
 //! Durable work as operators see it: what failed for good, what waits and runs, who does it, who wants what.
 
+use std::fmt;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -97,9 +98,7 @@ impl AdminCommand for DeadLetters {
                 revise(context, &*store, id, &Revision::Edit { payload }, "edited").await
             }
             DeadLetterAction::Replay(chosen) => {
-                let outcome = revise_chosen(context, &*store, chosen, &Revision::Replay, "replayed").await;
-                context.scope().get::<Wake>()?.work();
-                outcome
+                revise_chosen(context, &*store, chosen, &Revision::Replay, "replayed").await
             }
             DeadLetterAction::Delete(chosen) => {
                 revise_chosen(context, &*store, chosen, &Revision::Delete, "deleted").await
@@ -137,12 +136,7 @@ impl AdminCommand for Work {
                 list(context, &*store, which, states).await
             }
             WorkAction::Show { id } => show(context, &*store, id).await,
-            WorkAction::Cancel { id } => {
-                let outcome = revise(context, &*store, id, &Revision::Cancel, "called off").await;
-                // It may have been the first of its lane.
-                context.scope().get::<Wake>()?.work();
-                outcome
-            }
+            WorkAction::Cancel { id } => revise(context, &*store, id, &Revision::Cancel, "called off").await,
         }
     }
 }
@@ -262,7 +256,9 @@ async fn revise(
     revision: &Revision,
     done: &str,
 ) -> Result<()> {
-    if store.revise(id, revision).await? {
+    let revised = store.revise(id, revision).await;
+    ring(context, revision)?;
+    if revised? {
         return context.print(&format!("{done} {id}"));
     }
     let states: Vec<_> = revision.from_states().iter().map(|state| state.name()).collect();
@@ -276,15 +272,60 @@ async fn revise_chosen(
     revision: &Revision,
     done: &str,
 ) -> Result<()> {
-    if !chosen.ids.is_empty() {
-        for id in chosen.ids {
-            revise(context, store, id, revision, done).await?;
-        }
-        return Ok(());
+    if chosen.ids.is_empty() {
+        let dead = WorkFilter { states: DEAD.to_vec(), kind: chosen.kind, ..WorkFilter::default() };
+        let revised = revise_all(context, dead, revision).await?;
+        return context.print(&format!("{done} {revised}"));
     }
-    let mut filter =
-        WorkFilter { states: DEAD.to_vec(), kind: chosen.kind, limit: PAGE, ..WorkFilter::default() };
-    // First all, then each: what is replayed and fails at once comes later in the order, and is not chosen again.
+    for id in chosen.ids {
+        revise(context, store, id, revision, done).await?;
+    }
+    Ok(())
+}
+
+/// Rings for work that may be begun now: what is replayed, or what was behind what is called off. Whoever hears it in
+/// other processes is told when the command ends.
+fn ring(context: &AdminContext, revision: &Revision) -> Result<()> {
+    if matches!(revision, Revision::Replay | Revision::Cancel) {
+        context.scope().get::<Wake>()?.work();
+    }
+    Ok(())
+}
+
+/// How much work [`revise_all`] has revised.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Revised {
+    /// So many pieces.
+    pub revised: u64,
+    /// So many stay as they are, because another with the same key is not done.
+    pub refused: u64,
+}
+
+impl fmt::Display for Revised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.revised)?;
+        match self.refused {
+            0 => Ok(()),
+            refused => write!(f, "; {refused} stay, because another with the same key is not done"),
+        }
+    }
+}
+
+/// Does this to all work that matches, whatever the filter's limit, and tells all processes of what may be begun now.
+///
+/// First all is chosen, then each is revised: what is replayed and fails at once comes later in the order, and is not
+/// chosen again. What cannot be replayed because another job with its key lives stays as it is, and keeps nobody else from
+/// it.
+///
+/// # Errors
+/// When the store does not answer; what was revised by then stays so.
+pub async fn revise_all(
+    context: &AdminContext,
+    mut filter: WorkFilter,
+    revision: &Revision,
+) -> Result<Revised> {
+    let store = store(context)?;
+    filter.limit = PAGE;
     let mut chosen = Vec::new();
     loop {
         let page = store.list_work(&filter).await?;
@@ -292,18 +333,18 @@ async fn revise_chosen(
         filter.after = last.seq;
         chosen.extend(page.iter().map(|record| record.id));
     }
-    let (mut count, mut refused) = (0_u64, 0_u64);
-    for id in chosen {
-        match store.revise(id, revision).await {
-            Ok(revised) => count += u64::from(revised),
-            // Another job with its key lives; it stays, and keeps nobody else from being replayed.
-            Err(error) if error.is_duplicate() => refused += 1,
-            Err(error) => return Err(error),
+    let mut all = Revised::default();
+    let revising = async {
+        for id in chosen {
+            match store.revise(id, revision).await {
+                Ok(revised) => all.revised += u64::from(revised),
+                Err(error) if error.is_duplicate() => all.refused += 1,
+                Err(error) => return Err(error),
+            }
         }
-    }
-    match refused {
-        0 => context.print(&format!("{done} {count}")),
-        _ => context
-            .print(&format!("{done} {count}; {refused} stay, because another with the same key is not done")),
-    }
+        Ok(())
+    };
+    let outcome = revising.await;
+    ring(context, revision)?;
+    outcome.map(|()| all)
 }

@@ -1,11 +1,8 @@
 //! Show how business goes from day to day, or from hour to hour.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use neuroglia::clock::{Clock, Timestamp};
+use neuroglia::clock::Clock;
 use neuroglia::di::Inject;
 use neuroglia::error::Result;
 use neuroglia::mediation::{Checks, Query, QueryHandler};
@@ -14,19 +11,13 @@ use pizzeria_domain::order::OrderStatus;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::day::Day;
 use super::ledger::Ledger;
 use crate::house::House;
 use crate::money::MoneyDto;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// How many days are shown when nobody says.
 const DAYS_DEFAULT: u32 = 30;
-
-/// A day of the calendar, such as `2026-11-26`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Day(Timestamp);
 
 /// How long a step of a series is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -87,8 +78,8 @@ pub struct GetTimeseriesHandler {
 
 impl QueryHandler<GetTimeseries> for GetTimeseriesHandler {
     async fn handle(&self, query: GetTimeseries) -> Result<TimeseriesDto> {
-        let last = query.to.unwrap_or_else(|| Day::of(&self.zone.local(self.clock.now())));
-        let first = query.from.unwrap_or(Day(last.0 - DAY * (DAYS_DEFAULT - 1)));
+        let last = query.to.unwrap_or_else(|| Day::at(&self.zone, self.clock.now()));
+        let first = query.from.unwrap_or_else(|| last.before(DAYS_DEFAULT - 1));
         let (step, days_max) = match query.by {
             SeriesStep::Day => ("days", 366),
             SeriesStep::Hour => ("hours", 31),
@@ -96,7 +87,7 @@ impl QueryHandler<GetTimeseries> for GetTimeseriesHandler {
         let mut checks = Checks::default();
         checks.that(last >= first, "/to", "range", "must not be before the first day");
         checks.that(
-            last.0.since(first.0) < DAY * days_max,
+            last.since(first) < days_max,
             "/from",
             "range",
             format!("must be at most {days_max} days before the last day, by {step}"),
@@ -114,35 +105,5 @@ impl QueryHandler<GetTimeseries> for GetTimeseriesHandler {
             })
         });
         Ok(TimeseriesDto { items: items.collect::<Result<_>>()? })
-    }
-}
-
-impl Day {
-    /// The day that a text begins with; the first of all when it begins with none.
-    fn of(text: &str) -> Self {
-        text.get(..10).and_then(|day| day.parse().ok()).unwrap_or(Self(Timestamp::UNIX_EPOCH))
-    }
-}
-
-impl fmt::Display for Day {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.to_string().get(..10).unwrap_or_default())
-    }
-}
-
-impl FromStr for Day {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let day = format!("{text}T00:00:00Z").parse().map(Self);
-        day.ok().filter(|day: &Self| day.to_string() == text).ok_or("must be a day such as 2026-11-26")
-    }
-}
-
-impl TryFrom<String> for Day {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
     }
 }

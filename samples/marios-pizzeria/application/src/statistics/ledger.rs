@@ -22,6 +22,7 @@ use neuroglia::schedule::Zone;
 use pizzeria_domain::order::Order;
 use serde::{Deserialize, Serialize};
 
+use super::day::{Day, hour_at};
 use super::figures::Figures;
 
 /// In how many parts each sum is kept.
@@ -79,33 +80,55 @@ pub(super) struct Tally {
     root: Root,
 }
 
-/// Gives a document of the books its place in the store.
-macro_rules! documents {
-    ($($document:ident: $id:ty = $key:expr, in $collection:literal;)+) => {$(
-        impl Aggregate for $document {
-            type Id = $id;
-            const COLLECTION: &'static str = $collection;
+impl Aggregate for Editions {
+    type Id = EditionsId;
+    const COLLECTION: &'static str = "statistics_editions";
 
-            fn id(&self) -> &$id {
-                let key: fn(&Self) -> &$id = $key;
-                key(self)
-            }
+    fn id(&self) -> &EditionsId {
+        &EditionsId
+    }
 
-            fn root(&self) -> &Root {
-                &self.root
-            }
+    fn root(&self) -> &Root {
+        &self.root
+    }
 
-            fn root_mut(&mut self) -> &mut Root {
-                &mut self.root
-            }
-        }
-    )+};
+    fn root_mut(&mut self) -> &mut Root {
+        &mut self.root
+    }
 }
 
-documents! {
-    Editions: EditionsId = |_| &EditionsId, in "statistics_editions";
-    Entry: String = |entry| &entry.id, in "statistics_entries";
-    Tally: String = |tally| &tally.id, in "statistics_tallies";
+impl Aggregate for Entry {
+    type Id = String;
+    const COLLECTION: &'static str = "statistics_entries";
+
+    fn id(&self) -> &String {
+        &self.id
+    }
+
+    fn root(&self) -> &Root {
+        &self.root
+    }
+
+    fn root_mut(&mut self) -> &mut Root {
+        &mut self.root
+    }
+}
+
+impl Aggregate for Tally {
+    type Id = String;
+    const COLLECTION: &'static str = "statistics_tallies";
+
+    fn id(&self) -> &String {
+        &self.id
+    }
+
+    fn root(&self) -> &Root {
+        &self.root
+    }
+
+    fn root_mut(&mut self) -> &mut Root {
+        &mut self.root
+    }
 }
 
 /// Enters orders into the books, and reads the sums.
@@ -144,9 +167,7 @@ impl Ledger {
     }
 
     async fn count(&self, entry: &Entry, former: &Figures, order: &Order) -> Result<()> {
-        let placed = self.zone.local(order.placed_at());
-        let (day, time) = placed.split_once(' ').unwrap_or((&placed, ""));
-        let (hour, _) = time.split_once(':').unwrap_or((time, ""));
+        let (day, hour) = (Day::at(&self.zone, order.placed_at()), hour_at(&self.zone, order.placed_at()));
         let shard = order.id().as_uuid().as_bytes()[15] % SHARDS;
 
         let mut total = self.tally(entry.edition, shard, None).await?;
@@ -154,9 +175,9 @@ impl Ledger {
         total.figures += &entry.figures;
         self.tallies.save(&mut total)?;
 
-        let mut daily = self.tally(entry.edition, shard, Some(day)).await?;
+        let mut daily = self.tally(entry.edition, shard, Some(&day.to_string())).await?;
         let (former, figures) = (former.flow(), entry.figures.flow());
-        for sums in [&mut daily.figures, daily.hours.entry(hour.to_owned()).or_default()] {
+        for sums in [&mut daily.figures, daily.hours.entry(hour).or_default()] {
             *sums -= &former;
             *sums += &figures;
         }

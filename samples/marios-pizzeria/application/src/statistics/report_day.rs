@@ -10,6 +10,7 @@ use neuroglia::mediation::{Command, CommandHandler, Mediator};
 use neuroglia::schedule::{Schedule, ScheduledTask, Tick, Zone};
 use pizzeria_domain::order::OrderStatus;
 
+use super::day::Day;
 use super::ledger::Ledger;
 use crate::customers::{Mail, Mailer};
 use crate::house::House;
@@ -39,9 +40,8 @@ impl CommandHandler<ReportDay> for ReportDayHandler {
     async fn handle(&self, command: ReportDay) -> Result<()> {
         let Some(to) = self.house.report_to.clone() else { return Ok(()) };
         let evening = self.zone.start_of_day(command.morning) - Duration::from_secs(1);
-        let evening = self.zone.local(evening);
-        let (day, _) = evening.split_once(' ').unwrap_or((&evening, ""));
-        let figures = self.ledger.series((day, day), false).await?.remove(day).unwrap_or_default();
+        let day = Day::at(&self.zone, evening).to_string();
+        let figures = self.ledger.series((&day, &day), false).await?.remove(&day).unwrap_or_default();
         let count = |status: OrderStatus| figures.statuses.count(status.as_str());
         let text = format!(
             "Orders: {}\nDelivered: {}\nCancelled: {}\nRevenue: {}\n",

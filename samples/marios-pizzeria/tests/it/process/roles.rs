@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use neuroglia::data::{Batch, Change, Store, Write};
-use neuroglia::id::Ids;
-use neuroglia::work::{Due, NewWork, OnCrash, WorkClass};
 use neuroglia_testing::services::Database;
+use neuroglia_testing::workbench::job;
 use serde_json::{Value, json};
 
 use super::work::with_store;
@@ -92,20 +91,5 @@ async fn leave_unpaid(store: Arc<dyn Store>, id: &str) {
     let change = Change::Update { expected, body: order.to_string() };
     let writes = vec![Write { collection: "orders", id: id.to_owned(), change }];
     store.commit(Batch { at: hour_ago, writes, ..Batch::default() }).await.expect("it is stored");
-    let nobodys = NewWork {
-        id: Ids::random().next_uuid(),
-        class: WorkClass::Job,
-        queue: "default".into(),
-        kind: "nobodys".into(),
-        lane: None,
-        key: None,
-        payload: "{}".into(),
-        priority: 0,
-        due: Due::Now,
-        attempts_max: 1,
-        on_crash: OnCrash::Retry,
-        correlation_id: None,
-        traceparent: None,
-    };
-    assert!(store.plan(EXPIRY, hour_ago, &nobodys).await.expect("it is planned"));
+    assert!(store.plan(EXPIRY, hour_ago, &job("nobodys")).await.expect("it is planned"));
 }

@@ -1,12 +1,15 @@
 //! What operators do with orders and with work that failed, by the executable.
 
-use neuroglia::cluster::Node;
+use std::time::{Duration, Instant};
+
 use neuroglia::id::Ids;
 use neuroglia::messaging::{Parcel, Subscription};
-use neuroglia::work::{Claim, QueueRoom, Settlement, WorkFilter, WorkState};
+use neuroglia::work::{Settlement, WorkFilter, WorkState};
+use neuroglia_testing::services::Database;
+use neuroglia_testing::workbench::asking;
 use serde_json::Value;
 
-use super::{Premises, guest_order};
+use super::{PATIENCE, Premises, eventually, guest_order};
 
 #[test]
 fn an_export_is_one_order_a_line_and_nothing_else() {
@@ -59,25 +62,12 @@ async fn two_dead_letters(url: &str) {
         traceparent: None,
     };
     assert_eq!(store.fan_out(&[parcel]).await.expect("it is stored"), 2);
-    let node = Node {
-        id: ids.next_uuid(),
-        role: "worker".to_owned(),
-        host: "here".to_owned(),
-        version: "0".to_owned(),
-        is_draining: false,
-    };
-    store.beat(&node).await.expect("it is heard");
-    let claim = Claim {
-        owner: node.id,
-        token: ids.next_uuid(),
-        rooms: vec![QueueRoom { queue: "default".to_owned(), limit: 10 }],
-        kinds: consumers.map(ToOwned::to_owned).to_vec(),
-    };
+    let claim = asking(&*store, &consumers, 10).await;
     let claimed = store.claim(&claim).await.expect("work");
     let dead = |ticket| (ticket, Settlement::Dead { failure: "the ink ran out".to_owned() });
     let settlements: Vec<_> = claimed.iter().map(|claimed| dead(claimed.ticket)).collect();
     assert_eq!(store.settle(&settlements).await.expect("it is settled"), [true, true]);
-    store.leave(node.id).await.expect("it is heard");
+    store.leave(claim.owner).await.expect("it is heard");
     store.close().await;
 }
 
@@ -105,6 +95,62 @@ fn dead_letters_are_replayed_of_one_consumer_or_of_all() {
     assert_eq!(runtime.block_on(waiting(&url)), ["notifications"]);
     assert_eq!(replay(&[]), "replayed 1");
     assert_eq!(replay(&[]), "replayed 0");
+}
+
+/// Well before a worker that hears of work looks by itself.
+const SOON: Duration = Duration::from_secs(2);
+
+#[test]
+fn what_a_command_replays_is_heard_by_a_worker_at_once() {
+    let database = Database::create();
+    let premises = Premises::new().set("DATABASE_URL", database.url());
+    for command in ["migrate", "seed"] {
+        premises.run(&["admin", command]).assert_code(0);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let url = database.url();
+    runtime.block_on(two_dead_letters(&url));
+    let worker = premises.open_as("worker");
+    let store = runtime.block_on(neuroglia_backing::connect(&url.parse().expect("a URL"))).expect("a store");
+    // One after another, so that a look now and then could not have found them all.
+    for round in 1..=4 {
+        let replay = ["admin", "replay-dead-letters", "--consumer", "notifications"];
+        assert_eq!(premises.run(&replay).assert_code(0).stdout.trim_end(), "replayed 1");
+        let replayed = Instant::now();
+        // There is no event in the letter: it is parked as soon as somebody looks into it.
+        let filter =
+            WorkFilter { kind: Some("notifications".to_owned()), limit: 10, ..WorkFilter::default() };
+        let is_parked = || {
+            let found = runtime.block_on(store.list_work(&filter)).expect("a list");
+            (found[0].state == WorkState::Parked && found[0].failures.len() > round).then_some(())
+        };
+        eventually("it was tried", is_parked);
+        assert!(replayed.elapsed() < SOON, "round {round} took {:?}", replayed.elapsed());
+    }
+    runtime.block_on(store.close());
+    worker.close().assert_code(0);
+}
+
+#[test]
+fn seeding_and_migrating_at_once_is_done_once() {
+    let database = Database::create();
+    for premises in [Premises::new(), Premises::new().set("DATABASE_URL", database.url())] {
+        for command in ["migrate", "seed"] {
+            let together: Vec<_> = (0..4).map(|_| premises.start(&["admin", command])).collect();
+            for process in together {
+                process.end_within(PATIENCE).assert_code(0);
+            }
+        }
+        let process = premises.open();
+        let menu = process.get("/api/v1/pizzas").json();
+        let mut names: Vec<_> =
+            menu["items"].as_array().expect("a list").iter().map(|pizza| pizza["name"].to_string()).collect();
+        let listed = names.len();
+        names.sort();
+        names.dedup();
+        assert!(listed > 3 && names.len() == listed, "each pizza is on the menu once: {menu}");
+        process.close().assert_code(0);
+    }
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Worker and scheduler as processes, and what operators do with durable work.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use neuroglia::data::{Batch, Store};
-use neuroglia::id::Ids;
-use neuroglia::work::{Due, NewWork, OnCrash, Revision, WorkClass};
+use neuroglia::data::Store;
+use neuroglia::work::{Due, NewWork, Revision, Settlement};
 use neuroglia_backing::connect;
+use neuroglia_testing::workbench::{asking, enqueue, job};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -25,24 +26,14 @@ pub(super) fn with_store<T>(premises: &Premises, work: impl AsyncFnOnce(Arc<dyn 
 
 /// Stores work that nobody does, and calls it off: it stays until an operator does something.
 fn leave_something(premises: &Premises) -> String {
-    let id = Ids::random().next_uuid();
     let work = NewWork {
-        id,
-        class: WorkClass::Job,
-        queue: "default".into(),
-        kind: "nobodys".into(),
-        lane: None,
-        key: None,
         payload: r#"{"pizza":"margherita"}"#.into(),
-        priority: 0,
-        due: Due::Now,
-        attempts_max: 3,
-        on_crash: OnCrash::Retry,
         correlation_id: Some("request-7".into()),
-        traceparent: None,
+        ..job("nobodys")
     };
+    let id = work.id;
     with_store(premises, async |store| {
-        store.commit(Batch { work: vec![work], ..Batch::default() }).await.expect("it is stored");
+        enqueue(&*store, [work]).await;
         assert!(store.revise(id, &Revision::Cancel).await.expect("it answers"));
     });
     id.to_string()
@@ -89,6 +80,57 @@ fn a_queue_that_nobody_has_is_a_fault_of_the_command_line() {
     assert!(finished.stderr.contains("no queue mial"), "{}", finished.stderr);
     assert!(finished.stderr.contains("one thing to mend"), "{}", finished.stderr);
     premises.run(&["worker", "--queues", "default:none"]).assert_code(64);
+}
+
+/// Leaves work behind in each state that a metric is about.
+async fn leave_much(store: &dyn Store) {
+    let hour = Duration::from_secs(60 * 60);
+    let long_ago = store.now().await.expect("it tells its time") - hour;
+    let waiting = [Due::At(long_ago), Due::Now, Due::Now].map(|due| NewWork { due, ..job("nobodys") });
+    let later = NewWork { due: Due::After(hour), ..job("nobodys") };
+    let lanes = ["a", "b"].map(|lane| NewWork { lane: Some(lane.into()), ..job("lanes") });
+    enqueue(store, waiting.into_iter().chain([later]).chain(lanes).chain([job("dies"), job("stops")])).await;
+    let claim = asking(store, &["lanes", "dies", "stops"], 10).await;
+    let settlements: Vec<_> = store
+        .claim(&claim)
+        .await
+        .expect("it answers")
+        .into_iter()
+        .map(|claimed| {
+            let failure = "no use".to_owned();
+            let settlement = match &*claimed.kind {
+                "dies" => Settlement::Dead { failure },
+                "stops" => Settlement::Park { failure },
+                _ => Settlement::Retry { after: hour, failure },
+            };
+            (claimed.ticket, settlement)
+        })
+        .collect();
+    assert_eq!(store.settle(&settlements).await.expect("it answers"), [true; 4]);
+    store.leave(claim.owner).await.expect("it answers");
+}
+
+#[test]
+fn metrics_show_what_waits_and_since_when() {
+    let premises = operators(Premises::furnished());
+    with_store(&premises, async |store| leave_much(&*store).await);
+    let web = premises.open();
+    let read = |metrics: &str, name: &str| -> Option<f64> {
+        metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    };
+    let metrics = eventually("it was looked up", || {
+        let metrics = ask(&web, "/metrics").text();
+        (read(&metrics, "work_waiting ") == Some(3.0)).then_some(metrics)
+    });
+    for (name, value) in
+        [("work_scheduled ", 3.0), ("work_lanes_held ", 2.0), ("dead_letters ", 2.0), ("work_running ", 0.0)]
+    {
+        assert_eq!(read(&metrics, name), Some(value), "{name}: {metrics}");
+    }
+    let oldest = read(&metrics, r#"work_waiting_oldest_milliseconds{queue="default"} "#);
+    let hour_ms = 60.0 * 60.0 * 1000.0;
+    assert!(oldest.is_some_and(|oldest| (hour_ms..2.0 * hour_ms).contains(&oldest)), "{oldest:?}: {metrics}");
+    web.close().assert_code(0);
 }
 
 #[test]

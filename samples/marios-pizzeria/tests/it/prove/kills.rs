@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use neuroglia::id::Ids;
 use rustix::process::Signal;
 
+use super::ticks::assert_each_once;
 use super::town::{ground, killed, perilous};
 use super::{
     Customers, Engine, RECOVERY_MAX, RECOVERY_P99, Town, at_once, is_full, percentiles, report, times,
 };
-use crate::process::Process;
+use crate::process::{Process, eventually};
 
 /// Where who dies.
 const CASES: [(&str, &str); 9] = [
@@ -35,9 +36,14 @@ fn killed_at_each_point_on_postgres_nothing_is_lost_or_doubled() {
 }
 
 fn kill_at(engine: Engine, role: &str, point: &str) {
-    let town = Town::found(engine);
+    // The first to ask for the lease leads, and the second time that it asks it renews it: nobody else is there.
+    let leads = role == "scheduler";
+    let town = if leads { Town::ticking(engine) } else { Town::found(engine) };
     let drains = point.starts_with("settle.release");
-    let mut staff = vec![town.open("web"), town.open("scheduler")];
+    let mut staff = vec![town.open("web")];
+    if !leads {
+        staff.push(town.open("scheduler"));
+    }
     if !drains {
         staff.push(town.open("worker"));
     }
@@ -53,16 +59,26 @@ fn kill_at(engine: Engine, role: &str, point: &str) {
         victim.signal(Signal::TERM);
     }
     let dead = killed(victim);
+    if leads {
+        assert!(dead.stdout.contains(r#""leads":true"#), "who was killed did not lead: {}", dead.stdout);
+    }
     let accepted = customers.accepted();
     let successor = town.open(role);
     let took = town.books.wait_for_effects(&accepted, dead.at, RECOVERY_MAX);
     customers.wait_for_more(20);
+    if leads {
+        let before = town.books.ticks().len();
+        eventually("the successor leads", || (town.books.ticks().len() > before + 10).then_some(()));
+    }
     let orders = town.books.assert_exactly_once(&customers.leave());
     report(&format!(
         "{engine:?}: {role} killed at {point}: {orders} orders, none lost, no effect doubled, recovered in {took:.1?}"
     ));
     for process in staff.into_iter().chain([successor]) {
         process.close().assert_code(0);
+    }
+    if leads {
+        assert_each_once(&town.books);
     }
 }
 

@@ -25,8 +25,8 @@ use crate::cluster::Membership;
 const LONG: Duration = Duration::from_secs(1);
 
 /// The places of a process.
-pub(super) struct Floor {
-    places: Arc<Semaphore>,
+pub(super) struct Places {
+    all: Arc<Semaphore>,
     of_queue: BTreeMap<String, Queue>,
     concurrency: usize,
     /// Whether as much as runs may wait beside it.
@@ -73,11 +73,11 @@ impl Load {
     }
 }
 
-impl Floor {
+impl Places {
     pub(super) fn new(plan: &WorkPlan) -> Self {
         let queue = |limit: usize| Queue { places: Arc::new(Semaphore::new(limit)), limit };
         Self {
-            places: Arc::new(Semaphore::new(plan.concurrency)),
+            all: Arc::new(Semaphore::new(plan.concurrency)),
             of_queue: plan.queues.iter().map(|(name, limit)| (name.clone(), queue(*limit))).collect(),
             concurrency: plan.concurrency,
             claims_ahead: !plan.doers.any_ends_with_its_process(),
@@ -136,7 +136,7 @@ impl Floor {
     /// Counts a piece of work as held until this is dropped.
     pub(super) fn hold(self: &Arc<Self>, ticket: Ticket, queue: &str, membership: &Arc<Membership>) -> Held {
         self.hands().insert(ticket, Hand { queue: queue.to_owned(), began: None });
-        Held { floor: Arc::clone(self), membership: Arc::clone(membership), ticket }
+        Held { places: Arc::clone(self), membership: Arc::clone(membership), ticket }
     }
 
     /// A place for one piece of work; none when nothing begins any more, or when it has waited for long.
@@ -148,7 +148,7 @@ impl Floor {
     ) -> Option<[OwnedSemaphorePermit; 2]> {
         let take = async {
             let of_queue = Arc::clone(&self.of_queue.get(queue)?.places).acquire_owned().await.ok()?;
-            Some([of_queue, Arc::clone(&self.places).acquire_owned().await.ok()?])
+            Some([of_queue, Arc::clone(&self.all).acquire_owned().await.ok()?])
         };
         let place = tokio::select! {
             biased;
@@ -170,7 +170,7 @@ impl Floor {
 
 /// A piece of work that is held for as long as this lives.
 pub(super) struct Held {
-    floor: Arc<Floor>,
+    places: Arc<Places>,
     membership: Arc<Membership>,
     ticket: Ticket,
 }
@@ -178,8 +178,8 @@ pub(super) struct Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.membership.let_go(self.ticket);
-        self.floor.hands().remove(&self.ticket);
-        self.floor.changed.notify_one();
+        self.places.hands().remove(&self.ticket);
+        self.places.changed.notify_one();
     }
 }
 
@@ -188,75 +188,75 @@ mod tests {
     use super::*;
     use crate::id::Ids;
 
-    fn floor(concurrency: usize) -> Arc<Floor> {
+    fn places(concurrency: usize) -> Arc<Places> {
         let queues = BTreeMap::from([("default".to_owned(), concurrency)]);
-        Arc::new(Floor::new(&WorkPlan { queues, concurrency, ..WorkPlan::default() }))
+        Arc::new(Places::new(&WorkPlan { queues, concurrency, ..WorkPlan::default() }))
     }
 
-    fn room(floor: &Floor) -> u32 {
-        floor.rooms().iter().map(|room| room.limit).sum()
+    fn room(places: &Places) -> u32 {
+        places.rooms().iter().map(|room| room.limit).sum()
     }
 
     #[tokio::test(start_paused = true)]
     async fn as_much_is_claimed_again_as_runs_but_nothing_behind_what_runs_for_long() {
-        let (floor, membership, ids) = (floor(4), Arc::new(Membership::default()), Ids::random());
-        assert_eq!(room(&floor), 8);
+        let (places, membership, ids) = (places(4), Arc::new(Membership::default()), Ids::random());
+        assert_eq!(room(&places), 8);
         let mut held = Vec::new();
         for _ in 0..4 {
             let ticket = Ticket { id: ids.next_uuid(), token: ids.next_uuid() };
-            let held_one = floor.hold(ticket, "default", &membership);
-            let place = floor.place(ticket, "default", &CancellationToken::new()).await;
+            let held_one = places.hold(ticket, "default", &membership);
+            let place = places.place(ticket, "default", &CancellationToken::new()).await;
             held.push((held_one, place.expect("there is one")));
         }
-        assert_eq!(room(&floor), 4, "they may be short");
+        assert_eq!(room(&places), 4, "they may be short");
         tokio::time::advance(LONG * 2).await;
-        assert_eq!(room(&floor), 0, "who comes now would wait for long");
+        assert_eq!(room(&places), 0, "who comes now would wait for long");
         held.pop();
-        assert!(room(&floor) >= 1, "a place is free");
+        assert!(room(&places) >= 1, "a place is free");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_queue_runs_no_more_than_its_limit_whatever_is_free() {
         let queues = BTreeMap::from([("mail".to_owned(), 1), ("default".to_owned(), 4)]);
-        let floor = Arc::new(Floor::new(&WorkPlan { queues, concurrency: 4, ..WorkPlan::default() }));
+        let places = Arc::new(Places::new(&WorkPlan { queues, concurrency: 4, ..WorkPlan::default() }));
         let ids = Ids::random();
         let ticket = || Ticket { id: ids.next_uuid(), token: ids.next_uuid() };
         let lost = CancellationToken::new();
-        let first = floor.place(ticket(), "mail", &lost).await.expect("there is one");
-        let _other = floor.place(ticket(), "default", &lost).await.expect("another queue has places");
-        assert!(floor.place(ticket(), "mail", &lost).await.is_none(), "one letter at a time");
+        let first = places.place(ticket(), "mail", &lost).await.expect("there is one");
+        let _other = places.place(ticket(), "default", &lost).await.expect("another queue has places");
+        assert!(places.place(ticket(), "mail", &lost).await.is_none(), "one letter at a time");
         drop(first);
-        assert!(floor.place(ticket(), "mail", &lost).await.is_some(), "the next one's turn");
+        assert!(places.place(ticket(), "mail", &lost).await.is_some(), "the next one's turn");
     }
 
     #[test]
     fn what_is_free_is_dealt_out_once_and_to_each_queue_in_turn() {
         let queues = BTreeMap::from(["a", "b", "c"].map(|queue| (queue.to_owned(), 4)));
-        let floor = Arc::new(Floor::new(&WorkPlan { queues, concurrency: 4, ..WorkPlan::default() }));
+        let places = Arc::new(Places::new(&WorkPlan { queues, concurrency: 4, ..WorkPlan::default() }));
         let (membership, ids) = (Arc::new(Membership::default()), Ids::random());
         let hold = || {
             let ticket = Ticket { id: ids.next_uuid(), token: ids.next_uuid() };
-            floor.hold(ticket, "b", &membership)
+            places.hold(ticket, "b", &membership)
         };
         let mut held = Vec::new();
         for free in (1..=8).rev() {
-            assert_eq!(room(&floor), free);
+            assert_eq!(room(&places), free);
             held.push(hold());
         }
         held.pop();
-        let mut dealt: Vec<_> = (0..3).flat_map(|_| floor.rooms()).map(|room| room.queue).collect();
+        let mut dealt: Vec<_> = (0..3).flat_map(|_| places.rooms()).map(|room| room.queue).collect();
         dealt.sort();
         assert_eq!(dealt, ["a", "b", "c"], "nobody is always the first");
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_for_long_gets_no_place() {
-        let (floor, ids) = (floor(1), Ids::random());
+        let (places, ids) = (places(1), Ids::random());
         let tickets = [(); 2].map(|()| Ticket { id: ids.next_uuid(), token: ids.next_uuid() });
         let lost = CancellationToken::new();
-        let _first = floor.place(tickets[0], "default", &lost).await.expect("there is one");
+        let _first = places.place(tickets[0], "default", &lost).await.expect("there is one");
         let asked = Instant::now();
-        assert!(floor.place(tickets[1], "default", &lost).await.is_none());
+        assert!(places.place(tickets[1], "default", &lost).await.is_none());
         assert!(asked.elapsed() >= LONG);
     }
 }

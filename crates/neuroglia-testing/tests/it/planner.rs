@@ -1,0 +1,168 @@
+//! Who leads the schedule stands down when somebody else has the lease, or when it may be taken for dead: in a time that
+//! passes as fast as it is told to.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use neuroglia::clock::{Clock, Timestamp};
+use neuroglia::cluster::{self, Beat, Heart, Membership, NODE_TTL, Node, NodeName};
+use neuroglia::data::memory::MemoryStore;
+use neuroglia::data::{self, Store};
+use neuroglia::di::{Inject, Service, ServiceCollection, Services};
+use neuroglia::error::{Error, Result};
+use neuroglia::hosting::{HostedService, Stopping};
+use neuroglia::mediation::Messages;
+use neuroglia::messaging;
+use neuroglia::schedule::{Planner, Schedule, ScheduledTask, Scheduler, Tick};
+use neuroglia::work;
+use neuroglia_testing::workbench::new_id;
+use neuroglia_testing::{Layered, StoreLayer};
+use tokio_util::sync::CancellationToken;
+
+/// The lease of the leader.
+const LEASE: &str = "scheduler";
+
+/// Longer than the lease lasts, unless it is renewed.
+const LEASE_OVER: Duration = Duration::from_secs(11);
+
+/// By then a leader has asked again whether it leads, and planned what it found due before that.
+const ASKED_AGAIN: Duration = Duration::from_secs(5);
+
+/// One step of time.
+const STEP: Duration = Duration::from_millis(50);
+
+/// Is due every second.
+#[derive(Inject)]
+struct Sweep {}
+
+impl ScheduledTask for Sweep {
+    const NAME: &'static str = "sweep";
+    const SCHEDULE: Schedule = Schedule::every(Duration::from_secs(1));
+
+    async fn run(&self, _: Tick) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A store that hears of no node while it is deaf.
+struct Deaf {
+    store: MemoryStore,
+    is_deaf: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl StoreLayer for Deaf {
+    fn behind(&self) -> &dyn Store {
+        &self.store
+    }
+
+    async fn beat(&self, node: &Node) -> Result<Beat> {
+        if self.is_deaf.load(Ordering::SeqCst) {
+            return Err(Error::unavailable("the test has it hear nothing"));
+        }
+        self.behind().beat(node).await
+    }
+}
+
+/// A process that plans.
+struct App {
+    services: Services,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    is_deaf: Arc<AtomicBool>,
+}
+
+impl App {
+    async fn start() -> Self {
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let is_deaf = Arc::new(AtomicBool::new(false));
+        let deaf = Deaf { store: MemoryStore::with_clock(clock.clone()), is_deaf: Arc::clone(&is_deaf) };
+        let store: Arc<dyn Store> = Arc::new(Layered(deaf));
+        let mut services = ServiceCollection::new();
+        services.add(Service::shared::<dyn Store>(Arc::clone(&store)));
+        services.add_instance(Stopping::default());
+        Messages::default().register(&mut services);
+        messaging::register(&mut services, "broom", Vec::new());
+        work::register(&mut services);
+        let name = NodeName { role: "scheduler".into(), host: "here".into(), version: "0".into() };
+        cluster::register(&mut services, name);
+        Scheduler::new().task::<Sweep>().register(&mut services);
+        data::register(&mut services);
+        services.enter_root::<Heart>().enter_root::<Planner>();
+        let services = services.build().expect("a sound graph").start().await.expect("it starts");
+        let heart: Heart = services.scope().inject().expect("it was entered");
+        heart.start().await.expect("it joins");
+        tokio::spawn(async move { heart.run(CancellationToken::new()).await });
+        let planner: Planner = services.scope().inject().expect("it was entered");
+        tokio::spawn(async move { planner.run(CancellationToken::new()).await });
+        Self { services, store, clock, is_deaf }
+    }
+
+    /// The last time that was planned.
+    async fn last(&self) -> Option<Timestamp> {
+        self.store.last_run(Sweep::NAME).await.expect("it answers")
+    }
+
+    /// Lets time pass, for the store and for everybody who waits.
+    async fn pass(&self, span: Duration) {
+        let until = self.clock.now() + span;
+        while self.clock.now() < until {
+            self.clock.advance(STEP);
+            tokio::time::advance(STEP).await;
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Lets time pass until something later than this is planned.
+    async fn plans_again(&self, after: Option<Timestamp>) {
+        let deadline = self.clock.now() + NODE_TTL * 2;
+        while self.last().await <= after {
+            self.pass(STEP).await;
+            assert!(self.clock.now() < deadline, "nothing was planned after {after:?}");
+        }
+    }
+
+    /// Checks that nothing is planned although something is due.
+    async fn plans_nothing(&self) -> Option<Timestamp> {
+        let last = self.last().await;
+        self.pass(ASKED_AGAIN).await;
+        assert_eq!(self.last().await, last, "it plans, and does not lead");
+        last
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_finds_another_in_its_place_stands_down_until_that_one_resigns() {
+    let app = App::start().await;
+    app.plans_again(None).await;
+    // As if it had slept for as long.
+    app.clock.advance(LEASE_OVER);
+    let other = new_id();
+    let taken = app.store.lease(LEASE, other, Duration::from_secs(600)).await.expect("it answers");
+    assert_eq!(taken.map(|lease| lease.epoch), Some(2), "the second that leads");
+    app.pass(ASKED_AGAIN).await;
+    let last = app.plans_nothing().await;
+    app.store.resign(LEASE, other).await.expect("it answers");
+    app.plans_again(last).await;
+    let ours = app.store.lease(LEASE, other, Duration::from_secs(600)).await.expect("it answers");
+    assert_eq!(ours, None, "it leads again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_may_be_taken_for_dead_stands_down_until_it_is_heard_again() {
+    let app = App::start().await;
+    app.plans_again(None).await;
+    app.is_deaf.store(true, Ordering::SeqCst);
+    let membership = app.services.get::<Membership>().expect("it is there");
+    let deadline = app.clock.now() + NODE_TTL;
+    while membership.current().is_some() {
+        app.pass(STEP).await;
+        assert!(app.clock.now() < deadline, "it let go before others may take it for dead");
+    }
+    app.pass(Duration::from_secs(1)).await;
+    let last = app.plans_nothing().await;
+    app.is_deaf.store(false, Ordering::SeqCst);
+    app.plans_again(last).await;
+}
