@@ -6,7 +6,7 @@
 //!
 //! In reading order: [`error`], [`clock`] and [`id`]; what a [`domain`] is made of; the container ([`di`]); the
 //! [`mediation`] of messages; the store port and the unit of work ([`data`]); events for outside
-//! ([`messaging`]), durable [`work`], the nodes that share it ([`cluster`]) and [`schedule`]s; [`settings`]; how
+//! ([`messaging`], [`webhook`]), durable [`work`], the nodes that share it ([`cluster`]) and [`schedule`]s; [`settings`]; how
 //! attached resources say that they are well ([`health`]).
 
 extern crate self as neuroglia;
@@ -29,6 +29,7 @@ pub mod hosting;
 pub mod mediation;
 
 pub mod messaging;
+pub mod webhook;
 pub mod work;
 
 pub mod cluster;
