@@ -107,7 +107,7 @@ impl Site {
             health.add_shared(indicator);
         }
         let metrics = Metrics::new(about.name, about.version, host.release_id.as_deref());
-        backlog::show(&metrics, &services.get()?, &services.get()?, &services.get()?);
+        backlog::show(&metrics, &services.get()?, &services.get()?, &services.get()?, &services.get()?);
         let (ids, clock) = (services.get::<Ids>()?, services.get::<Clock>()?);
         let limits = host.http.limits();
         let door = match web {
