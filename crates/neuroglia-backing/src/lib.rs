@@ -9,6 +9,8 @@
 //! | `sqlite:///var/lib/shop/shop.db`, `sqlite://shop.db` | a file, absolute or below the working directory | `sqlite` |
 //! | `postgres://user:password@host:5432/shop` | a database that many processes share | `postgres` |
 //! | `memory:` | this process, forgotten at its end | always there |
+//!
+//! What carries events is another resource, which [`bus`] attaches.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,12 +20,22 @@ use neuroglia::data::memory::MemoryStore;
 use neuroglia::error::{Error, Result};
 use url::Url;
 
+pub mod bus;
+
+#[cfg(feature = "amqp")]
+pub mod amqp;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrations;
+#[cfg(feature = "nats")]
+pub mod nats;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "http")]
+pub mod sink;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "http", feature = "nats"))]
+mod tls;
 
 /// Opens the store that the URL names.
 ///
@@ -41,18 +53,6 @@ pub async fn connect(url: &Url) -> Result<Arc<dyn Store>> {
 /// What is wrong with it, as a fragment for the report of settings.
 pub fn check_url(url: &Url) -> Result<(), String> {
     engine(url).map(|_| ())
-}
-
-/// Whether there is an event bus for such a URL: `local:`, the store itself.
-///
-/// # Errors
-/// What is wrong with it, as a fragment for the report of settings.
-pub fn check_bus_url(url: &Url) -> Result<(), String> {
-    match url.scheme() {
-        "local" if matches!(url.path(), "" | "/") && !url.has_host() => Ok(()),
-        "local" => Err("local: takes nothing after the colon".to_owned()),
-        scheme => Err(format!("there is no event bus {scheme}: use local:, the store itself")),
-    }
 }
 
 /// How an engine is opened.
@@ -86,14 +86,6 @@ fn engine(url: &Url) -> Result<Open, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_bus_is_judged_by_its_scheme() {
-        let fault = |url: &str| check_bus_url(&url.parse().expect("a URL")).err();
-        assert_eq!(fault("local:"), None);
-        assert!(fault("local://shop").is_some_and(|fault| fault.contains("nothing after the colon")));
-        assert!(fault("carrier-pigeon:").is_some_and(|fault| fault.contains("no event bus carrier-pigeon")));
-    }
 
     #[test]
     fn a_url_is_judged_by_its_scheme() {
