@@ -5,5 +5,5 @@ mod events;
 mod mail;
 
 pub use database::{DatabaseSettings, register};
-pub use events::EventBusSettings;
+pub use events::{EventBusSettings, register as register_events};
 pub use mail::{MailSettings, MailState, OutgoingMail, register as register_mail};
