@@ -3,6 +3,7 @@
 mod buses;
 mod conformance;
 mod differential;
+mod letters;
 mod nats;
 mod paging;
 mod postgres_lanes;
