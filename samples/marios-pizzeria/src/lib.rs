@@ -8,6 +8,7 @@ pub use settings::PizzeriaSettings;
 
 use neuroglia::App;
 use neuroglia::di::ServiceCollection;
+use neuroglia::web::IngestKeys;
 use pizzeria_api::{GatewayKey, StreamLimits, Streams};
 use pizzeria_application::House;
 use pizzeria_domain::order::PaymentMethod;
@@ -44,6 +45,8 @@ fn services(services: &mut ServiceCollection, settings: &PizzeriaSettings) {
         lifetime: settings.events_lifetime,
     }));
     pizzeria_integration::register(services, &settings.database);
+    pizzeria_integration::register_events(services, &settings.events);
+    services.add_instance(IngestKeys::of(&settings.event_ingest));
     pizzeria_integration::register_mail(services, &settings.mail);
     pizzeria_integration::register_payment(services, &settings.payment);
     if let Some(key) = &settings.payment.webhook_key {

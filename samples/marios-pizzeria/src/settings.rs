@@ -6,7 +6,7 @@ use std::time::Duration;
 use neuroglia::auth::TokenSettings;
 use neuroglia::schedule::Zone;
 use neuroglia::settings::Settings;
-use neuroglia::web::Quota;
+use neuroglia::web::{IngestSettings, Quota};
 use pizzeria_domain::customer::EmailAddress;
 use pizzeria_domain::money::Currency;
 use pizzeria_integration::{DatabaseSettings, EventBusSettings, MailSettings, PaymentSettings};
@@ -20,6 +20,9 @@ pub struct PizzeriaSettings {
     /// What carries events.
     #[setting(section, flatten)]
     pub events: EventBusSettings,
+    /// Who may send events over HTTP.
+    #[setting(section)]
+    pub event_ingest: IngestSettings,
     /// How access tokens are signed.
     #[setting(section)]
     pub jwt: TokenSettings,

@@ -100,9 +100,11 @@ const FAN_OUT: &str = "INSERT INTO ng_work (id, class, state, queue, kind, lane,
                        SELECT gen_random_uuid(), 'delivery', 'waiting', s.queue, s.consumer, \
                            CASE WHEN s.is_ordered THEN m.subject END, m.key, m.envelope, 0, ng_now(), \
                            s.attempts_max, 'retry', m.correlation_id, m.traceparent, ng_now() \
-                       FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) \
-                           WITH ORDINALITY AS m (name, subject, key, envelope, correlation_id, traceparent, place) \
-                       JOIN ng_subscription s ON s.event = m.name ORDER BY m.place, s.consumer \
+                       FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) \
+                           WITH ORDINALITY AS m (name, subject, key, envelope, correlation_id, traceparent, consumer, \
+                               place) \
+                       JOIN ng_subscription s ON s.event = m.name AND s.consumer = coalesce(m.consumer, s.consumer) \
+                       ORDER BY m.place, s.consumer \
                        ON CONFLICT DO NOTHING RETURNING 1";
 
 /// How much of a kind others may be about to take, in front of what a claim takes. The limit is not there to be met: it
@@ -344,7 +346,8 @@ impl WorkStore for PostgresStore {
             .bind(column(parcels, |parcel| parcel.key.clone()))
             .bind(column(parcels, |parcel| parcel.envelope.clone()))
             .bind(column(parcels, |parcel| parcel.correlation_id.clone()))
-            .bind(column(parcels, |parcel| parcel.traceparent.clone()));
+            .bind(column(parcels, |parcel| parcel.traceparent.clone()))
+            .bind(column(parcels, |parcel| parcel.consumer.clone()));
         Ok(self.change(fan_out).await?.len() as u64)
     }
 

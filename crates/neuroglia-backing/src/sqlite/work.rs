@@ -75,7 +75,7 @@ const FAN_OUT: &str = "INSERT INTO ng_work (id, class, state, queue, kind, lane,
                                substr(hex(randomblob(2)), 2) || '-8' || substr(hex(randomblob(2)), 2) || '-' || \
                                hex(randomblob(6))), 'delivery', 'waiting', queue, consumer, \
                            CASE WHEN is_ordered THEN ?2 END, ?3, ?4, 0, ?7, attempts_max, 'retry', ?5, ?6, ?7 \
-                       FROM ng_subscription WHERE event = ?1 ORDER BY consumer ON CONFLICT DO NOTHING";
+                       FROM ng_subscription WHERE event = ?1 AND (?8 IS NULL OR consumer = ?8) ORDER BY consumer ON CONFLICT DO NOTHING";
 
 /// How much of what is due is made to wait in one turn.
 const PROMOTED_MAX: u32 = 1000;
@@ -400,6 +400,7 @@ impl WorkStore for SqliteStore {
                         .bind(parcel.correlation_id)
                         .bind(parcel.traceparent)
                         .bind(now.unix_micros())
+                        .bind(parcel.consumer)
                         .execute(&mut *connection)
                         .await
                         .map_err(error)?;

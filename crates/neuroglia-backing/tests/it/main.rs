@@ -1,7 +1,10 @@
 //! The engines by their port, and each by what is its own.
 
+mod buses;
 mod conformance;
 mod differential;
+mod letters;
+mod nats;
 mod paging;
 mod postgres_lanes;
 mod postgres_news;
@@ -10,6 +13,8 @@ mod postgres_plans;
 mod postgres_steps;
 mod postgres_tls;
 mod postgres_together;
+mod rabbitmq;
+mod sink;
 mod sqlite_commands;
 mod sqlite_files;
 mod sqlite_plans;

@@ -192,6 +192,7 @@ async fn fan_outs_and_ends_do_not_lock_each_other_out() {
             subject: (*subject).to_owned(),
             key: Ids::random().next_uuid().to_string(),
             envelope: "{}".to_owned(),
+            consumer: None,
             correlation_id: None,
             traceparent: None,
         };

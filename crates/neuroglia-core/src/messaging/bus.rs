@@ -1,11 +1,8 @@
 //! The port to whatever carries events from one process to the others.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 
-use super::{CloudEvent, Origin, Parcel};
-use crate::data::Store;
+use super::{CloudEvent, Inbox, Parcel};
 use crate::error::{Error, Result, chain};
 
 /// Carries events to those who want them. `EVENT_BUS_URL` chooses which.
@@ -22,31 +19,25 @@ pub trait EventBus: Send + Sync + 'static {
     async fn publish(&self, events: &[CloudEvent]) -> Vec<Result<()>>;
 }
 
-/// The store itself as the bus: an event becomes a delivery for each consumer, and no less durable than the change
-/// that raised it.
-pub struct LocalBus {
-    store: Arc<dyn Store>,
-    origin: Origin,
+/// The outcome of each event of a batch that failed as a whole; as many as are asked for.
+pub fn failed_alike(error: &Error) -> impl Iterator<Item = Result<()>> {
+    let (kind, code, text) = (error.kind(), error.code().to_owned(), chain(error));
+    std::iter::repeat_with(move || Err(Error::new(kind, code.clone(), text.clone())))
 }
 
+/// The store itself as the bus: an event becomes a delivery for each consumer, and no less durable than the change
+/// that raised it.
+#[derive(Debug)]
+pub struct LocalBus(Inbox);
+
 impl LocalBus {
-    /// A bus for the events of this origin.
-    pub fn new(store: Arc<dyn Store>, origin: Origin) -> Self {
-        Self { store, origin }
+    /// A bus that leads to this inbox.
+    pub const fn new(inbox: Inbox) -> Self {
+        Self(inbox)
     }
 
     fn parcel(&self, event: &CloudEvent) -> Result<Parcel> {
-        let (name, _) = self.origin.parse_type(&event.event_type).ok_or_else(|| {
-            Error::internal(format!("`{}` is not a type of this application", event.event_type))
-        })?;
-        Ok(Parcel {
-            key: event.id.clone(),
-            name: name.to_owned(),
-            subject: event.subject.clone().unwrap_or_default(),
-            envelope: serde_json::to_string(event).map_err(Error::internal)?,
-            correlation_id: event.correlationid.clone(),
-            traceparent: event.traceparent.clone(),
-        })
+        self.0.parcel(event, serde_json::to_string(event).map_err(Error::internal)?)
     }
 }
 
@@ -63,20 +54,10 @@ impl EventBus for LocalBus {
             outcomes.push(self.parcel(event).map(|parcel| parcels.push(parcel)));
         }
         // They are stored together or not at all.
-        if let Err(error) = self.store.fan_out(&parcels).await {
-            let text = chain(&error);
-            let failed = || Error::new(error.kind(), error.code().to_owned(), text.clone());
-            outcomes
-                .iter_mut()
-                .filter(|outcome| outcome.is_ok())
-                .for_each(|outcome| *outcome = Err(failed()));
+        if let Err(error) = self.0.put(&parcels).await {
+            let stored = outcomes.iter_mut().filter(|outcome| outcome.is_ok());
+            stored.zip(failed_alike(&error)).for_each(|(outcome, failed)| *outcome = failed);
         }
         outcomes
-    }
-}
-
-impl std::fmt::Debug for LocalBus {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LocalBus").field("engine", &self.store.engine()).finish_non_exhaustive()
     }
 }

@@ -3,6 +3,8 @@
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md>; the JSON form is the structured mode of
 //! the JSON event format.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -10,7 +12,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::data::OutboxMessage;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Where an application's events come from, and what their types begin with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,11 @@ impl Origin {
     /// The origin of the application with this name.
     pub fn of(application: &str) -> Self {
         Self { source: format!("/{application}"), prefix: format!("io.{application}") }
+    }
+
+    /// The application's name: what exchanges, queues and streams at a broker begin with.
+    pub fn application(&self) -> &str {
+        self.source.trim_start_matches('/')
     }
 
     /// The `type` of an event: `io.marios-pizzeria.order.created.v1`.
@@ -70,9 +77,18 @@ pub struct CloudEvent {
     /// Events with the same key keep their order; the partitioning extension.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub partitionkey: Option<String>,
-    /// What is to be known of it.
+    /// What is to be known of it; `null` when nothing is.
+    #[serde(default = "nothing")]
     pub data: Box<RawValue>,
 }
+
+fn nothing() -> Box<RawValue> {
+    RawValue::NULL.to_owned()
+}
+
+/// The most bytes of source and id together, and of what an event's order depends on: they become keys of an index,
+/// and PostgreSQL takes no more than a third of a page, 2,704 bytes.
+const KEY_BYTES_MAX: usize = 1024;
 
 impl CloudEvent {
     /// The event of an outbox message.
@@ -95,6 +111,37 @@ impl CloudEvent {
         })
     }
 
+    /// Reads an event that comes from outside, in the JSON format.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] with the code `event.malformed`: it is no CloudEvent of version 1.0.
+    pub fn read(text: &str) -> Result<Self> {
+        let event: Self = serde_json::from_str(text).map_err(malformed)?;
+        if event.specversion != "1.0" {
+            return Err(malformed("its `specversion` is not 1.0"));
+        }
+        let named = [("id", &event.id), ("source", &event.source), ("type", &event.event_type)];
+        for (name, value) in named {
+            if value.is_empty() {
+                return Err(malformed(format!("its `{name}` is empty")));
+            }
+        }
+        let keys = [("subject", &event.subject), ("partitionkey", &event.partitionkey)];
+        let keys = keys.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        for (name, value) in named.into_iter().chain(keys) {
+            if value.chars().any(char::is_control) {
+                return Err(malformed(format!("its `{name}` has a control character")));
+            }
+            if value.len() > KEY_BYTES_MAX {
+                return Err(malformed(format!("its `{name}` has more than {KEY_BYTES_MAX} bytes")));
+            }
+        }
+        if event.source.len() + event.id.len() > KEY_BYTES_MAX {
+            return Err(malformed(format!("its `source` and `id` have more than {KEY_BYTES_MAX} bytes")));
+        }
+        Ok(event)
+    }
+
     /// The data as a tree.
     ///
     /// # Errors
@@ -102,6 +149,10 @@ impl CloudEvent {
     pub fn data(&self) -> Result<Value> {
         serde_json::from_str(self.data.get()).map_err(Error::internal)
     }
+}
+
+fn malformed(why: impl fmt::Display) -> Error {
+    Error::new(ErrorKind::Malformed, "event.malformed", format!("it is no CloudEvent: {why}"))
 }
 
 /// The trace of an event that no traced request raised: it begins with the event.
@@ -121,6 +172,8 @@ pub struct Parcel {
     pub subject: String,
     /// The whole envelope, as JSON text.
     pub envelope: String,
+    /// The one consumer that it is for; when there is none, it is for all who want it.
+    pub consumer: Option<String>,
     /// The request or message that began it.
     pub correlation_id: Option<String>,
     /// The W3C `traceparent`.
@@ -177,6 +230,33 @@ mod tests {
         assert_eq!(tree["correlationid"], tree["id"]);
         assert_eq!(tree["traceparent"].as_str().map(str::len), Some(55));
         assert_eq!(tree["data"]["total"], 12);
+    }
+
+    #[test]
+    fn what_comes_from_outside_has_the_attributes_that_the_specification_asks_for() {
+        let whole = serde_json::json!({
+            "specversion": "1.0", "id": "7", "source": "/shop", "type": "io.shop.paid.v1", "extension": "kept",
+        });
+        assert_eq!(
+            CloudEvent::read(&whole.to_string()).map(|event| event.data.get().to_owned()).ok(),
+            Some("null".into())
+        );
+        let refusal = |name: &str, value: Value| {
+            let mut event = whole.clone();
+            event[name] = value;
+            let error = CloudEvent::read(&event.to_string()).expect_err("it is refused");
+            assert_eq!(error.kind(), ErrorKind::Malformed);
+            error.detail().to_owned()
+        };
+        for name in ["id", "source", "type", "specversion"] {
+            assert!(refusal(name, Value::Null).contains("it is no CloudEvent"), "{name}");
+            assert!(refusal(name, "".into()).contains(name), "{name}");
+            assert!(refusal(name, "a\u{0}b".into()).contains(name), "{name}");
+        }
+        assert!(refusal("specversion", "0.3".into()).contains("specversion"));
+        assert!(refusal("subject", "s".repeat(KEY_BYTES_MAX + 1).into()).contains("1024 bytes"));
+        assert!(refusal("id", "i".repeat(KEY_BYTES_MAX).into()).contains("`source` and `id`"));
+        assert!(CloudEvent::read("{").is_err());
     }
 
     #[test]

@@ -20,11 +20,15 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::shipment::{Message, Shipment};
-use super::{CloudEvent, EventBus, LocalBus, Origin, Subscription, Subscriptions, Wake};
+use super::{
+    CloudEvent, EventBus, EventSource, Inbox, IntakeMeter, LocalBus, Origin, Subscription, Subscriptions,
+    Wake,
+};
 use crate::clock::Timestamp;
 use crate::data::{OutboxMessage, Store};
 use crate::di::{Inject, Lifetime, Service, ServiceCollection};
 use crate::error::{Result, chain};
+use crate::health::Indicator;
 use crate::hosting::HostedService;
 use crate::id::Ids;
 
@@ -138,8 +142,6 @@ impl Relay {
         let count = claimed.len();
         let Shipment { arrived, failed, mut unsent, cause, is_away } = self.ship(claimed).await;
         if !arrived.is_empty() {
-            // What has arrived can be done, whether or not it can be forgotten here.
-            self.wake.work();
             self.store.confirm_outbox(token, &arrived).await?;
             self.meter.sent.fetch_add(arrived.len() as u64, Ordering::Relaxed);
         }
@@ -210,11 +212,23 @@ pub fn register(services: &mut ServiceCollection, application: &str, subscriptio
     services.try_add(Service::instance(Wake::default()));
     services.try_add(Service::instance(Origin::of(application)));
     services.try_add(Service::instance(RelayMeter::default()));
+    services.try_add(Service::instance(IntakeMeter::default()));
     services.try_add(Service::instance(Subscriptions(subscriptions)));
     if services.has::<dyn Store>() {
-        services.try_add(Service::factory::<dyn EventBus, (Arc<dyn Store>, Arc<Origin>), _>(
-            Lifetime::Singleton,
-            |(store, origin)| Ok(Arc::new(LocalBus::new(store, (*origin).clone())) as Arc<dyn EventBus>),
-        ));
+        services.try_add(Service::factory::<dyn EventBus, (Inbox,), _>(Lifetime::Singleton, |(inbox,)| {
+            Ok(Arc::new(LocalBus::new(inbox)) as Arc<dyn EventBus>)
+        }));
     }
+}
+
+/// Has a registered bus found as what it is: a bus, and an attached resource that can be ill.
+pub fn register_bus<B: EventBus + Indicator>(services: &mut ServiceCollection) {
+    services.add(Service::factory::<dyn EventBus, (Arc<B>,), _>(Lifetime::Singleton, |(bus,)| Ok(bus)));
+    services.add(Service::factory::<dyn Indicator, (Arc<B>,), _>(Lifetime::Singleton, |(bus,)| Ok(bus)));
+}
+
+/// Has a registered broker found as what it is: a bus from which this application's workers take their events.
+pub fn register_broker<B: EventBus + EventSource + Indicator>(services: &mut ServiceCollection) {
+    register_bus::<B>(services);
+    services.add(Service::factory::<dyn EventSource, (Arc<B>,), _>(Lifetime::Singleton, |(bus,)| Ok(bus)));
 }

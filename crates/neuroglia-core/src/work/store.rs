@@ -22,8 +22,8 @@ pub trait WorkStore: Send + Sync {
     /// Takes back the subscriptions of one consumer; gives whether there were any.
     async fn unsubscribe(&self, consumer: &str) -> Result<bool>;
 
-    /// Stores a delivery of each message for each consumer that wants it, once: an event that a consumer was given
-    /// before is passed over.
+    /// Stores a delivery of each message for each consumer that wants it, or for the one that it names if that wants it,
+    /// once: an event that a consumer was given before is passed over.
     async fn fan_out(&self, parcels: &[Parcel]) -> Result<u64>;
 
     /// Takes work that is due, the highest priority first, then the oldest. Of a lane, only the first that is

@@ -184,6 +184,7 @@ async fn an_unknown_event_is_parked_and_not_lost() {
         envelope: r#"{"specversion":"1.0","id":"1","source":"/post-office",
             "type":"io.post-office.parcel.sent.v7","data":{}}"#
             .into(),
+        consumer: None,
         correlation_id: None,
         traceparent: None,
     };

@@ -205,6 +205,7 @@ rules! { ($)
     deliveries {
         an_event_is_delivered_to_each_of_its_consumers_and_to_no_others,
         an_event_is_delivered_once_even_after_it_was_handled,
+        an_event_for_one_consumer_is_delivered_to_that_one_if_it_wants_it,
         subscriptions_are_changed_listed_and_taken_back,
         an_ordered_consumer_gets_the_events_of_a_subject_in_turn,
     }

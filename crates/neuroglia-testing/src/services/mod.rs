@@ -3,9 +3,13 @@
 //! `cargo xtask test` starts one server for the whole run and names it in [`POSTGRES_VARIABLE`]. Where the
 //! variable is not set, as under a plain `cargo test`, each test process starts its own when it first needs it.
 
+mod nats;
 mod postgres;
 mod private;
+mod rabbitmq;
 mod redis;
 
+pub use nats::Nats;
 pub use postgres::{Database, POSTGRES_VARIABLE, Postgres};
+pub use rabbitmq::RabbitMq;
 pub use redis::Redis;

@@ -127,7 +127,8 @@ pub(super) fn script(text: &str, order: &str) -> Command {
     command
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens at.
+pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("it has an address").port()
 }

@@ -29,6 +29,7 @@ pub(crate) const DEFECTS: &[(Defect, &str)] = &[
     (Defect::ConfirmsForStrangers, "who_did_not_claim_a_message_neither_confirms_nor_returns_it"),
     (Defect::LosesReturned, "a_returned_message_waits_for_its_pause_before_its_successors"),
     (Defect::ReturnsAtOnce, "a_returned_message_waits_for_its_pause_before_its_successors"),
+    (Defect::FansOutToAll, "an_event_for_one_consumer_is_delivered_to_that_one_if_it_wants_it"),
     (Defect::FansOutTwice, "an_event_is_delivered_once_even_after_it_was_handled"),
     (Defect::FansOutTwice, "an_event_is_delivered_to_each_of_its_consumers_and_to_no_others"),
     (Defect::FansOutTwice, "an_ordered_consumer_gets_the_events_of_a_subject_in_turn"),
@@ -91,6 +92,7 @@ pub(crate) enum Defect {
     ConfirmsForStrangers,
     LosesReturned,
     ReturnsAtOnce,
+    FansOutToAll,
     FansOutTwice,
     ClaimsBehindAHead,
     ClaimsTwice,
@@ -221,6 +223,10 @@ impl StoreLayer for Broken {
     }
 
     async fn fan_out(&self, parcels: &[Parcel]) -> Result<u64> {
+        if self.is(Defect::FansOutToAll) {
+            let to_all = |parcel: &Parcel| Parcel { consumer: None, ..parcel.clone() };
+            return self.inner.fan_out(&parcels.iter().map(to_all).collect::<Vec<_>>()).await;
+        }
         let stored = self.inner.fan_out(parcels).await?;
         if self.is(Defect::FansOutTwice) {
             let again = |parcel: &Parcel| Parcel { key: format!("{} again", parcel.key), ..parcel.clone() };

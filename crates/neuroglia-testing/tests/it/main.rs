@@ -1,6 +1,7 @@
 //! The tests of the test tools.
 
 mod broken_answers;
+mod broken_buses;
 mod broken_stores;
 mod broken_work;
 mod claimer;

@@ -9,7 +9,7 @@ use neuroglia_core::data::Store;
 use neuroglia_core::di::Inject;
 use neuroglia_core::error::{Result, chain};
 use neuroglia_core::hosting::HostedService;
-use neuroglia_core::messaging::RelayMeter;
+use neuroglia_core::messaging::{IntakeMeter, RelayMeter};
 use neuroglia_core::work::{Depth, WorkMeter, WorkState};
 use tokio_util::sync::CancellationToken;
 
@@ -87,8 +87,14 @@ fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Shows what relay and workers count, and how much waits.
-pub(crate) fn show(metrics: &Metrics, depths: &Arc<Depths>, relay: &Arc<RelayMeter>, work: &Arc<WorkMeter>) {
+/// Shows what relay, intake and workers count, and how much waits.
+pub(crate) fn show(
+    metrics: &Metrics,
+    depths: &Arc<Depths>,
+    relay: &Arc<RelayMeter>,
+    intake: &Arc<IntakeMeter>,
+    work: &Arc<WorkMeter>,
+) {
     type Read<T> = fn(&T) -> u64;
     let counters: [(&str, &str, Read<WorkMeter>); 5] = [
         ("work_done", "Attempts that succeeded", |meter| meter.done.load(Relaxed)),
@@ -116,6 +122,14 @@ pub(crate) fn show(metrics: &Metrics, depths: &Arc<Depths>, relay: &Arc<RelayMet
     for (name, help, read) in relays {
         let relay = Arc::clone(relay);
         metrics.counter(name, help, move || read(&relay));
+    }
+    let intakes: [(&str, &str, Read<IntakeMeter>); 2] = [
+        ("intake_stored", "Messages of a broker that were stored", |meter| meter.stored.load(Relaxed)),
+        ("intake_dead", "Messages that went to dead letters of the broker", |meter| meter.dead.load(Relaxed)),
+    ];
+    for (name, help, read) in intakes {
+        let intake = Arc::clone(intake);
+        metrics.counter(name, help, move || read(&intake));
     }
     type Look = fn(&Depths) -> i64;
     let seen: [(&str, &str, Look); 6] = [

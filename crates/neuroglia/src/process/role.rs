@@ -6,7 +6,7 @@ use std::fmt;
 use neuroglia_core::cluster::{Ear, Heart, Voice};
 use neuroglia_core::data::Store;
 use neuroglia_core::di::ServiceCollection;
-use neuroglia_core::messaging::Relay;
+use neuroglia_core::messaging::{EventSource, Intake, Relay};
 use neuroglia_core::schedule::Planner;
 use neuroglia_core::work::{Claimer, Doers, WorkPlan};
 
@@ -76,6 +76,9 @@ impl Role {
         before.push(Hosted::of::<Relay>());
         if self.schedules() {
             after.push(Hosted::of::<Planner>());
+        }
+        if self.works() && services.has::<dyn EventSource>() {
+            after.push(Hosted::of::<Intake>());
         }
         if self.works() || self.schedules() {
             after.push(Hosted::of::<Claimer>());

@@ -111,7 +111,7 @@ impl Site {
         }
         let metrics = Metrics::new(about.name, about.version, host.release_id.as_deref());
         metrics.meters(meters);
-        backlog::show(&metrics, &services.get()?, &services.get()?, &services.get()?);
+        backlog::show(&metrics, &services.get()?, &services.get()?, &services.get()?, &services.get()?);
         let (ids, clock) = (services.get::<Ids>()?, services.get::<Clock>()?);
         let limits = host.http.limits();
         let door = match web {

@@ -45,6 +45,7 @@ pub mod extract;
 mod problem;
 mod reply;
 
+mod ingest;
 mod rate_limit;
 
 pub mod docs;
@@ -53,6 +54,7 @@ pub mod openapi;
 pub use context::Context;
 pub use edge::{Arrival, Edge, EdgeSettings, Subscriber};
 pub use extract::{IfMatch, Injected, Json, Path, Query};
+pub use ingest::{EventIngestion, IngestKeys, IngestSettings};
 pub use neuroglia_macros::controller;
 pub use policy::Policy;
 pub use problem::Problem;

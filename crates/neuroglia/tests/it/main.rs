@@ -6,6 +6,7 @@ mod controller;
 mod edge;
 mod health;
 mod hosted;
+mod ingest;
 mod metrics;
 mod openapi;
 mod parity;

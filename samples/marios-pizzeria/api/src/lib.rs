@@ -1,4 +1,4 @@
-//! The HTTP API of Mario's Pizzeria, under `/api/v1`: thin controllers that decode, send, and encode.
+//! The HTTP API of Mario's Pizzeria, under `/api/v1`, and the ingestion of events: thin controllers that decode, send, and encode.
 
 mod auth;
 mod customers;
@@ -15,7 +15,7 @@ pub use auth::LoginLimits;
 pub use events::{StreamLimits, Streams};
 pub use payments::GatewayKey;
 
-use neuroglia::web::Web;
+use neuroglia::web::{EventIngestion, Web};
 
 /// Every controller of the pizzeria.
 pub fn controllers(web: Web) -> Web {
@@ -28,4 +28,5 @@ pub fn controllers(web: Web) -> Web {
         .controller::<statistics::StatisticsController>()
         .controller::<events::EventsController>()
         .controller::<payments::PaymentsController>()
+        .controller::<EventIngestion>()
 }

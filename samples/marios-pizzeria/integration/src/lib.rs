@@ -6,6 +6,6 @@ mod mail;
 mod payment;
 
 pub use database::{DatabaseSettings, register};
-pub use events::EventBusSettings;
+pub use events::{EventBusSettings, register as register_events};
 pub use mail::{MailSettings, MailState, OutgoingMail, register as register_mail};
 pub use payment::{PaymentSettings, register as register_payment};

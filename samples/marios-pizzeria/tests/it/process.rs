@@ -6,6 +6,7 @@
 
 mod accounts;
 mod boot;
+mod brokers;
 mod client;
 mod commands;
 mod crash;

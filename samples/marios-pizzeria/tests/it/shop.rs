@@ -13,7 +13,7 @@ use neuroglia::data::{Batch, Change, Condition, Select, Store, Write};
 use neuroglia::di::{Lifetime, Service, ServiceCollection};
 use neuroglia::error::Result;
 use neuroglia::identity::Identity;
-use neuroglia::messaging::{CloudEvent, EventBus, LocalBus, Origin};
+use neuroglia::messaging::{CloudEvent, EventBus, Inbox, LocalBus, Origin};
 use neuroglia::web::Web;
 use neuroglia::work::{WorkClass, WorkFilter, WorkState};
 use neuroglia_testing::services::Database;
@@ -95,10 +95,10 @@ fn journalled(journal: &Journal) -> App<PizzeriaSettings> {
     let kept = Arc::clone(journal);
     marios_pizzeria::app().services(move |services, _| {
         let journal = Arc::clone(&kept);
-        services.add(Service::factory::<dyn EventBus, (Arc<dyn Store>, Arc<Origin>), _>(
+        services.add(Service::factory::<dyn EventBus, (Inbox, Arc<Origin>), _>(
             Lifetime::Singleton,
-            move |(store, origin)| {
-                let bus = LocalBus::new(store, (*origin).clone());
+            move |(inbox, origin)| {
+                let bus = LocalBus::new(inbox);
                 Ok(Arc::new(JournalledBus { bus, origin, journal: Arc::clone(&journal) })
                     as Arc<dyn EventBus>)
             },

@@ -393,6 +393,9 @@ impl WorkStore for MemoryStore {
                     .subscriptions
                     .iter()
                     .filter(|subscription| subscription.event == parcel.name)
+                    .filter(|subscription| {
+                        parcel.consumer.as_ref().is_none_or(|consumer| *consumer == subscription.consumer)
+                    })
                     .cloned()
                     .collect();
                 for subscription in wanted {

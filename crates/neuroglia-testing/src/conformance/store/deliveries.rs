@@ -24,6 +24,7 @@ fn parcel(event: &str, subject: &str, name: &str) -> Parcel {
         name: event.to_owned(),
         subject: subject.to_owned(),
         envelope: format!("\"{name}\""),
+        consumer: None,
         correlation_id: Some("request-1".to_owned()),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
     }
@@ -74,6 +75,17 @@ pub(super) async fn an_event_is_delivered_once_even_after_it_was_handled(store: 
     subscribe(&*store, &[wanting("b", "order.created")]).await;
     assert_eq!(fan_out(&*store, &events).await, 2, "each consumer gets it for itself");
     assert_eq!(records(&*store).await.len(), 4);
+}
+
+pub(super) async fn an_event_for_one_consumer_is_delivered_to_that_one_if_it_wants_it(store: Arc<dyn Store>) {
+    subscribe(&*store, &[wanting("a", "order.created"), wanting("b", "order.created")]).await;
+    let event = parcel("order.created", "o-1", "event");
+    let to = |consumer: &str| [Parcel { consumer: Some(consumer.to_owned()), ..event.clone() }];
+    assert_eq!(fan_out(&*store, &to("c")).await, 0, "c does not want it");
+    assert_eq!(fan_out(&*store, &to("b")).await, 1);
+    assert_eq!(fan_out(&*store, &to("b")).await, 0, "it has it");
+    assert_eq!(fan_out(&*store, &[to("a"), to("b")].concat()).await, 1, "each for itself");
+    assert_eq!(records(&*store).await.len(), 2);
 }
 
 pub(super) async fn subscriptions_are_changed_listed_and_taken_back(store: Arc<dyn Store>) {

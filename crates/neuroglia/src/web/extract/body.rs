@@ -32,7 +32,7 @@ impl Default for ContentLimits {
 
 impl ContentLimits {
     /// Those of the edge that the request came through, or the default ones.
-    pub(super) fn of(extensions: &Extensions) -> Self {
+    pub(in crate::web) fn of(extensions: &Extensions) -> Self {
         extensions.get::<Arrival>().map_or_else(Self::default, Arrival::content_limits)
     }
 }
@@ -49,7 +49,11 @@ pub(in crate::web) async fn read(extensions: &Extensions, body: Body) -> Result<
 }
 
 /// Undoes the content encoding.
-pub(super) fn decoded(headers: &HeaderMap, body: Bytes, limits: ContentLimits) -> Result<Bytes, Problem> {
+pub(in crate::web) fn decoded(
+    headers: &HeaderMap,
+    body: Bytes,
+    limits: ContentLimits,
+) -> Result<Bytes, Problem> {
     let Some(encoding) = headers.get(header::CONTENT_ENCODING) else { return Ok(body) };
     let encoding = encoding.as_bytes().trim_ascii();
     if encoding.eq_ignore_ascii_case(b"identity") {

@@ -91,7 +91,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     Err(problem.with_header(header::ACCEPT, HeaderValue::from_static("application/json")))
 }
 
-fn is_json(content_type: &str) -> bool {
+pub(in crate::web) fn is_json(content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
     let named = essence == "application/json"

@@ -29,4 +29,5 @@ pub use json::Json;
 pub use path::Path;
 pub use query::Query;
 
-pub(super) use body::read;
+pub(super) use body::{decoded, read};
+pub(super) use json::is_json;

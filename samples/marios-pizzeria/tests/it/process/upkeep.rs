@@ -58,6 +58,7 @@ async fn two_dead_letters(url: &str) {
         name: "order.lost".to_owned(),
         subject: "o-1".to_owned(),
         envelope: "{}".to_owned(),
+        consumer: None,
         correlation_id: None,
         traceparent: None,
     };

@@ -1,0 +1,129 @@
+//! One consumer's queue: taken from by hand, acknowledged by hand.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::{FutureExt, StreamExt};
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer};
+use neuroglia::error::{Error, Result};
+use neuroglia::messaging::{Arrival, EventQueue, Outcome};
+
+use super::{Topology, line};
+
+/// How many messages the broker gives before the first of them is acknowledged: two batches, so that one is on its way
+/// while another is stored.
+const PREFETCH: u16 = 200;
+
+/// How many characters of a reason go with a dead letter.
+const REASON_CHARS_MAX: usize = 500;
+
+pub(super) struct Queue {
+    channel: Channel,
+    messages: Consumer,
+    dead_letters: String,
+    taken: Vec<Delivery>,
+    is_finishing: bool,
+    _connection: Arc<Connection>,
+}
+
+impl Queue {
+    pub(super) async fn open(
+        connection: Arc<Connection>,
+        topology: &Topology,
+        consumer: &str,
+    ) -> Result<Self> {
+        line::declare_queue(&connection, topology, consumer).await?;
+        let channel = line::confirming(&connection).await?;
+        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await.map_err(Error::unavailable)?;
+        let (queue, tag) = (topology.queue(consumer), consumer.into());
+        let consuming =
+            channel.basic_consume(queue.into(), tag, BasicConsumeOptions::default(), FieldTable::default());
+        let messages = consuming.await.map_err(Error::unavailable)?;
+        Ok(Self {
+            channel,
+            messages,
+            dead_letters: topology.dead_letters(consumer),
+            taken: Vec::new(),
+            is_finishing: false,
+            _connection: connection,
+        })
+    }
+
+    /// Has the broker keep what cannot be understood, with the reason.
+    async fn bury(&self, delivery: &Delivery, reason: &str) -> Result<()> {
+        let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
+        let mut headers = delivery.properties.headers().clone().unwrap_or_default();
+        headers.insert("x-reason".into(), AMQPValue::LongString(reason.into()));
+        headers.insert("x-routing-key".into(), AMQPValue::LongString(delivery.routing_key.as_str().into()));
+        let properties: BasicProperties =
+            delivery.properties.clone().with_headers(headers).with_delivery_mode(2);
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let (exchange, routing_key) = ("".into(), self.dead_letters.as_str().into());
+        let sent = self.channel.basic_publish(exchange, routing_key, options, &delivery.data, properties);
+        match sent.await.map_err(Error::unavailable)?.await.map_err(Error::unavailable)? {
+            Confirmation::Ack(None) => Ok(()),
+            _ => Err(Error::unavailable(format!("the broker does not keep {}", self.dead_letters))),
+        }
+    }
+}
+
+#[async_trait]
+impl EventQueue for Queue {
+    async fn take(&mut self, most: usize) -> Result<Vec<Arrival>> {
+        let mut next = match self.messages.next().now_or_never() {
+            Some(next) => next,
+            None if self.is_finishing => return Ok(Vec::new()),
+            None => self.messages.next().await,
+        };
+        loop {
+            match next {
+                Some(Ok(delivery)) => self.taken.push(delivery),
+                None if self.is_finishing => break,
+                Some(Err(error)) => return Err(Error::unavailable(error)),
+                None => return Err(Error::unavailable("the broker has ended the delivery of this queue")),
+            }
+            if self.taken.len() >= most {
+                break;
+            }
+            let Some(ready) = self.messages.next().now_or_never() else { break };
+            next = ready;
+        }
+        let body = |delivery: &mut Delivery| Arrival { body: delivery.data.clone() };
+        Ok(self.taken.iter_mut().map(body).collect())
+    }
+
+    async fn hold(&mut self) -> Result<()> {
+        // The broker waits for half an hour; that the connection lives is all that it must know.
+        if self.channel.status().connected() {
+            return Ok(());
+        }
+        Err(Error::unavailable("the connection to the broker was lost"))
+    }
+
+    async fn settle(&mut self, outcomes: &[Outcome]) -> Result<()> {
+        let taken = std::mem::take(&mut self.taken);
+        for (delivery, outcome) in taken.iter().zip(outcomes) {
+            if let Outcome::Dead(reason) = outcome {
+                self.bury(delivery, reason).await?;
+            }
+        }
+        let Some(last) = taken.last() else { return Ok(()) };
+        // The last one speaks for all before it.
+        match last.acker.ack(BasicAckOptions { multiple: true }).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::unavailable("the channel was closed before the acknowledgement")),
+            Err(error) => Err(Error::unavailable(error)),
+        }
+    }
+
+    async fn finish(&mut self) -> Result<()> {
+        self.is_finishing = true;
+        let cancelled = self.channel.basic_cancel(self.messages.tag(), BasicCancelOptions::default());
+        cancelled.await.map_err(Error::unavailable)
+    }
+}

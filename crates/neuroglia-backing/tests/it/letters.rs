@@ -1,0 +1,83 @@
+//! Events to send, and the reader of the CloudEvents project, which knows nothing of this one.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use neuroglia::clock::Timestamp;
+use neuroglia::data::OutboxMessage;
+use neuroglia::error::Result;
+use neuroglia::id::Ids;
+use neuroglia::messaging::{CloudEvent, EventBus, Origin, Subscription, Subscriptions};
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+
+/// How long something may take that must happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The origin of an application that no other test has.
+pub(crate) fn origin() -> Arc<Origin> {
+    Arc::new(Origin::of(&format!("shop-{}", Ids::random().next_uuid().simple())))
+}
+
+/// That `bell` wants to know when an order is ready.
+pub(crate) fn wants() -> Arc<Subscriptions> {
+    Arc::new(Subscriptions(vec![Subscription {
+        consumer: "bell".to_owned(),
+        event: "order.ready".to_owned(),
+        queue: "default".to_owned(),
+        is_ordered: true,
+        attempts_max: 3,
+    }]))
+}
+
+pub(crate) fn event(origin: &Origin, data: &str) -> CloudEvent {
+    let message = OutboxMessage {
+        id: Ids::random().next_uuid(),
+        name: "order.ready".to_owned(),
+        version: 1,
+        subject: "o-1".to_owned(),
+        data: data.to_owned(),
+        correlation_id: Some("request-7".to_owned()),
+        traceparent: None,
+        at: Timestamp::UNIX_EPOCH,
+    };
+    CloudEvent::of(message, origin).expect("its data is JSON")
+}
+
+/// Publishes one event; what became of it.
+pub(crate) async fn publish(bus: &dyn EventBus, event: &CloudEvent) -> Result<()> {
+    bus.publish(std::slice::from_ref(event)).await.remove(0)
+}
+
+/// Publishes one event until it is confirmed.
+pub(crate) async fn send(bus: &dyn EventBus, event: &CloudEvent) {
+    let mut last = None;
+    let sending = async {
+        while let Err(error) = publish(bus, event).await {
+            last = Some(error);
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let sent = timeout(PATIENCE, sending).await;
+    sent.unwrap_or_else(|_| panic!("it is not confirmed within {PATIENCE:?}: {last:?}"));
+}
+
+/// Reads CloudEvents in the JSON format with the SDK of the CloudEvents project, which refuses what breaks the
+/// specification; gives the attributes of each.
+pub(crate) fn read_by_sdk(events: &[Vec<u8>]) -> Vec<Value> {
+    const SDK: &str = include_str!("sdk.sh");
+    let mut command = Command::new("sh");
+    command.args(["-c", SDK]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut sdk = command.spawn().expect("a shell");
+    let mut input = sdk.stdin.take().expect("it is piped");
+    for event in events {
+        input.write_all(event).and_then(|()| input.write_all(b"\n")).expect("it reads");
+    }
+    drop(input);
+    let output = sdk.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "the SDK refuses an event; it says why above");
+    let text = String::from_utf8(output.stdout).expect("it writes text");
+    text.lines().map(|line| serde_json::from_str(line).expect("it writes JSON")).collect()
+}

@@ -1,0 +1,235 @@
+//! RabbitMQ, as a stock client sees it and as the suite examines it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use lapin::options::{
+    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
+use neuroglia::error::{ErrorKind, chain};
+use neuroglia::health::Indicator;
+use neuroglia::id::Ids;
+use neuroglia::messaging::{CloudEvent, EventSource, Inbox, Origin, Outcome, Subscriptions};
+use neuroglia_backing::amqp::AmqpBus;
+use neuroglia_testing::conformance::bus::{Attached, Bench};
+use neuroglia_testing::services::RabbitMq;
+use tokio::time::timeout;
+
+use crate::letters::{PATIENCE, event, origin, publish, read_by_sdk, send, wants};
+use neuroglia_testing::{Strait, Weather};
+
+/// RabbitMQ behind a strait, and another way to it for strangers.
+pub(crate) struct RabbitBench {
+    application: String,
+    strait: Strait,
+}
+
+impl RabbitBench {
+    pub(crate) fn new() -> Self {
+        let application = format!("shop-{}", Ids::random().next_uuid().simple());
+        Self { application, strait: Strait::to(RabbitMq::shared().port()) }
+    }
+
+    fn url(&self) -> String {
+        format!("amqp://127.0.0.1:{}", self.strait.port())
+    }
+}
+
+/// A channel of a client that knows nothing of this project; the connection lives as long as it.
+pub(crate) async fn stranger() -> (Connection, Channel) {
+    let url = RabbitMq::shared().url();
+    let connection =
+        Connection::connect(&url, ConnectionProperties::default()).await.expect("the broker is there");
+    let channel = connection.create_channel().await.expect("a channel");
+    channel.confirm_select(ConfirmSelectOptions::default()).await.expect("the broker confirms");
+    (connection, channel)
+}
+
+#[async_trait]
+impl Bench for RabbitBench {
+    fn application(&self) -> &str {
+        &self.application
+    }
+
+    async fn attach(&self, _: Inbox, origin: Arc<Origin>, subscriptions: Arc<Subscriptions>) -> Attached {
+        let url = self.url().parse().expect("a URL");
+        let bus = Arc::new(AmqpBus::new(&url, origin, subscriptions).expect("a sound URL"));
+        Attached { bus: Arc::clone(&bus) as _, source: Some(bus) }
+    }
+
+    async fn inject(&self, event_type: &str, body: &[u8]) -> bool {
+        let (_connection, channel) = stranger().await;
+        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let exchange = format!("{}.events", self.application);
+        let declared = channel.exchange_declare(
+            exchange.as_str().into(),
+            ExchangeKind::Topic,
+            options,
+            FieldTable::default(),
+        );
+        declared.await.expect("the exchange has no arguments but that it is durable");
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let sent = channel.basic_publish(
+            exchange.into(),
+            event_type.into(),
+            options,
+            body,
+            BasicProperties::default(),
+        );
+        let confirmed = sent.await.expect("it is sent").await.expect("the broker answers");
+        assert!(confirmed.is_ack() && confirmed.take_message().is_none(), "a queue takes it");
+        true
+    }
+
+    async fn dead_letters(&self, consumer: &str) -> Vec<Vec<u8>> {
+        let (_connection, channel) = stranger().await;
+        let queue = format!("{}.{consumer}.dead", self.application);
+        let mut letters = Vec::new();
+        // They are not acknowledged, and wait again when the channel is closed.
+        while let Some(message) = channel
+            .basic_get(queue.as_str().into(), BasicGetOptions::default())
+            .await
+            .expect("the queue of dead letters is there")
+        {
+            letters.push(message.delivery.data);
+        }
+        letters
+    }
+
+    async fn waiting(&self, consumer: &str) -> Option<usize> {
+        let (_connection, channel) = stranger().await;
+        let queue = format!("{}.{consumer}", self.application);
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let queue = channel.queue_declare(queue.into(), passive, FieldTable::default()).await.ok()?;
+        Some(queue.message_count() as usize)
+    }
+
+    fn turn(&self, weather: Weather) -> bool {
+        self.strait.turn(weather);
+        true
+    }
+}
+
+fn bus(url: &str, origin: &Arc<Origin>) -> AmqpBus {
+    AmqpBus::new(&url.parse().expect("a URL"), Arc::clone(origin), wants()).expect("a sound URL")
+}
+
+#[tokio::test]
+async fn a_stock_client_reads_what_leaves() {
+    let origin = origin();
+    let bus = bus(&RabbitMq::shared().url(), &origin);
+    send(&bus, &event(&origin, "0")).await;
+    let (_connection, channel) = stranger().await;
+    let exclusive = QueueDeclareOptions::exclusive();
+    let queue =
+        channel.queue_declare("".into(), exclusive, FieldTable::default()).await.expect("a queue of its own");
+    let exchange = format!("{}.events", origin.application());
+    let (name, key) = (queue.name().clone(), format!("{}.#", origin.prefix));
+    let bound = channel.queue_bind(
+        name.clone(),
+        exchange.into(),
+        key.into(),
+        QueueBindOptions::default(),
+        FieldTable::default(),
+    );
+    bound.await.expect("everybody may listen");
+    let sent = event(&origin, r#"{"number":7}"#);
+    send(&bus, &sent).await;
+    let got = channel.basic_get(name, BasicGetOptions { no_ack: true }).await.expect("it answers");
+    let message = got.expect("it was confirmed, so it is there").delivery;
+    assert_eq!(message.routing_key.as_str(), sent.event_type);
+    let properties = &message.properties;
+    assert_eq!(
+        properties.content_type().as_ref().map(ShortString::as_str),
+        Some("application/cloudevents+json")
+    );
+    assert_eq!(properties.message_id().as_ref().map(ShortString::as_str), Some(sent.id.as_str()));
+    assert_eq!(*properties.delivery_mode(), Some(2), "it outlives the broker");
+    let read = read_by_sdk(&[message.data]).remove(0);
+    assert_eq!(read["data"]["number"], 7);
+    for (name, value) in [
+        ("id", sent.id.as_str()),
+        ("source", &origin.source),
+        ("type", &sent.event_type),
+        ("subject", "o-1"),
+        ("datacontenttype", "application/json"),
+        ("correlationid", "request-7"),
+        ("partitionkey", "o-1"),
+    ] {
+        assert_eq!(read["attributes"][name], value, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_somebody_deletes_is_declared_again() {
+    let origin = origin();
+    let bus = bus(&RabbitMq::shared().url(), &origin);
+    send(&bus, &event(&origin, "0")).await;
+    let mut queue = bus.open("bell").await.expect("the queue is there");
+    assert_eq!(queue.take(10).await.map(|taken| taken.len()).ok(), Some(1));
+    queue.settle(&[Outcome::Stored]).await.expect("it is settled");
+    let (_connection, channel) = stranger().await;
+    let name = format!("{}.bell", origin.application());
+    channel.queue_delete(name.into(), QueueDeleteOptions::default()).await.expect("an operator may");
+    let ended = timeout(PATIENCE, queue.take(10)).await.expect("the broker says that it has cancelled");
+    assert!(ended.is_err_and(|error| error.kind() == ErrorKind::Unavailable));
+    let sent = event(&origin, "1");
+    let unrouted = publish(&bus, &sent).await;
+    assert!(unrouted.is_err(), "what a consumer wants and no queue takes has not arrived");
+    send(&bus, &sent).await;
+    let mut queue = bus.open("bell").await.expect("the queue is there again");
+    assert_eq!(queue.take(10).await.map(|taken| taken.len()).ok(), Some(1));
+}
+
+#[tokio::test]
+async fn what_a_broker_confirmed_outlives_its_crash() {
+    let mut broker = RabbitMq::start();
+    let origin = origin();
+    let bus = bus(&broker.url(), &origin);
+    for number in 0..20 {
+        send(&bus, &event(&origin, &number.to_string())).await;
+    }
+    broker.crash();
+    let outcome = publish(&bus, &event(&origin, "99")).await;
+    assert!(outcome.is_err_and(|error| error.kind() == ErrorKind::Unavailable));
+    broker.start_again();
+    send(&bus, &event(&origin, "20")).await;
+    let mut queue = bus.open("bell").await.expect("the queue is there");
+    let mut numbers = Vec::new();
+    while numbers.len() < 21 {
+        let taken = timeout(PATIENCE, queue.take(100)).await.expect("it is there").expect("it is given");
+        queue.settle(&vec![Outcome::Stored; taken.len()]).await.expect("it is settled");
+        for arrival in taken {
+            let event: CloudEvent = serde_json::from_slice(&arrival.body).expect("an event");
+            numbers.push(event.data.get().to_owned());
+        }
+    }
+    assert_eq!(numbers, (0..=20).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_an_outage_that_shows_no_password() {
+    let origin = origin();
+    let url = format!("amqp://mario:hunter2@127.0.0.1:{}", RabbitMq::shared().port());
+    let error = publish(&bus(&url, &origin), &event(&origin, "0")).await.expect_err("nobody is let in");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let text = format!("{error:?} {}", chain(&error));
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[tokio::test]
+async fn an_operator_sees_whether_the_broker_answers() {
+    let origin = origin();
+    let strait = Strait::to(RabbitMq::shared().port());
+    let bus = bus(&format!("amqp://127.0.0.1:{}", strait.port()), &origin);
+    let indicator: &dyn Indicator = &bus;
+    assert_eq!((indicator.name(), indicator.kind(), indicator.required()), ("event-bus", "rabbitmq", false));
+    indicator.check().await.expect("it answers");
+    strait.turn(Weather::Closed);
+    indicator.check().await.expect_err("it does not answer");
+    strait.turn(Weather::Fair);
+    indicator.check().await.expect("it answers again");
+}

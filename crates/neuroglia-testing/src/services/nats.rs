@@ -1,0 +1,105 @@
+//! NATS with JetStream: one server for many tests, each with an application name of its own.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::OnceLock;
+
+use super::private::Private;
+
+const SCRIPT: &str = concat!(include_str!("program.sh"), include_str!("nats.sh"), include_str!("watch.sh"));
+
+/// A private server.
+#[derive(Debug)]
+pub struct Nats(Private);
+
+impl Nats {
+    /// Starts one.
+    ///
+    /// # Panics
+    /// When NATS is not installed and cannot be, or the server does not start.
+    pub fn start() -> Self {
+        Self(Private::start(SCRIPT, "nats", None, answers))
+    }
+
+    /// Starts one that knows one user.
+    ///
+    /// # Panics
+    /// When NATS is not installed and cannot be, or the server does not start.
+    pub fn start_for(user: &str, password: &str) -> Self {
+        Self(Private::start(SCRIPT, "nats", Some(&format!("{user}:{password}")), greets))
+    }
+
+    /// The server of this test process, which nobody may stop.
+    ///
+    /// # Panics
+    /// When NATS is not installed and cannot be, or the server does not start.
+    pub fn shared() -> &'static Self {
+        static OWN: OnceLock<Nats> = OnceLock::new();
+        // The process' end closes the pipe of the script; a static is never dropped, and need not be.
+        OWN.get_or_init(Self::start)
+    }
+
+    /// Where it answers.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.0.port())
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.0.port()
+    }
+
+    /// Stops the server.
+    ///
+    /// # Panics
+    /// When the script that watches it is gone.
+    pub fn stop(&mut self) {
+        self.0.stop();
+    }
+
+    /// Ends the server as a crash would.
+    ///
+    /// # Panics
+    /// When the script that watches it is gone.
+    pub fn crash(&mut self) {
+        self.0.crash();
+    }
+
+    /// Starts the server again, on the same port with the same data.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_again(&mut self) {
+        self.0.start_again();
+    }
+}
+
+/// It says who it is before anybody asks.
+fn greets(stream: &mut TcpStream) -> bool {
+    let mut greeting = [0; 5];
+    stream.read_exact(&mut greeting).is_ok() && greeting == *b"INFO "
+}
+
+/// JetStream reads its data after the port answers, and only then takes requests.
+fn answers(stream: &mut TcpStream) -> bool {
+    const QUESTION: &[u8] =
+        b"CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}\r\nSUB me 1\r\nPUB $JS.API.INFO me 0\r\n\r\n";
+    let mut answer = Vec::new();
+    let mut bytes = [0; 4096];
+    if stream.write_all(QUESTION).is_err() {
+        return false;
+    }
+    loop {
+        match stream.read(&mut bytes) {
+            Ok(count @ 1..) => answer.extend_from_slice(&bytes[..count]),
+            _ => return false,
+        }
+        let text = String::from_utf8_lossy(&answer);
+        if text.contains("\r\nHMSG ") || text.contains("\r\n-ERR") {
+            return false;
+        }
+        if text.contains("account_info_response") {
+            return true;
+        }
+    }
+}

@@ -1,0 +1,47 @@
+# RabbitMQ, as `watch.sh` has it: a node with a port mapper of its own, so that it knows no other node.
+#
+# The further argument after PORT has two more ports: DISTRIBUTION,MAPPER. The system's own command is passed over, as it
+# insists on the system's user and folders.
+programs=/usr/lib/rabbitmq/bin
+
+find_server() {
+    if [ -x "$programs/rabbitmq-server" ] && command -v epmd >/dev/null; then
+        echo "$programs/rabbitmq-server"
+        return
+    fi
+    echo "RabbitMQ is not installed: run \`cargo xtask services install\`" >&2
+    return 1
+}
+
+start() {
+    server=$(find_server)
+    distribution=${more%,*} mapper=${more#*,}
+    cat >"$folder/rabbitmq.conf" <<END
+listeners.tcp.1 = 127.0.0.1:$port
+log.file.level = warning
+disk_free_limit.absolute = 50MB
+END
+    echo '[].' >"$folder/plugins"
+    rm -f "$folder/node"
+    begin epmd -port "$mapper" -address 127.0.0.1
+    mv "$folder/pid" "$folder/mapper"
+    begin env HOME="$folder" RABBITMQ_NODENAME="t$port@localhost" RABBITMQ_NODE_PORT="$port" \
+        RABBITMQ_DIST_PORT="$distribution" RABBITMQ_MNESIA_BASE="$folder/data" RABBITMQ_LOG_BASE="$folder/logs" \
+        RABBITMQ_CONFIG_FILE="$folder/rabbitmq" RABBITMQ_ENABLED_PLUGINS_FILE="$folder/plugins" \
+        RABBITMQ_PID_FILE="$folder/node" RABBITMQ_CONF_ENV_FILE=/dev/null ERL_EPMD_PORT="$mapper" \
+        ERL_EPMD_ADDRESS=127.0.0.1 \
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1} +S 1:1 +sbwt none' "$server"
+}
+
+# Ends the node, then the command that waits for it, then the port mapper.
+end() {
+    for kept in node pid mapper; do
+        [ -e "$folder/$kept" ] || continue
+        of=$(cat "$folder/$kept")
+        kill "-$1" "$of" 2>/dev/null || true
+        while kill -0 "$of" 2>/dev/null; do
+            wait "$of" 2>/dev/null || sleep 0.05
+        done
+        rm -f "$folder/$kept"
+    done
+}
