@@ -19,6 +19,7 @@ async fn tell_of_loss(app: &App, version: u32, data: Value) {
         "data": data,
     });
     let loss = Parcel {
+        consumer: None,
         key: format!("loss-{version}"),
         name: "parcel.lost".to_owned(),
         subject: format!("parcel-{version}"),
