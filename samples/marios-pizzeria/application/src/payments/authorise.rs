@@ -2,7 +2,7 @@
 
 use neuroglia::di::Inject;
 use neuroglia::error::{Error, Result};
-use neuroglia::work::{Job, JobHandler, Jobs, Run};
+use neuroglia::work::{Job, JobHandler, Jobs};
 use pizzeria_domain::order::{Order, OrderId, OrderStatus, PaymentStatus};
 use serde::{Deserialize, Serialize};
 
@@ -31,11 +31,16 @@ pub struct AuthorisePaymentHandler {
     till: Till,
     attached: Attached,
     jobs: Jobs,
-    run: Run,
 }
 
 impl JobHandler<AuthorisePayment> for AuthorisePaymentHandler {
     async fn run(&self, job: AuthorisePayment) -> Result<()> {
+        self.attached.soon(self.authorise(job).await)
+    }
+}
+
+impl AuthorisePaymentHandler {
+    async fn authorise(&self, job: AuthorisePayment) -> Result<()> {
         let Some(mut order) = self.till.order(job.order).await? else { return Ok(()) };
         if order.status() == OrderStatus::Cancelled {
             // An attempt before this one may have charged it, whatever was written down since.
@@ -52,13 +57,11 @@ impl JobHandler<AuthorisePayment> for AuthorisePaymentHandler {
             Authorisation::Declined => self.till.note(&mut order, PaymentStatus::Failed, None),
         }
     }
-}
 
-impl AuthorisePaymentHandler {
     /// Charges the card, unless an attempt before this one has.
     async fn charge(&self, order: &Order, id: OrderId) -> Result<Authorisation> {
         let gateway = self.attached.gateway()?;
-        if self.run.attempt()? > 1
+        if !self.attached.is_first_attempt()?
             && let Some(payment) = gateway.find(id).await?.into_iter().next()
         {
             return Ok(Authorisation::Given(payment));

@@ -33,6 +33,12 @@ pub struct CapturePaymentHandler {
 
 impl JobHandler<CapturePayment> for CapturePaymentHandler {
     async fn run(&self, job: CapturePayment) -> Result<()> {
+        self.attached.soon(self.capture(job).await)
+    }
+}
+
+impl CapturePaymentHandler {
+    async fn capture(&self, job: CapturePayment) -> Result<()> {
         let Some(mut order) = self.till.order(job.order).await? else { return Ok(()) };
         if order.payment().status() != PaymentStatus::Authorized {
             return Ok(());

@@ -1,10 +1,13 @@
 //! The port to whoever takes cards.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use neuroglia::di::Inject;
 use neuroglia::error::{Error, ErrorKind, Result};
+use neuroglia::id::Ids;
+use neuroglia::work::{Retry, Run};
 use pizzeria_domain::money::Money;
 use pizzeria_domain::order::{OrderId, PaymentSource, PaymentStatus};
 
@@ -57,10 +60,16 @@ pub trait PaymentGateway: Send + Sync {
     async fn find(&self, order: OrderId) -> Result<Vec<GatewayPayment>>;
 }
 
-/// The gateway, when one is attached.
+/// The longest pause between two attempts of a payment's job: whoever waits for a confirmation hears soon after the
+/// gateway is well again, and long before the order expires.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// The gateway, when one is attached, as a job calls it.
 #[derive(Inject)]
 pub(super) struct Attached {
     gateway: Option<Arc<dyn PaymentGateway>>,
+    run: Run,
+    ids: Ids,
 }
 
 impl Attached {
@@ -76,5 +85,21 @@ impl Attached {
                 "no payment gateway is attached; set PAYMENT_URL",
             )
         })
+    }
+
+    /// Whether this is the first attempt of the job: none before it can have called the gateway.
+    pub(super) fn is_first_attempt(&self) -> Result<bool> {
+        Ok(self.run.attempt()? == 1)
+    }
+
+    /// The outcome of an attempt; when it may be another one later, it is tried again soon.
+    pub(super) fn soon(&self, outcome: Result<()>) -> Result<()> {
+        let error = match outcome {
+            Err(error) if error.kind().is_transient() && error.retry_after_s().is_none() => error,
+            outcome => return outcome,
+        };
+        let doublings = self.run.attempt()?.saturating_sub(1).min(5);
+        let ceiling = Duration::from_secs(1 << doublings).min(PAUSE_MAX);
+        Err(error.with_retry(Retry::After(self.ids.jitter(ceiling))))
     }
 }

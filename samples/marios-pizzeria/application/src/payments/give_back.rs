@@ -33,6 +33,12 @@ pub struct GiveBackPaymentHandler {
 
 impl JobHandler<GiveBackPayment> for GiveBackPaymentHandler {
     async fn run(&self, job: GiveBackPayment) -> Result<()> {
+        self.attached.soon(self.give_back(job).await)
+    }
+}
+
+impl GiveBackPaymentHandler {
+    async fn give_back(&self, job: GiveBackPayment) -> Result<()> {
         let Some(mut order) = self.till.order(job.order).await? else { return Ok(()) };
         if order.status() != OrderStatus::Cancelled {
             return Ok(());

@@ -11,8 +11,9 @@ use pizzeria_domain::stamp::Stamp;
 
 use super::GiveBackPayment;
 
-/// How often a payment's jobs are tried: with pauses of up to ten minutes, for some hours of a gateway's outage.
-pub(super) const ATTEMPTS_MAX: u32 = 40;
+/// How often a payment's jobs are tried: with pauses of a quarter of a minute on average, for eight hours of a
+/// gateway's outage.
+pub(super) const ATTEMPTS_MAX: u32 = 2_000;
 
 /// The queue of the payments' jobs: a gateway that is slow holds up nothing else.
 pub(super) const QUEUE: &str = "payments";

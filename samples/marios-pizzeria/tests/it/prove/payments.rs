@@ -21,7 +21,7 @@ const WEBHOOK_KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const FAULTS: [&str; 5] = ["slow", "error", "lost_answer", "duplicate_webhook", "reordered_webhooks"];
 
 /// How long everything may take to come right after the last death: a dead node's work is given back after some 15 s,
-/// and a gateway that was away is called again after pauses of some seconds.
+/// and a gateway that was away, or times out on a busy machine, is called again after pauses of half a minute at most.
 const QUIET_MAX: Duration = Duration::from_secs(150);
 
 /// How many orders are placed in each round.
@@ -30,22 +30,26 @@ const ORDERS: usize = 8;
 /// A side of the trade: the premises, the process while it lives, and the way to it.
 struct Side {
     premises: Premises,
+    /// How the process is started.
+    arguments: &'static [&'static str],
     strait: Strait,
     process: Process,
 }
 
 impl Side {
-    fn open(premises: Premises, strait: Strait) -> Self {
-        let process = premises.open_as("all");
+    fn open(premises: Premises, arguments: &'static [&'static str], strait: Strait) -> Self {
+        let mut process = premises.start(arguments);
+        process.wait_until_ready();
         strait.lead_to(process.address().port());
-        Self { premises, strait, process }
+        Self { premises, arguments, strait, process }
     }
 
     /// Sudden death, and a new process.
     fn kill(&mut self) {
         self.process.signal(Signal::KILL);
         self.strait.cut();
-        let next = self.premises.open_as("all");
+        let mut next = self.premises.start(self.arguments);
+        next.wait_until_ready();
         self.strait.lead_to(next.address().port());
         self.process = next;
     }
@@ -72,11 +76,11 @@ impl Trade {
             .set("PAYMENT_URL", format!("http://127.0.0.1:{}", to_gateway.port()))
             .set("PAYMENT_API_KEY", API_KEY)
             .set("PAYMENT_WEBHOOK_KEY", WEBHOOK_KEY)
-            .set("PAYMENT_TIMEOUT", "500ms");
+            .set("PAYMENT_TIMEOUT", "1s");
         pizzeria.hire("peach@example.com", "manager", "a mushroom a day");
         let books = Books::open(pizzeria.setting("DATABASE_URL"));
-        let gateway = Side::open(gateway, to_gateway);
-        let pizzeria = Side::open(pizzeria, to_pizzeria);
+        let gateway = Side::open(gateway, &[], to_gateway);
+        let pizzeria = Side::open(pizzeria, &["all"], to_pizzeria);
         let manager = pizzeria.process.log_in("peach@example.com", "a mushroom a day");
         Self { pizzeria, gateway, books, manager }
     }
