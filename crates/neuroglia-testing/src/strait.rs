@@ -133,7 +133,7 @@ impl Water {
         while let Ok(count @ 1..) = from.read(&mut bytes) {
             let weather = self.wait_to_pass(course);
             if let Weather::Slow(delay) = weather {
-                thread::sleep(delay);
+                thread::park_timeout(delay);
             }
             if to.write_all(&bytes[..count]).is_err() {
                 break;

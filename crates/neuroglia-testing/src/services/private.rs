@@ -101,7 +101,7 @@ impl Private {
         {
             let log = || std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
             assert!(began.elapsed() < START_MAX, "{} does not answer; its log:\n{}", self.name, log());
-            thread::sleep(POLL);
+            thread::park_timeout(POLL);
         }
     }
 }
