@@ -558,7 +558,7 @@ impl StoreLayer for Broken {
         Ok(match lease {
             Some(lease) if self.is(Defect::NeverProlongs) => {
                 let first = (name.to_owned(), holder);
-                Some(self.memory().leases.entry(first).or_insert(lease).clone())
+                Some(*self.memory().leases.entry(first).or_insert(lease))
             }
             lease => lease,
         })
