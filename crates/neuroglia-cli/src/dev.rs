@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::accounts::Account;
 use crate::application::Application;
-use crate::child::{Ended, Running};
 use crate::environment::Environment;
 use crate::project::Project;
+use crate::running::{Ended, Running};
 use crate::secrets::Vault;
 use crate::{Result, accounts, database, port, readiness};
 
@@ -23,9 +23,9 @@ const SIGNING_KEY: &str = "JWT_SECRET_KEY";
 /// What `neuroglia dev` can be told.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The package of the workspace to run
-    #[arg(long, default_value = "marios-pizzeria")]
-    package: String,
+    /// The package of the workspace to run; otherwise the one around, or the only one with a Procfile
+    #[arg(long)]
+    package: Option<String>,
     /// Listen here, and serve metrics one above (otherwise what deployment/dev says, or 8000)
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=65_534))]
     port: Option<u16>,
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
 
 /// Runs the application until it is stopped.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let project = Project::locate(&arguments.package)?;
+    let project = Project::locate(arguments.package.as_deref())?;
     let mut environment = Environment::gather(&project)?;
     for note in environment.notes() {
         println!("{note}");
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if environment.get(SIGNING_KEY).is_none() && environment.get(&key_file).is_none() {
         environment.set(&key_file, vault.signing_key(SIGNING_KEY)?.to_string_lossy());
     }
-    let application = Application::new(&project, executable, &environment);
+    let application = Application::in_workspace(&project, executable, &environment);
 
     application.admin("migrating the database", &["migrate"], None)?;
     application.admin("seeding it", &["seed"], None)?;
@@ -70,13 +70,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         logins.push((account, password));
     }
 
-    println!("starting {}\n", arguments.package);
+    println!("starting {}\n", project.package);
     let mut running = Running::start(&mut application.command(&["all"]))?;
     if let Some(ended) = running.wait_until(READY_TIMEOUT, || readiness::is_ready(addresses.web))? {
-        return Ok(report_end(&arguments.package, &ended));
+        return Ok(report_end(&project.package, &ended));
     }
-    println!("\n{}", table(&arguments.package, &addresses, &application.api_base(), &logins));
-    Ok(report_end(&arguments.package, &running.wait()))
+    println!("\n{}", table(&project.package, &addresses, &application.api_base(), &logins));
+    Ok(report_end(&project.package, &running.wait()))
 }
 
 /// Where the application listens, as this machine reaches it.

@@ -1,5 +1,8 @@
-//! The command line as a developer meets it: the real executable, on a real workspace.
+//! The command line as its users meet it: the real executable, on a real workspace.
 
 mod dev;
+mod formation;
+mod readiness;
 mod sample;
+mod stages;
 mod terminal;

@@ -59,6 +59,28 @@ impl Workshop {
             .export("CARGO_TARGET_DIR", &target)
     }
 
+    /// Puts everything under version control.
+    pub(crate) fn commit(self) -> Self {
+        for arguments in [
+            &["init", "--quiet"][..],
+            &["add", "--all"],
+            &[
+                "-c",
+                "user.name=Ada",
+                "-c",
+                "user.email=ada@example.com",
+                "commit",
+                "--quiet",
+                "--message",
+                "Begin",
+            ],
+        ] {
+            let status = Command::new("git").args(arguments).current_dir(self.folder.path()).status();
+            assert!(status.is_ok_and(|status| status.success()), "git {arguments:?}");
+        }
+        self
+    }
+
     /// Exports a variable in the developer's shell.
     pub(crate) fn export(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -78,6 +100,27 @@ impl Workshop {
         self.neuroglia(&[&["dev", "--package", "fixture-app"], arguments].concat())
     }
 
+    /// Writes a file of the workspace.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("it is in a folder")).expect("the folder is ours");
+        std::fs::write(path, text).expect("the folder is ours");
+    }
+
+    /// Runs a command of `neuroglia` to its end, which must be a good one; what it wrote.
+    pub(crate) fn done(&self, arguments: &[&str]) -> String {
+        let (output, status) = self.neuroglia(arguments).end();
+        assert_eq!(status.code(), Some(0), "{arguments:?}: {output}");
+        output
+    }
+
+    /// Runs a command of `neuroglia` that is refused; what it wrote.
+    pub(crate) fn refused(&self, arguments: &[&str]) -> String {
+        let (output, status) = self.neuroglia(arguments).end();
+        assert_eq!(status.code(), Some(1), "{arguments:?}: {output}");
+        output
+    }
+
     pub(crate) fn neuroglia(&self, arguments: &[&str]) -> Session {
         let mut command = Command::new(env!("CARGO_BIN_EXE_neuroglia"));
         command
@@ -88,7 +131,7 @@ impl Workshop {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         // What the person who runs the tests has exported is not part of them.
-        for name in ["SERVER_HOST", "ADMIN_PORT", "DATABASE_URL", "BEHAVIOUR"] {
+        for name in ["PORT", "SERVER_HOST", "ADMIN_PORT", "DATABASE_URL", "BEHAVIOUR", "TERMINATION_GRACE"] {
             command.env_remove(name);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
