@@ -42,14 +42,6 @@ impl<'a> Application<'a> {
         command
     }
 
-    /// The path under which the application's routes are, as it describes itself; empty when it does not.
-    pub(crate) fn api_base(&self) -> String {
-        let described = self.describe().ok();
-        let routes = described.as_ref().and_then(|described| described["routes"].as_array());
-        let paths = routes.into_iter().flatten().filter_map(|route| route["path"].as_str());
-        common_base(paths).unwrap_or_default()
-    }
-
     /// What the application is made of, as it describes itself.
     ///
     /// # Errors
@@ -105,6 +97,12 @@ impl<'a> Application<'a> {
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         Err(format!("`{shown}` failed ({})\n{}", output.status, format!("{stdout}{stderr}").trim_end()))
     }
+}
+
+/// The path under which the routes of a description are; empty when they have none in common.
+pub(crate) fn api_base(description: &Value) -> String {
+    let routes = description["routes"].as_array().into_iter().flatten();
+    common_base(routes.filter_map(|route| route["path"].as_str())).unwrap_or_default()
 }
 
 /// The whole segments with which every path begins.

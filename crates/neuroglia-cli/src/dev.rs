@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::accounts::Account;
-use crate::application::Application;
+use crate::application::{Application, api_base};
 use crate::environment::Environment;
 use crate::project::Project;
 use crate::running::{Ended, Running};
@@ -51,14 +51,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.fresh {
         println!("{}", database::delete(environment.get("DATABASE_URL"), &project, vault.folder())?);
     }
+    let description = Application::in_workspace(&project, executable.clone(), &environment).describe()?;
+    let has = |list: &str, name: &str| {
+        description[list].as_array().into_iter().flatten().any(|item| item["name"] == name)
+    };
     let key_file = format!("{SIGNING_KEY}_FILE");
-    if environment.get(SIGNING_KEY).is_none() && environment.get(&key_file).is_none() {
+    let is_given = environment.get(SIGNING_KEY).is_some() || environment.get(&key_file).is_some();
+    if has("settings", SIGNING_KEY) && !is_given {
         environment.set(&key_file, vault.signing_key(SIGNING_KEY)?.to_string_lossy());
     }
     let application = Application::in_workspace(&project, executable, &environment);
 
-    application.admin("migrating the database", &["migrate"], None)?;
-    application.admin("seeding it", &["seed"], None)?;
+    if description["migrations"].as_array().is_some_and(|migrations| !migrations.is_empty()) {
+        application.admin("migrating the database", &["migrate"], None)?;
+    }
+    if has("admin_commands", "seed") {
+        application.admin("seeding it", &["seed"], None)?;
+    }
     let mut logins = Vec::new();
     for account in accounts {
         let password = vault.password(&account.username)?;
@@ -75,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(ended) = running.wait_until(READY_TIMEOUT, || readiness::is_ready(addresses.web))? {
         return Ok(report_end(&project.package, &ended));
     }
-    println!("\n{}", table(&project.package, &addresses, &application.api_base(), &logins));
+    println!("\n{}", table(&project.package, &addresses, &api_base(&description), &logins));
     Ok(report_end(&project.package, &running.wait()))
 }
 

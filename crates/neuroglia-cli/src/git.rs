@@ -19,6 +19,12 @@ pub(crate) fn source(folder: &Path) -> Result<Source> {
     Ok(Source { commit: Some(commit), is_dirty: !changes.is_empty() })
 }
 
+/// The files below a folder that are under version control; `None` outside of a repository.
+pub(crate) fn tracked(folder: &Path) -> Option<Vec<String>> {
+    let listed = ask(folder, &["ls-files"])?;
+    Some(listed.lines().map(str::to_owned).collect())
+}
+
 fn ask(folder: &Path, arguments: &[&str]) -> Option<String> {
     let output = Command::new("git")
         .args(arguments)

@@ -10,7 +10,10 @@ mod run;
 
 mod formation;
 
+mod audit;
 mod dev;
+mod export;
+mod new;
 
 mod depot;
 mod manifest;
@@ -53,6 +56,8 @@ enum Command {
     /// package, then a `.env` of yours; a variable that one of them names and that you exported is
     /// taken from your shell. Nothing else of your shell's environment reaches the application.
     Dev(dev::Arguments),
+    /// Make a small application that compiles and passes its test
+    New(new::Arguments),
     /// Build stage: make an executable of a commit, and keep it with all that went into it
     Build(build::Arguments),
     /// Release stage: join a build and the configuration of a deploy, and make that the current release
@@ -67,17 +72,24 @@ enum Command {
     Run(run::Arguments),
     /// Run stage: run several processes of the current release, and stop them together
     Start(formation::Arguments),
+    /// Tell a platform of an application: manifests, units, or a Procfile
+    Export(export::Arguments),
+    /// See whether a project is what the twelve factors ask for; exit code 1 when something is to be mended
+    Audit(audit::Arguments),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Dev(arguments) => dev::run(&arguments),
+        Command::New(arguments) => new::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
         Command::Release(arguments) => release::run(&arguments),
         Command::Releases(arguments) => releases::run(&arguments),
         Command::Rollback(arguments) => releases::rollback(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Start(arguments) => formation::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
     };
     outcome.unwrap_or_else(|failure| {
         eprintln!("error: {failure}");

@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::Result;
 
 /// The file's name, beside the application's manifest and in each release.
@@ -90,6 +92,28 @@ impl Procfile {
         self.processes.iter().filter(|process| process.name != RELEASE)
     }
 
+    /// Sees that the application has what the command lines say.
+    ///
+    /// # Errors
+    /// All that it does not have.
+    pub(crate) fn fits(&self, description: &Value) -> Result<()> {
+        let has = |list: &str, name: &str| {
+            let list = description[list].as_array().map(Vec::as_slice).unwrap_or_default();
+            list.iter().any(|item| item == name || item["name"] == name)
+        };
+        let misfit = |process: &Process| {
+            let (first, second) = (process.arguments.first()?.as_str(), process.arguments.get(1));
+            if !has("processes", first) {
+                return Some(format!("{}: the application has no process `{first}`", process.name));
+            }
+            let command = second.filter(|_| first == "admin")?;
+            let known = has("admin_commands", command);
+            (!known).then(|| format!("{}: the application has no admin command `{command}`", process.name))
+        };
+        let misfits: Vec<String> = self.processes.iter().filter_map(misfit).collect();
+        if misfits.is_empty() { Ok(()) } else { Err(format!("{FILE}: {}", misfits.join("; "))) }
+    }
+
     /// The names, for a sentence.
     pub(crate) fn names(&self) -> String {
         let names: Vec<_> = self.processes.iter().map(|process| process.name.as_str()).collect();
@@ -139,6 +163,18 @@ mod tests {
         let mail = procfile.get("mail").expect("it stands there");
         assert_eq!(mail.arguments, ["worker", "--queues", "mail:2"]);
         assert!(!mail.answers_http() && procfile.get("web").is_some_and(Process::answers_http));
+    }
+
+    #[test]
+    fn what_the_application_does_not_have_is_told() {
+        let description = serde_json::json!({
+            "processes": ["web", "admin"], "admin_commands": [{"name": "migrate"}],
+        });
+        let fits =
+            |text: &str| Procfile::parse("Procfile", text, "shop").and_then(|read| read.fits(&description));
+        assert_eq!(fits("release: shop admin migrate\nweb: shop web\n"), Ok(()));
+        let misfits = fits("a: shop wbe\nb: shop admin seed\n").expect_err("neither is there");
+        assert!(misfits.contains("process `wbe`") && misfits.contains("command `seed`"), "{misfits}");
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The command line as its users meet it: the real executable, on a real workspace.
 
+mod audit;
 mod dev;
+mod export;
 mod formation;
+mod new;
 mod readiness;
 mod sample;
 mod stages;
