@@ -58,7 +58,11 @@ impl<'a> Application<'a> {
         self.told(&["config", "--json"])
     }
 
-    fn told(&self, arguments: &[&str]) -> Result<Value> {
+    /// What a command that tells prints as JSON.
+    ///
+    /// # Errors
+    /// When it prints none.
+    pub(crate) fn told(&self, arguments: &[&str]) -> Result<Value> {
         let shown = format!("{} {}", self.name, arguments.join(" "));
         let output =
             self.command(arguments).output().map_err(|error| format!("`{shown}` cannot be run: {error}"))?;

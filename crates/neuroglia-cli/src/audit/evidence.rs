@@ -30,6 +30,16 @@ pub(super) struct Evidence {
     pub(super) procfile: Result<Procfile>,
     pub(super) description: Value,
     pub(super) deploys: Vec<Deploy>,
+    /// Each deploy compared with the one before it, as `config --parity` tells it; development comes first.
+    pub(super) comparisons: Vec<Comparison>,
+}
+
+/// In what two deploys differ.
+pub(super) struct Comparison {
+    pub(super) shown: String,
+    /// Whether one of them is a developer's.
+    pub(super) with_development: bool,
+    pub(super) differences: Vec<Value>,
 }
 
 /// One deploy, and what the application says of it.
@@ -70,6 +80,19 @@ impl Evidence {
                 environment,
             });
         }
+        // Development first, so that what is compared with it is one deploy and not each.
+        deploys.sort_by_key(|deploy: &Deploy| deploy.name != DEV);
+        let mut comparisons = Vec::new();
+        for pair in deploys.windows(2) {
+            let folder = |deploy: &Deploy| project.root.join(&deploy.shown).display().to_string();
+            let asked = ["config", "--parity", &folder(&pair[0]), &folder(&pair[1]), "--json"];
+            let told = Application::in_workspace(project, executable.to_owned(), &nothing).told(&asked)?;
+            comparisons.push(Comparison {
+                shown: format!("{} and {}", pair[0].shown, pair[1].shown),
+                with_development: pair[0].name == DEV,
+                differences: told["differences"].as_array().cloned().unwrap_or_default(),
+            });
+        }
         let mut files = Vec::new();
         for folder in [project.folder.clone(), project.folder.join("deployment")]
             .into_iter()
@@ -85,16 +108,13 @@ impl Evidence {
             procfile: Procfile::read(&project.folder, &project.package),
             description,
             deploys,
+            comparisons,
         })
     }
 
     /// The deploys that others than the developer use.
     pub(super) fn real_deploys(&self) -> impl Iterator<Item = &Deploy> {
         self.deploys.iter().filter(|deploy| deploy.name != DEV)
-    }
-
-    pub(super) fn development(&self) -> Option<&Deploy> {
-        self.deploys.iter().find(|deploy| deploy.name == DEV)
     }
 
     /// Whether the application says that it has any of these.
@@ -112,20 +132,6 @@ impl Deploy {
     pub(super) fn addresses(&self) -> impl Iterator<Item = (&str, &str)> {
         let urls = self.settings.iter().filter(|setting| setting["type"] == "URL");
         urls.filter_map(|setting| Some((setting["name"].as_str()?, setting["value"].as_str()?)))
-    }
-
-    /// The names of the resources that are attached, wherever their addresses stand.
-    pub(super) fn attached(&self) -> Vec<&str> {
-        let urls = self.settings.iter().filter(|setting| setting["type"] == "URL");
-        let mut names: Vec<&str> = urls
-            .filter_map(|setting| setting["name"].as_str())
-            .filter(|name| {
-                self.environment.get(name).is_some()
-                    || self.environment.get(&format!("{name}_FILE")).is_some()
-            })
-            .collect();
-        names.sort_unstable();
-        names
     }
 }
 
@@ -195,6 +201,7 @@ pub(super) mod tests {
                 "settings": [{"name": "PORT"}],
             }),
             deploys: vec![deploy("dev", &[("DATABASE_URL", "sqlite://dev.db")]), deploy("production", &[])],
+            comparisons: Vec::new(),
         }
     }
 

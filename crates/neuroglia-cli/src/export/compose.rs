@@ -73,7 +73,7 @@ fn common(deployment: &Deployment, process: &Process) -> Vec<(&'static str, Opti
     let variables = deployment.variables.iter().map(|(name, value)| (name.as_str(), value.clone()));
     // What looks like a variable of the shell would be filled in.
     let variables = variables
-        .chain(deployment.of_platform())
+        .chain(deployment.of_platform(process))
         .map(|(name, value)| (name, Some(value.replace('$', "$$").into())));
     let names = deployment.secrets.iter().map(|secret| secret.name.as_str());
     vec![

@@ -44,6 +44,8 @@ pub(crate) struct Deployment {
     pub(crate) release: Option<Process>,
     /// Whether there is an admin command that fills an empty store.
     pub(crate) seeds: bool,
+    /// Whether the application wants to be told how many of a kind there are.
+    knows_replicas: bool,
     pub(crate) port: u16,
     pub(crate) admin_port: Option<u16>,
     /// How long the platform waits between the signal to stop and the kill.
@@ -145,6 +147,7 @@ impl Deployment {
             kinds,
             release: procfile.get(RELEASE).cloned(),
             seeds: commands.into_iter().flatten().any(|command| command["name"] == "seed"),
+            knows_replicas: settings.declares("REPLICAS"),
             port,
             admin_port,
             grace,
@@ -168,8 +171,15 @@ impl Deployment {
     }
 
     /// What the platform itself tells a process, beside the configuration.
-    pub(crate) fn of_platform(&self) -> [(&'static str, String); 2] {
-        [("RELEASE_ID", self.release_id()), ("TERMINATION_GRACE", format!("{}s", self.grace.as_secs()))]
+    pub(crate) fn of_platform(&self, process: &Process) -> Vec<(&'static str, String)> {
+        let kind = self.kinds.iter().find(|kind| kind.process.name == process.name);
+        let replicas =
+            kind.filter(|_| self.knows_replicas).map(|kind| ("REPLICAS", kind.replicas.to_string()));
+        let grace = format!("{}s", self.grace.as_secs());
+        [("RELEASE_ID", self.release_id()), ("TERMINATION_GRACE", grace)]
+            .into_iter()
+            .chain(replicas)
+            .collect()
     }
 
     /// The command line of the executable in the image.
@@ -258,7 +268,7 @@ pub(super) mod tests {
             "admin_commands": [{"name": "migrate"}, {"name": "seed"}],
             "settings": [
                 setting("PORT", Some("8000")), setting("SHUTDOWN_TIMEOUT", Some("30s")), setting("ADMIN_PORT", None),
-                setting("DATABASE_URL", None), setting("KEY", None), setting("GREETING", None),
+                setting("DATABASE_URL", None), setting("KEY", None), setting("GREETING", None), setting("REPLICAS", None),
             ],
         });
         Deployment::gather(&Source {
@@ -284,6 +294,8 @@ pub(super) mod tests {
             shop.kinds.iter().map(|kind| (kind.process.name.as_str(), kind.replicas)).collect();
         assert_eq!(kinds, [("web", 4), ("worker", 1)]);
         assert!(shop.seeds && shop.release.is_some());
+        let told = shop.of_platform(&shop.kinds[0].process);
+        assert_eq!(told.last(), Some(&("REPLICAS", "4".to_owned())));
         assert_eq!((shop.image.as_str(), shop.release_id().as_str()), ("shop:1.2.3", "1.2.3"));
     }
 

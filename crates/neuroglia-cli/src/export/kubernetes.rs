@@ -196,7 +196,7 @@ fn container(deployment: &Deployment, component: &str, process: &Process, has_pr
         ("image", Some(deployment.image.as_str().into())),
         ("args", Some(list(process.arguments.iter().map(String::as_str)))),
         ("envFrom", Some(list([map([("configMapRef", Some(reference))])]))),
-        ("env", Some(list(deployment.of_platform().map(variable)))),
+        ("env", Some(list(deployment.of_platform(process).into_iter().map(variable)))),
         ("ports", ports),
         // Longer than STARTUP_TIMEOUT, which names what it waited for.
         ("startupProbe", probe("startup", 2, 30)),

@@ -194,7 +194,8 @@ fn the_files_of_the_samples_deploys_fit_each_other() {
     for file in [compose, resources] {
         for (name, service) in file["services"].as_hash().expect("a map") {
             let name = text(name);
-            for secret in words(&service["secrets"]) {
+            for secret in service["secrets"].as_vec().into_iter().flatten() {
+                let secret = secret.as_str().unwrap_or_else(|| text(&secret["source"]));
                 assert!(secrets.contains(secret), "{name} has no secret {secret}");
             }
             let after: BTreeSet<_> = match &service["depends_on"] {
