@@ -1,4 +1,4 @@
-//! Files that are printed by the sample's executable and kept in the repository.
+//! Files that are printed by the sample's executable, or of it by the command line, and kept in the repository.
 //!
 //! A reader of the repository, a client's generator and a reviewer see them without building
 //! anything; `--check` makes sure that they say what the code says.
@@ -9,13 +9,24 @@ use std::process::{Command, Stdio};
 use crate::workspace::{Result, Workspace, read};
 
 const EXECUTABLE: &str = "marios-pizzeria";
+const COMMAND_LINE: &str = "neuroglia";
 
-/// What is printed by which arguments, and where it is kept.
+/// What the sample prints by which arguments, and where it is kept.
 const GENERATED: [(&[&str], &str); 3] = [
     (&["config", "--template"], "samples/marios-pizzeria/.env.example"),
     (&["openapi"], "samples/marios-pizzeria/openapi.json"),
     (&["describe"], "samples/marios-pizzeria/describe.txt"),
 ];
+
+/// What `neuroglia export` prints of the sample: the platform, the deploy, the replicas, and where it is kept.
+const EXPORTED: [(&str, &str, &str, &str); 3] = [
+    ("kubernetes", "production", REPLICAS, "samples/marios-pizzeria/deployment/kubernetes/production.yaml"),
+    ("kubernetes", "staging", "web=2,worker=1", "samples/marios-pizzeria/deployment/kubernetes/staging.yaml"),
+    ("compose", "staging", REPLICAS, "samples/marios-pizzeria/deployment/compose.yaml"),
+];
+
+/// The formation of the reference.
+const REPLICAS: &str = "web=4,worker=2,scheduler=1";
 
 /// The required settings, with values that attach nothing and sign nothing that anybody accepts.
 const COMPLETE: [(&str, &str); 2] =
@@ -33,14 +44,24 @@ pub(crate) struct Arguments {
 /// # Errors
 /// When the executable cannot be built or run, and with `--check` when a file differs.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
-    let executable = build(workspace)?;
-    let mut failures = Vec::new();
-    for (printed_by, path) in GENERATED {
+    let built = Built::make(workspace)?;
+    let of_sample = GENERATED.map(|(arguments, path)| {
         // They describe the code, not the machine, so they get the least environment that is complete:
         // without it the services, which settings decide on, would be missing from the description.
-        let mut command = Command::new(&executable);
-        command.args(printed_by).current_dir(&workspace.root).env_clear().envs(COMPLETE).stdin(Stdio::null());
-        match read(&mut command) {
+        let mut command = Command::new(&built.sample);
+        command.args(arguments).env_clear().envs(COMPLETE);
+        (command, path)
+    });
+    let of_command_line = EXPORTED.map(|(platform, deploy, replicas, path)| {
+        let mut command = Command::new(&built.command_line);
+        let deploy = format!("samples/marios-pizzeria/deployment/{deploy}");
+        command.args(["export", platform, "--package", EXECUTABLE, "--env", &deploy, "--replicas", replicas]);
+        command.arg("--executable").arg(&built.sample);
+        (command, path)
+    });
+    let mut failures = Vec::new();
+    for (mut command, path) in of_sample.into_iter().chain(of_command_line) {
+        match read(command.current_dir(&workspace.root).stdin(Stdio::null())) {
             Err(failure) => failures.push(failure),
             Ok(printed) => {
                 let file = workspace.root.join(path);
@@ -59,10 +80,21 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
 
-/// Builds the executables as `cargo test --workspace` does, so that nothing is built twice.
-fn build(workspace: &Workspace) -> Result<PathBuf> {
-    let mut built = workspace.build(&["--workspace", "--bins"])?;
-    built.remove(EXECUTABLE).ok_or_else(|| format!("the workspace has no executable `{EXECUTABLE}`"))
+/// The executables that print.
+struct Built {
+    sample: PathBuf,
+    command_line: PathBuf,
+}
+
+impl Built {
+    /// Builds the executables as `cargo test --workspace` does, so that nothing is built twice.
+    fn make(workspace: &Workspace) -> Result<Self> {
+        let mut built = workspace.build(&["--workspace", "--bins"])?;
+        let mut take = |name: &str| {
+            built.remove(name).ok_or_else(|| format!("the workspace has no executable `{name}`"))
+        };
+        Ok(Self { sample: take(EXECUTABLE)?, command_line: take(COMMAND_LINE)? })
+    }
 }
 
 fn write(file: &Path, text: &str) -> Result<()> {
@@ -87,7 +119,7 @@ fn stale(path: &str, kept: Option<&str>, printed: &str) -> String {
         }
     };
     format!(
-        "{path} is not what `{EXECUTABLE}` prints ({} lines kept, {} printed): first difference at {difference}\n  \
+        "{path} is not what is printed ({} lines kept, {} printed): first difference at {difference}\n  \
          run `cargo xtask codegen` and commit the result",
         kept.lines().count(),
         printed.lines().count(),

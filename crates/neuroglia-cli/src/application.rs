@@ -1,7 +1,8 @@
 //! The application's executable, called with its environment.
 
+use std::ffi::OsStr;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -14,32 +15,63 @@ use crate::project::Project;
 pub(crate) struct Application<'a> {
     name: &'a str,
     executable: PathBuf,
-    folder: &'a PathBuf,
+    folder: &'a Path,
     environment: &'a Environment,
 }
 
 impl<'a> Application<'a> {
-    pub(crate) fn new(project: &'a Project, executable: PathBuf, environment: &'a Environment) -> Self {
+    /// The application in the root of its workspace, where the relative paths of `deployment/dev` start.
+    pub(crate) fn in_workspace(
+        project: &'a Project,
+        executable: PathBuf,
+        environment: &'a Environment,
+    ) -> Self {
         Self { name: &project.package, executable, folder: &project.root, environment }
     }
 
-    /// A command of the application. It runs in the root of the workspace, where the relative paths
-    /// of `deployment/dev` start.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+    /// The application in the current folder.
+    pub(crate) fn here(name: &'a str, executable: PathBuf, environment: &'a Environment) -> Self {
+        Self { name, executable, folder: Path::new("."), environment }
+    }
+
+    /// A command of the application.
+    pub(crate) fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new(&self.executable);
         command.args(arguments).current_dir(self.folder).stdin(Stdio::null());
         self.environment.apply(&mut command);
         command
     }
 
-    /// The path under which the application's routes are, as it describes itself; empty when it does not.
-    pub(crate) fn api_base(&self) -> String {
-        let described = self.command(&["describe", "--json"]).stderr(Stdio::null()).output();
-        let described =
-            described.ok().and_then(|output| serde_json::from_slice::<Value>(&output.stdout).ok());
-        let routes = described.as_ref().and_then(|described| described["routes"].as_array());
-        let paths = routes.into_iter().flatten().filter_map(|route| route["path"].as_str());
-        common_base(paths).unwrap_or_default()
+    /// What the application is made of, as it describes itself.
+    ///
+    /// # Errors
+    /// When it does not, or not as JSON.
+    pub(crate) fn describe(&self) -> Result<Value> {
+        self.told(&["describe", "--json"])
+    }
+
+    /// Its effective settings, with warnings and faults; it tells them also when something is wrong.
+    ///
+    /// # Errors
+    /// When it does not tell, or not as JSON.
+    pub(crate) fn config(&self) -> Result<Value> {
+        self.told(&["config", "--json"])
+    }
+
+    /// What a command that tells prints as JSON.
+    ///
+    /// # Errors
+    /// When it prints none.
+    pub(crate) fn told(&self, arguments: &[&str]) -> Result<Value> {
+        let shown = format!("{} {}", self.name, arguments.join(" "));
+        let output =
+            self.command(arguments).output().map_err(|error| format!("`{shown}` cannot be run: {error}"))?;
+        // When something is wrong, the report of a failed boot follows.
+        let told = serde_json::Deserializer::from_slice(&output.stdout).into_iter().next();
+        told.unwrap_or_else(|| Err(serde::de::Error::custom("nothing"))).map_err(|error| {
+            let said = String::from_utf8_lossy(&output.stderr);
+            format!("`{shown}` tells no JSON ({error}; {})\n{}", output.status, said.trim_end())
+        })
     }
 
     /// Runs an admin command to its end; its output is shown only when it fails.
@@ -69,6 +101,12 @@ impl<'a> Application<'a> {
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         Err(format!("`{shown}` failed ({})\n{}", output.status, format!("{stdout}{stderr}").trim_end()))
     }
+}
+
+/// The path under which the routes of a description are; empty when they have none in common.
+pub(crate) fn api_base(description: &Value) -> String {
+    let routes = description["routes"].as_array().into_iter().flatten();
+    common_base(routes.filter_map(|route| route["path"].as_str())).unwrap_or_default()
 }
 
 /// The whole segments with which every path begins.

@@ -94,7 +94,12 @@ mod tests {
     use super::*;
 
     fn project(root: &Path) -> Project {
-        Project { package: "app".to_owned(), folder: root.join("app"), root: root.to_owned() }
+        Project {
+            package: "app".to_owned(),
+            folder: root.join("app"),
+            root: root.to_owned(),
+            version: "1.0.0".to_owned(),
+        }
     }
 
     #[test]

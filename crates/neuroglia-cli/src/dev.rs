@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::accounts::Account;
-use crate::application::Application;
-use crate::child::{Ended, Running};
+use crate::application::{Application, api_base};
 use crate::environment::Environment;
 use crate::project::Project;
+use crate::running::{Ended, Running};
 use crate::secrets::Vault;
 use crate::{Result, accounts, database, port, readiness};
 
@@ -23,9 +23,9 @@ const SIGNING_KEY: &str = "JWT_SECRET_KEY";
 /// What `neuroglia dev` can be told.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The package of the workspace to run
-    #[arg(long, default_value = "marios-pizzeria")]
-    package: String,
+    /// The package of the workspace to run; otherwise the one around, or the only one with a Procfile
+    #[arg(long)]
+    package: Option<String>,
     /// Listen here, and serve metrics one above (otherwise what deployment/dev says, or 8000)
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=65_534))]
     port: Option<u16>,
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
 
 /// Runs the application until it is stopped.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let project = Project::locate(&arguments.package)?;
+    let project = Project::locate(arguments.package.as_deref())?;
     let mut environment = Environment::gather(&project)?;
     for note in environment.notes() {
         println!("{note}");
@@ -51,14 +51,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.fresh {
         println!("{}", database::delete(environment.get("DATABASE_URL"), &project, vault.folder())?);
     }
+    let description = Application::in_workspace(&project, executable.clone(), &environment).describe()?;
+    let has = |list: &str, name: &str| {
+        description[list].as_array().into_iter().flatten().any(|item| item["name"] == name)
+    };
     let key_file = format!("{SIGNING_KEY}_FILE");
-    if environment.get(SIGNING_KEY).is_none() && environment.get(&key_file).is_none() {
+    let is_given = environment.get(SIGNING_KEY).is_some() || environment.get(&key_file).is_some();
+    if has("settings", SIGNING_KEY) && !is_given {
         environment.set(&key_file, vault.signing_key(SIGNING_KEY)?.to_string_lossy());
     }
-    let application = Application::new(&project, executable, &environment);
+    let application = Application::in_workspace(&project, executable, &environment);
 
-    application.admin("migrating the database", &["migrate"], None)?;
-    application.admin("seeding it", &["seed"], None)?;
+    if description["migrations"].as_array().is_some_and(|migrations| !migrations.is_empty()) {
+        application.admin("migrating the database", &["migrate"], None)?;
+    }
+    if has("admin_commands", "seed") {
+        application.admin("seeding it", &["seed"], None)?;
+    }
     let mut logins = Vec::new();
     for account in accounts {
         let password = vault.password(&account.username)?;
@@ -70,13 +79,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         logins.push((account, password));
     }
 
-    println!("starting {}\n", arguments.package);
+    println!("starting {}\n", project.package);
     let mut running = Running::start(&mut application.command(&["all"]))?;
     if let Some(ended) = running.wait_until(READY_TIMEOUT, || readiness::is_ready(addresses.web))? {
-        return Ok(report_end(&arguments.package, &ended));
+        return Ok(report_end(&project.package, &ended));
     }
-    println!("\n{}", table(&arguments.package, &addresses, &application.api_base(), &logins));
-    Ok(report_end(&arguments.package, &running.wait()))
+    println!("\n{}", table(&project.package, &addresses, &api_base(&description), &logins));
+    Ok(report_end(&project.package, &running.wait()))
 }
 
 /// Where the application listens, as this machine reaches it.

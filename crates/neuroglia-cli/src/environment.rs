@@ -31,7 +31,7 @@ const PASSED_ON: [&str; 11] = [
 ];
 
 /// Variables by name, with the notes that the developer should read.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Environment {
     variables: BTreeMap<String, String>,
     notes: Vec<String>,
@@ -57,6 +57,35 @@ impl Environment {
         }
         files.dedup();
         Self::from_files(&files, &project.root, |name| std::env::var_os(name))
+    }
+
+    /// Reads what a deploy sets from its folder, and nothing of the shell.
+    ///
+    /// # Errors
+    /// When the folder has no `*.env`, or a file has faulty lines.
+    pub(crate) fn of_deploy(folder: &Path) -> Result<Self> {
+        let files = env_files_in(folder);
+        if files.is_empty() {
+            return Err(format!(
+                "there is no .env file in {}: create app.env there, with lines such as DATABASE_URL_FILE=/run/secrets/…",
+                folder.display()
+            ));
+        }
+        Self::from_files(&files, folder, |_| None)
+    }
+
+    /// Takes these variables from the shell where it has them.
+    ///
+    /// # Errors
+    /// When one is not UTF-8.
+    pub(crate) fn take_exported(&mut self, names: &[&str]) -> Result<()> {
+        for name in names {
+            let Some(value) = std::env::var_os(name) else { continue };
+            let value =
+                value.into_string().map_err(|_| format!("{name} is not UTF-8: unset it or correct it"))?;
+            self.set(name, value);
+        }
+        Ok(())
     }
 
     fn from_files(
@@ -90,6 +119,11 @@ impl Environment {
             }
         }
         if faults.is_empty() { Ok(environment) } else { Err(faults.join("\n")) }
+    }
+
+    /// Every variable with its value, by name.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Where the values come from, one sentence each; never a value.
@@ -129,7 +163,8 @@ impl Environment {
     }
 }
 
-fn env_files_in(folder: &Path) -> Vec<PathBuf> {
+/// The `*.env` files of a folder, by name.
+pub(crate) fn env_files_in(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<_> = entries
         .map(|entry| entry.path())

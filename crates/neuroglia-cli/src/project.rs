@@ -1,12 +1,12 @@
 //! A package of a cargo workspace: where it is, and its executable.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::Result;
+use crate::{Result, procfile};
 
 /// The package that is run.
 pub(crate) struct Project {
@@ -16,14 +16,25 @@ pub(crate) struct Project {
     pub(crate) folder: PathBuf,
     /// The folder of the workspace; the application runs here.
     pub(crate) root: PathBuf,
+    /// The version in its manifest.
+    pub(crate) version: String,
+}
+
+/// How a package is built.
+#[derive(Default)]
+pub(crate) struct Making<'a> {
+    /// Arguments of `cargo build` beside the package.
+    pub(crate) arguments: &'a [&'a str],
+    /// What every call of the compiler is told beside what it is told anyway.
+    pub(crate) rustflags: Option<&'a str>,
 }
 
 impl Project {
-    /// Asks cargo for the package.
+    /// Asks cargo for the package; without a name, for the one whose folder this is, or the only one with a Procfile.
     ///
     /// # Errors
     /// When there is no workspace around the current folder, or no such package in it.
-    pub(crate) fn locate(package: &str) -> Result<Self> {
+    pub(crate) fn locate(package: Option<&str>) -> Result<Self> {
         let output = cargo()
             .args(["metadata", "--no-deps", "--format-version", "1"])
             .output()
@@ -37,33 +48,77 @@ impl Project {
         }
         let metadata = serde_json::from_slice(&output.stdout)
             .map_err(|error| format!("`cargo metadata` wrote no JSON: {error}"))?;
-        Self::in_metadata(package, &metadata)
+        let projects = Self::in_metadata(&metadata)?;
+        match package {
+            Some(package) => Self::named(package, projects),
+            None => {
+                let here = std::env::current_dir()
+                    .map_err(|error| format!("there is no current folder: {error}"))?;
+                Self::around(&here, projects)
+            }
+        }
     }
 
-    fn in_metadata(package: &str, metadata: &Value) -> Result<Self> {
+    fn in_metadata(metadata: &Value) -> Result<Vec<Self>> {
+        let root = metadata["workspace_root"].as_str().ok_or("`cargo metadata` names no workspace")?;
         let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let manifest = packages
-            .iter()
-            .find(|candidate| candidate["name"] == package)
-            .and_then(|found| found["manifest_path"].as_str());
-        let (Some(manifest), Some(root)) = (manifest, metadata["workspace_root"].as_str()) else {
-            let names: Vec<_> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
-            let names = names.join(", ");
-            return Err(format!("there is no package `{package}` in this workspace; there are: {names}"));
+        let project = |package: &Value| {
+            Some(Self {
+                package: package["name"].as_str()?.to_owned(),
+                folder: Path::new(package["manifest_path"].as_str()?).parent()?.to_owned(),
+                root: PathBuf::from(root),
+                version: package["version"].as_str()?.to_owned(),
+            })
         };
-        let mut folder = PathBuf::from(manifest);
-        folder.pop();
-        Ok(Self { package: package.to_owned(), folder, root: PathBuf::from(root) })
+        Ok(packages.iter().filter_map(project).collect())
+    }
+
+    fn named(package: &str, projects: Vec<Self>) -> Result<Self> {
+        let names = names(&projects);
+        projects
+            .into_iter()
+            .find(|project| project.package == package)
+            .ok_or_else(|| format!("there is no package `{package}` in this workspace; there are: {names}"))
+    }
+
+    fn around(here: &Path, projects: Vec<Self>) -> Result<Self> {
+        let mut applications: Vec<_> =
+            projects.into_iter().filter(|project| project.folder.join(procfile::FILE).is_file()).collect();
+        let is_around = |project: &Self| project.folder != project.root && here.starts_with(&project.folder);
+        if let Some(position) = applications.iter().position(is_around) {
+            return Ok(applications.swap_remove(position));
+        }
+        match applications.len() {
+            0 => Err("no package of this workspace has a Procfile: name one with --package".to_owned()),
+            1 => Ok(applications.remove(0)),
+            _ => Err(format!(
+                "this workspace has several applications: choose one with --package; there are: {}",
+                names(&applications)
+            )),
+        }
+    }
+
+    /// Builds the package for development.
+    ///
+    /// # Errors
+    /// When the build fails, or when it makes no executable.
+    pub(crate) fn build(&self) -> Result<PathBuf> {
+        self.make(&Making::default())
     }
 
     /// Builds the package, with cargo's progress on the terminal, and gives its executable.
     ///
     /// # Errors
     /// When the build fails, or when it makes no executable.
-    pub(crate) fn build(&self) -> Result<PathBuf> {
-        println!("building {}", self.package);
-        let output = cargo()
+    pub(crate) fn make(&self, making: &Making<'_>) -> Result<PathBuf> {
+        eprintln!("building {}", self.package);
+        let mut cargo = cargo();
+        if let Some(rustflags) = making.rustflags {
+            cargo.env("RUSTFLAGS", rustflags);
+        }
+        let output = cargo
             .args(["build", "--package", &self.package, "--message-format=json-render-diagnostics"])
+            .args(making.arguments)
             .current_dir(&self.root)
             .stderr(Stdio::inherit())
             .output()
@@ -75,6 +130,11 @@ impl Project {
             format!("{0} has no executable: add a src/main.rs, or a [[bin]] named {0}", self.package)
         })
     }
+}
+
+fn names(projects: &[Project]) -> String {
+    let names: Vec<_> = projects.iter().map(|project| project.package.as_str()).collect();
+    names.join(", ")
 }
 
 /// The executable that cargo's messages name for the package's own binary.
@@ -94,7 +154,7 @@ fn executable_in(messages: &str, name: &str) -> Option<PathBuf> {
     clippy::disallowed_methods,
     reason = "a command line has no settings; cargo's variables are its caller's"
 )]
-fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     cargo.stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
@@ -120,12 +180,34 @@ mod tests {
     fn a_package_is_found_by_name() {
         let metadata = json!({
             "workspace_root": "/w",
-            "packages": [{"name": "a", "manifest_path": "/w/crates/a/Cargo.toml"}],
+            "packages": [{"name": "a", "version": "1.2.3", "manifest_path": "/w/crates/a/Cargo.toml"}],
         });
-        let project = Project::in_metadata("a", &metadata).expect("it is in the workspace");
-        assert_eq!(project.folder, PathBuf::from("/w/crates/a"));
-        let failure = Project::in_metadata("b", &metadata).err().expect("it is not in the workspace");
+        let projects = || Project::in_metadata(&metadata).expect("it names a workspace");
+        let project = Project::named("a", projects()).expect("it is in the workspace");
+        assert_eq!((project.folder.as_path(), project.version.as_str()), (Path::new("/w/crates/a"), "1.2.3"));
+        let failure = Project::named("b", projects()).err().expect("it is not in the workspace");
         assert_eq!(failure, "there is no package `b` in this workspace; there are: a");
+    }
+
+    #[test]
+    fn without_a_name_it_is_the_one_around_or_the_only_one_that_runs() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let project = |name: &str, has_procfile: bool| {
+            let folder = root.path().join(name);
+            std::fs::create_dir_all(folder.join("src")).expect("the folder is ours");
+            if has_procfile {
+                std::fs::write(folder.join("Procfile"), "").expect("the folder is ours");
+            }
+            let (package, version) = (name.to_owned(), "1.0.0".to_owned());
+            Project { package, folder, root: root.path().to_owned(), version }
+        };
+        let chosen = |here: &Path, projects| Project::around(here, projects).map(|project| project.package);
+        let library = || project("library", false);
+        assert!(chosen(root.path(), vec![library()]).is_err_and(|failure| failure.contains("Procfile")));
+        assert_eq!(chosen(root.path(), vec![library(), project("a", true)]).as_deref(), Ok("a"));
+        let two = || vec![project("a", true), project("b", true)];
+        assert!(chosen(root.path(), two()).is_err_and(|failure| failure.ends_with("there are: a, b")));
+        assert_eq!(chosen(&root.path().join("b/src"), two()).as_deref(), Ok("b"));
     }
 
     #[test]

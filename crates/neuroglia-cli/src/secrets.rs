@@ -26,15 +26,8 @@ impl Vault {
     /// # Errors
     /// When the folder cannot be created or closed to others.
     pub(crate) fn open(project: &Project) -> Result<Self> {
-        let parent = project.root.join(".neuroglia");
-        let folder = parent.join(&project.package);
-        for folder in [&parent, &folder, &folder.join("accounts")] {
-            create_folder(folder)?;
-        }
-        let ignore = parent.join(".gitignore");
-        if !ignore.exists() {
-            std::fs::write(&ignore, "*\n").map_err(|error| failed("write", &ignore, &error))?;
-        }
+        let folder = open_folder(project)?;
+        create_folder(&folder.join("accounts"))?;
         Ok(Self { folder })
     }
 
@@ -53,6 +46,23 @@ impl Vault {
     pub(crate) fn password(&self, username: &str) -> Result<String> {
         keep(&self.folder.join("accounts").join(username), || Ok(legible(random::<16>()?)))
     }
+}
+
+/// The folder of the workspace for what is kept of an application and belongs to no history.
+///
+/// # Errors
+/// When it cannot be created or closed to others.
+pub(crate) fn open_folder(project: &Project) -> Result<PathBuf> {
+    let parent = project.root.join(".neuroglia");
+    let folder = parent.join(&project.package);
+    for folder in [&parent, &folder] {
+        create_folder(folder)?;
+    }
+    let ignore = parent.join(".gitignore");
+    if !ignore.exists() {
+        std::fs::write(&ignore, "*\n").map_err(|error| failed("write", &ignore, &error))?;
+    }
+    Ok(folder)
 }
 
 /// The content of a secret's file, which is made when there is none.
@@ -142,6 +152,7 @@ mod tests {
             package: "app".to_owned(),
             folder: root.path().join("app"),
             root: root.path().to_owned(),
+            version: "1.0.0".to_owned(),
         };
         let vault = Vault::open(&project).expect("the folder is ours");
         (root, vault)

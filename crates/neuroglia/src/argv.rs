@@ -23,6 +23,13 @@ pub(crate) enum Task {
     },
     /// Print the API's description.
     OpenApi,
+    /// Ask a process that runs beside this one how it is.
+    Health {
+        /// What is asked, as a path.
+        path: &'static str,
+        /// At the surface for operators.
+        admin: bool,
+    },
 }
 
 /// What is told about the settings.
@@ -49,13 +56,6 @@ pub(crate) fn command(name: &'static str, version: &'static str, admin: &Admin) 
     let flag = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).help(help).action(ArgAction::SetTrue)
     };
-    let mut admin_command = Command::new("admin")
-        .about("Run one admin command")
-        .subcommand_required(true)
-        .arg_required_else_help(true);
-    for listed in &admin.commands {
-        admin_command = admin_command.subcommand((listed.command)());
-    }
     Command::new(name)
         .version(version)
         .subcommand_required(true)
@@ -78,7 +78,7 @@ pub(crate) fn command(name: &'static str, version: &'static str, admin: &Admin) 
         )
         .subcommand(Command::new("scheduler").about("Plan what is due, and do it; any number may run"))
         .subcommand(Command::new("all").about("Run every kind of process in one, for a small machine"))
-        .subcommand(admin_command)
+        .subcommand(admin_command(admin))
         .subcommand(
             Command::new("config")
                 .about("Show the effective settings, without secrets, and where each came from")
@@ -101,6 +101,33 @@ pub(crate) fn command(name: &'static str, version: &'static str, admin: &Admin) 
                 .arg(flag("json", "Print JSON")),
         )
         .subcommand(Command::new("openapi").about("Print the API's OpenAPI 3.1 document"))
+        .subcommand(
+            Command::new("health")
+                .about("Ask the process beside this one how it is, for images without any other program: exit code 0 or 1")
+                .arg(
+                    Arg::new("question")
+                        .value_parser(QUESTIONS.map(|(question, _)| question))
+                        .default_value("ready"),
+                )
+                .arg(flag("admin", "Ask on ADMIN_PORT, where worker and scheduler answer")),
+        )
+}
+
+/// What can be asked of a process' health, and where.
+const QUESTIONS: [(&str, &str); 4] = [
+    ("ready", "/health/ready"),
+    ("live", "/health/live"),
+    ("startup", "/health/startup"),
+    ("overall", "/health"),
+];
+
+/// `admin` with each listed command.
+pub(crate) fn admin_command(admin: &Admin) -> Command {
+    let command = Command::new("admin")
+        .about("Run one admin command")
+        .subcommand_required(true)
+        .arg_required_else_help(true);
+    admin.commands.iter().fold(command, |command, listed| command.subcommand((listed.command)()))
 }
 
 pub(crate) fn task(matches: &ArgMatches, admin: &Admin) -> Option<Task> {
@@ -128,6 +155,11 @@ pub(crate) fn task(matches: &ArgMatches, admin: &Admin) -> Option<Task> {
         "config" => Task::Config(ConfigTask::Table),
         "describe" => Task::Describe { json: matches.get_flag("json") },
         "openapi" => Task::OpenApi,
+        "health" => {
+            let asked: &String = matches.get_one("question")?;
+            let (_, path) = QUESTIONS.into_iter().find(|(question, _)| question == asked)?;
+            Task::Health { path, admin: matches.get_flag("admin") }
+        }
         _ => return None,
     })
 }

@@ -20,6 +20,7 @@ mod checks;
 mod store;
 
 mod answer;
+mod question;
 mod routes;
 
 use std::fmt;
@@ -32,6 +33,7 @@ use neuroglia_core::clock::Clock;
 
 pub use checks::{Check, Report};
 pub use neuroglia_core::health::{Details, Indicator};
+pub(crate) use question::ask;
 pub(crate) use routes::PROBES;
 pub use routes::is_probe;
 pub use store::StoreIndicator;

@@ -27,9 +27,10 @@ use crate::app::App;
 use crate::argv::{self, ConfigTask, Task};
 use crate::boot;
 use crate::describe::Description;
+use crate::health;
 use crate::parity;
 use crate::process::Role;
-use crate::process::admin::AdminContext;
+use crate::process::admin::{AdminContext, Room, SHELL};
 use crate::process::backlog::Depths;
 use crate::process::hosted::Hosted;
 use crate::process::role::Assignment;
@@ -73,6 +74,7 @@ pub(crate) fn run_as<S: Settings>(
         Task::Config(task) => config(&app, environment, task),
         Task::Describe { json } => describe(&app, environment, json),
         Task::OpenApi => print(&pretty(&openapi_document(&app))),
+        Task::Health { path, admin } => ask_for_health(&app, environment, path, admin),
         Task::Admin(position, matches) => run_admin(app, environment, &admin.commands[position], matches),
         Task::Run(assignment) => run_process(app, environment, &assignment),
     }
@@ -154,6 +156,31 @@ fn describe<S: Settings>(app: &App<S>, environment: &Environment, json: bool) ->
     }
     let description = Description::of(app, services);
     print(&if json { pretty(&description) } else { description.to_string().trim_end().to_owned() })
+}
+
+/// Asks the process that has these settings; says nothing when all is well.
+fn ask_for_health<S: Settings>(app: &App<S>, environment: &Environment, path: &str, admin: bool) -> ExitCode {
+    // What only the application needs does not matter here.
+    let loaded = environment.load::<HostSettings>(&app.prefixes);
+    let Some(host) = loaded.settings else {
+        boot::report(app.name, loaded.report.faults(), loaded.report.warnings());
+        return ExitCode::from(EXIT_FAULTS);
+    };
+    let answered = if admin {
+        host.admin
+            .address()
+            .ok_or_else(|| "ADMIN_PORT is not set, so nobody answers there".to_owned())
+            .and_then(|address| health::ask(address, path, host.admin.token.as_ref()))
+    } else {
+        health::ask(host.server.address(), path, None)
+    };
+    match answered {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            let _ = writeln!(io::stderr(), "{path}: {problem}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn openapi_document<S: Settings>(app: &App<S>) -> serde_json::Value {
@@ -366,7 +393,7 @@ fn run_admin<S: Settings>(
     command: &crate::process::admin::Listed,
     matches: clap::ArgMatches,
 ) -> ExitCode {
-    let (host, settings, _) = match settle(&app, environment) {
+    let (host, settings, report) = match settle(&app, environment) {
         Ok(settled) => settled,
         Err((faults, report)) => {
             boot::report(app.name, &faults, report.warnings());
@@ -397,7 +424,16 @@ fn run_admin<S: Settings>(
             Err(error) => return start_failed(app.name, &error),
         };
         let scope = services.scope();
-        let context = AdminContext::new(scope.clone(), app.name);
+        let mut context = AdminContext::new(scope.clone(), app.name);
+        if command.name == SHELL {
+            let described = collect(&app, &assignment, &host, &settings).services.describe();
+            context = context.within(Room {
+                admin: app.admin_table(),
+                services: services.clone(),
+                config: report.table(),
+                describe: Description::of(&app, Some(described)).to_string(),
+            });
+        }
         let outcome = tokio::select! {
             outcome = (command.run)(matches, &context) => outcome,
             signal = interrupted() => {

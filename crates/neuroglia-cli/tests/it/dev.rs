@@ -32,7 +32,7 @@ fn a_first_start_migrates_seeds_serves_and_tells_where() {
     let calls = workshop.read("calls.log");
     let password = workshop.read(".neuroglia/fixture-app/accounts/chef@example.com");
     assert!(output.contains(&format!("chef@example.com     {password}")), "{output}");
-    let made: Vec<_> = calls.lines().filter(|line| line.starts_with("call ")).take(4).collect();
+    let made: Vec<_> = calls.lines().filter(|line| line.starts_with("call admin")).take(4).collect();
     assert_eq!(made[..2], ["call admin migrate <>", "call admin seed <>"]);
     assert_eq!(
         made[2],

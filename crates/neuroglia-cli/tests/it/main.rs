@@ -1,5 +1,11 @@
-//! The command line as a developer meets it: the real executable, on a real workspace.
+//! The command line as its users meet it: the real executable, on a real workspace.
 
+mod audit;
 mod dev;
+mod export;
+mod formation;
+mod new;
+mod readiness;
 mod sample;
+mod stages;
 mod terminal;

@@ -23,9 +23,41 @@ pub(crate) struct Workshop {
 
 impl Workshop {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/app"), folder.path());
-        Self { folder, environment: Vec::new() }
+        let workshop = Self::empty();
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/app"), workshop.folder.path());
+        workshop
+    }
+
+    /// A folder with nothing in it.
+    pub(crate) fn empty() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), environment: Vec::new() }
+    }
+
+    /// The workspace of this repository itself, as cargo tells it, for what only looks.
+    pub(crate) fn in_the_repository() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("it is there");
+        let metadata = Self::metadata(&root);
+        let target = metadata["target_directory"].as_str().expect("a folder").to_owned();
+        let workshop = Self::empty().export("CARGO_TARGET_DIR", &target);
+        let script = format!("#!/bin/sh\ncd '{}' && exec '{}' \"$@\"\n", root.display(), env!("CARGO"));
+        workshop.with_cargo(&script)
+    }
+
+    fn metadata(root: &Path) -> Value {
+        let metadata = Command::new(env!("CARGO"))
+            .args(["metadata", "--no-deps", "--format-version", "1"])
+            .current_dir(root)
+            .output()
+            .expect("cargo is there");
+        serde_json::from_slice(&metadata.stdout).expect("it writes JSON")
+    }
+
+    /// With a cargo of its own.
+    fn with_cargo(self, script: &str) -> Self {
+        let cargo = self.path("cargo");
+        std::fs::write(&cargo, script).expect("the folder is ours");
+        std::fs::set_permissions(&cargo, Permissions::from_mode(0o700)).expect("the folder is ours");
+        self.export("CARGO", &cargo.display().to_string())
     }
 
     /// The workspace of this repository with its sample, but with its development state in a folder of its own.
@@ -34,29 +66,40 @@ impl Workshop {
     /// those of the repository.
     pub(crate) fn of_the_sample() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("it is there");
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let metadata = Command::new(env!("CARGO"))
-            .args(["metadata", "--no-deps", "--format-version", "1"])
-            .current_dir(&root)
-            .output()
-            .expect("cargo is there");
-        let mut metadata: Value = serde_json::from_slice(&metadata.stdout).expect("it writes JSON");
+        let mut metadata = Self::metadata(&root);
         let target = metadata["target_directory"].as_str().expect("a folder").to_owned();
-        metadata["workspace_root"] = Value::from(folder.path().display().to_string());
-        std::fs::write(folder.path().join("metadata.json"), metadata.to_string())
-            .expect("the folder is ours");
+        let workshop = Self::empty().export("CARGO_TARGET_DIR", &target);
+        metadata["workspace_root"] = Value::from(workshop.path("").display().to_string());
+        workshop.write("metadata.json", &metadata.to_string());
         let script = format!(
-            "#!/bin/sh\nif [ \"$1\" = metadata ]; then exec cat '{}/metadata.json'; fi\ncd '{}' && exec '{}' \"$@\"\n",
-            folder.path().display(),
+            "#!/bin/sh\nif [ \"$1\" = metadata ]; then exec cat '{}'; fi\ncd '{}' && exec '{}' \"$@\"\n",
+            workshop.path("metadata.json").display(),
             root.display(),
             env!("CARGO"),
         );
-        let cargo = folder.path().join("cargo");
-        std::fs::write(&cargo, script).expect("the folder is ours");
-        std::fs::set_permissions(&cargo, Permissions::from_mode(0o700)).expect("the folder is ours");
-        Self { folder, environment: Vec::new() }
-            .export("CARGO", &cargo.display().to_string())
-            .export("CARGO_TARGET_DIR", &target)
+        workshop.with_cargo(&script)
+    }
+
+    /// Puts everything under version control.
+    pub(crate) fn commit(self) -> Self {
+        for arguments in [
+            &["init", "--quiet"][..],
+            &["add", "--all"],
+            &[
+                "-c",
+                "user.name=Ada",
+                "-c",
+                "user.email=ada@example.com",
+                "commit",
+                "--quiet",
+                "--message",
+                "Begin",
+            ],
+        ] {
+            let status = Command::new("git").args(arguments).current_dir(self.folder.path()).status();
+            assert!(status.is_ok_and(|status| status.success()), "git {arguments:?}");
+        }
+        self
     }
 
     /// Exports a variable in the developer's shell.
@@ -78,6 +121,27 @@ impl Workshop {
         self.neuroglia(&[&["dev", "--package", "fixture-app"], arguments].concat())
     }
 
+    /// Writes a file of the workspace.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("it is in a folder")).expect("the folder is ours");
+        std::fs::write(path, text).expect("the folder is ours");
+    }
+
+    /// Runs a command of `neuroglia` to its end, which must be a good one; what it wrote.
+    pub(crate) fn done(&self, arguments: &[&str]) -> String {
+        let (output, status) = self.neuroglia(arguments).end();
+        assert_eq!(status.code(), Some(0), "{arguments:?}: {output}");
+        output
+    }
+
+    /// Runs a command of `neuroglia` that is refused; what it wrote.
+    pub(crate) fn refused(&self, arguments: &[&str]) -> String {
+        let (output, status) = self.neuroglia(arguments).end();
+        assert_eq!(status.code(), Some(1), "{arguments:?}: {output}");
+        output
+    }
+
     pub(crate) fn neuroglia(&self, arguments: &[&str]) -> Session {
         let mut command = Command::new(env!("CARGO_BIN_EXE_neuroglia"));
         command
@@ -88,7 +152,7 @@ impl Workshop {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         // What the person who runs the tests has exported is not part of them.
-        for name in ["SERVER_HOST", "ADMIN_PORT", "DATABASE_URL", "BEHAVIOUR"] {
+        for name in ["PORT", "SERVER_HOST", "ADMIN_PORT", "DATABASE_URL", "BEHAVIOUR", "TERMINATION_GRACE"] {
             command.env_remove(name);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

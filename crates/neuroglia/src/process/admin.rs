@@ -1,9 +1,12 @@
 //! Admin commands: one-off processes of the same executable, in a scope of the same container.
 
+mod line;
+mod shell;
 mod work;
 
 use std::fmt;
 use std::io::{self, BufRead, Write};
+use std::sync::Arc;
 
 use clap::{ArgMatches, Args, Command};
 use futures_util::FutureExt;
@@ -11,7 +14,7 @@ use futures_util::future::BoxFuture;
 use neuroglia_core::clock::Clock;
 use neuroglia_core::cluster::Voice;
 use neuroglia_core::data::{History, Migrations, Store};
-use neuroglia_core::di::{Inject, Scope};
+use neuroglia_core::di::{Inject, Scope, Services};
 use neuroglia_core::error::{Error, ErrorKind, Result, chain};
 
 pub use self::work::{Revised, revise_all};
@@ -57,11 +60,34 @@ pub trait AdminCommand: Args + Send + 'static {
 pub struct AdminContext {
     scope: Scope,
     application: &'static str,
+    room: Option<Arc<Room>>,
+}
+
+/// The command that runs others.
+pub(crate) const SHELL: &str = "shell";
+
+/// What that command needs to run others, and to tell of the application.
+pub(crate) struct Room {
+    pub(crate) admin: Admin,
+    pub(crate) services: Services,
+    /// The effective settings.
+    pub(crate) config: String,
+    pub(crate) describe: String,
 }
 
 impl AdminContext {
     pub(crate) fn new(scope: Scope, application: &'static str) -> Self {
-        Self { scope, application }
+        Self { scope, application, room: None }
+    }
+
+    pub(crate) fn within(self, room: Room) -> Self {
+        Self { room: Some(Arc::new(room)), ..self }
+    }
+
+    fn room(&self) -> Result<Arc<Room>> {
+        self.room.clone().ok_or_else(|| {
+            Error::invalid("shell.nested", "a shell runs in a process of its own: start it by `admin shell`")
+        })
     }
 
     /// The scope of this command.
@@ -163,6 +189,7 @@ impl Admin {
             .command::<work::Work>()
             .command::<work::Nodes>()
             .command::<work::Subscriptions>()
+            .command::<shell::Shell>()
     }
 
     /// Lists a command.

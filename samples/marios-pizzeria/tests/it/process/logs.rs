@@ -145,7 +145,7 @@ fn text_into_a_pipe_has_no_colours() {
 }
 
 /// Both ends of a terminal.
-fn terminal() -> (File, File) {
+pub(super) fn terminal() -> (File, File) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&master).and_then(|()| unlockpt(&master)).expect("it is ours");
     let name = ptsname(&master, Vec::new()).expect("it has a name").into_string().expect("ASCII");

@@ -1,0 +1,237 @@
+//! `neuroglia export`, and the files of the sample's deploys: what platforms read of them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use yaml_rust2::{Yaml, YamlLoader};
+
+use crate::terminal::Workshop;
+
+fn documents(text: &str) -> Vec<Yaml> {
+    YamlLoader::load_from_str(text).unwrap_or_else(|fault| panic!("{fault}:\n{text}"))
+}
+
+fn text(yaml: &Yaml) -> &str {
+    yaml.as_str().unwrap_or_default()
+}
+
+fn words(yaml: &Yaml) -> Vec<&str> {
+    yaml.as_vec().into_iter().flatten().map(text).collect()
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(repository().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Every pod, whatever makes it, is closed as far as one can be.
+fn assert_closed(spec: &Yaml, grace_s: i64) {
+    let pod = &spec["securityContext"];
+    assert_eq!((&pod["runAsNonRoot"], &pod["runAsUser"]), (&Yaml::Boolean(true), &Yaml::Integer(65_532)));
+    assert_eq!(text(&pod["seccompProfile"]["type"]), "RuntimeDefault");
+    assert_eq!(spec["automountServiceAccountToken"], Yaml::Boolean(false));
+    assert_eq!(spec["terminationGracePeriodSeconds"], Yaml::Integer(grace_s));
+    let container = &spec["containers"][0];
+    let security = &container["securityContext"];
+    assert_eq!(security["allowPrivilegeEscalation"], Yaml::Boolean(false));
+    assert_eq!(security["readOnlyRootFilesystem"], Yaml::Boolean(true));
+    assert_eq!(words(&security["capabilities"]["drop"]), ["ALL"]);
+    for (kind, resource) in
+        [("requests", "cpu"), ("requests", "memory"), ("limits", "cpu"), ("limits", "memory")]
+    {
+        assert!(!text(&container["resources"][kind][resource]).is_empty(), "{kind} {resource}");
+    }
+    assert_eq!(text(&spec["volumes"][0]["secret"]["secretName"]).rsplit('-').next(), Some("secrets"));
+    assert_eq!(container["volumeMounts"][0]["readOnly"], Yaml::Boolean(true));
+}
+
+#[test]
+fn kubernetes_gets_closed_pods_with_probes_and_one_job_before_them() {
+    let workshop = Workshop::new();
+    let stream = workshop.done(&[
+        "export",
+        "kubernetes",
+        "--image",
+        "registry/app@sha256:0123456789abcdef",
+        "--replicas",
+        "web=2",
+    ]);
+    let stream = &stream[stream.find('#').expect("what cargo says is no part of it")..];
+    let documents = documents(stream);
+    let kinds: Vec<_> = documents.iter().map(|document| text(&document["kind"])).collect();
+    let expected = [
+        "ConfigMap",
+        "ServiceAccount",
+        "Job",
+        "Job",
+        "Deployment",
+        "Service",
+        "PodDisruptionBudget",
+        "Deployment",
+    ];
+    assert_eq!(kinds, expected);
+    assert_eq!(text(&documents[0]["data"]["KEY_FILE"]), "/run/secrets/fixture_key");
+
+    for (job, arguments) in [(&documents[2], ["admin", "migrate"]), (&documents[3], ["admin", "seed"])] {
+        let spec = &job["spec"]["template"]["spec"];
+        assert_closed(spec, 6);
+        assert_eq!(text(&spec["restartPolicy"]), "OnFailure");
+        assert_eq!(words(&spec["containers"][0]["args"]), arguments);
+        assert!(spec["containers"][0]["livenessProbe"].is_badvalue(), "a job ends by itself");
+    }
+    let web = &documents[4]["spec"];
+    assert_eq!(web["replicas"], Yaml::Integer(2));
+    assert_eq!(web["selector"]["matchLabels"]["app.kubernetes.io/component"], Yaml::String("web".into()));
+    assert_closed(&web["template"]["spec"], 6);
+    let container = &web["template"]["spec"]["containers"][0];
+    for (probe, path) in [("startupProbe", "startup"), ("livenessProbe", "live"), ("readinessProbe", "ready")]
+    {
+        assert_eq!(text(&container[probe]["httpGet"]["path"]), format!("/health/{path}"));
+    }
+    let told: Vec<_> = container["env"]
+        .as_vec()
+        .expect("a list")
+        .iter()
+        .map(|entry| (text(&entry["name"]), text(&entry["value"])))
+        .collect();
+    assert_eq!(told, [("RELEASE_ID", "0123456789ab"), ("TERMINATION_GRACE", "6s")]);
+    assert_eq!(documents[5]["spec"]["selector"], web["selector"]["matchLabels"]);
+    let worker = &documents[7]["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(
+        words(&worker["livenessProbe"]["exec"]["command"]),
+        ["/fixture-app", "health", "live", "--admin"]
+    );
+    assert!(worker["ports"].is_badvalue());
+}
+
+#[test]
+fn compose_and_systemd_and_a_procfile_say_the_same_of_the_processes() {
+    let workshop = Workshop::new();
+    let into = workshop.path("out").display().to_string();
+    workshop.done(&["export", "compose", "--into", &into, "--replicas", "web=4"]);
+    let compose = &documents(&workshop.read("out/compose.yaml"))[0];
+    let web = &compose["services"]["web"];
+    assert_eq!((text(&web["ports"][0]), text(&web["stop_grace_period"])), ("8000-8003:8000", "6s"));
+    assert_eq!(words(&web["healthcheck"]["test"]), ["CMD", "/fixture-app", "health", "ready"]);
+    assert_eq!((&web["read_only"], text(&web["user"])), (&Yaml::Boolean(true), "65532:65532"));
+    assert_eq!(words(&compose["services"]["migrate"]["command"]), ["admin", "migrate"]);
+    assert_eq!(text(&compose["secrets"]["database_url"]["file"]), "./secrets/database_url");
+
+    workshop.done(&["export", "systemd", "--into", &into]);
+    let unit = workshop.read("out/fixture-app-web@.service");
+    for line in [
+        "Environment=PORT=%i",
+        "ExecStart=/usr/local/bin/neuroglia run --depot /srv/fixture-app web",
+        "RestartPreventExitStatus=64 78",
+        "TimeoutStopSec=6",
+        "Requires=fixture-app-release.service",
+        "BindReadOnlyPaths=/etc/fixture-app/secrets:/run/secrets",
+        "NoNewPrivileges=yes",
+        "WantedBy=fixture-app.target",
+    ] {
+        assert!(unit.lines().any(|found| found == line), "no {line}: {unit}");
+    }
+    assert!(workshop.read("out/fixture-app-worker@.service").contains("Environment=ADMIN_PORT=%i\n"));
+    assert!(workshop.read("out/fixture-app-release.service").contains("Type=oneshot\n"));
+    assert!(workshop.read("out/fixture-app.target").contains("WantedBy=multi-user.target\n"));
+
+    workshop.done(&["export", "procfile", "--into", &into]);
+    let lines = workshop.read("out/Procfile");
+    let lines: Vec<_> = lines.lines().skip(1).collect();
+    assert_eq!(
+        lines,
+        ["release: fixture-app admin migrate", "web: fixture-app web", "worker: fixture-app worker"]
+    );
+}
+
+#[test]
+fn what_does_not_fit_together_is_not_exported() {
+    let workshop = Workshop::new();
+    assert!(workshop.refused(&["export", "kubernetes", "--replicas", "mail=2"]).contains("no process mail"));
+    assert!(
+        workshop.refused(&["export", "kubernetes", "--env", "deployment/moon"]).contains("deployment/moon")
+    );
+    workshop.write("Procfile", "web: fixture-app web\nmail: fixture-app mailer\n");
+    assert!(workshop.refused(&["export", "kubernetes"]).contains("no process `mailer`"));
+}
+
+#[test]
+fn every_yaml_of_the_repository_is_yaml() {
+    let folders = [
+        ".github/workflows",
+        "samples/marios-pizzeria/deployment",
+        "samples/marios-pizzeria/deployment/kubernetes",
+    ];
+    let mut count = 0;
+    for folder in folders {
+        for entry in std::fs::read_dir(repository().join(folder)).expect("it is there") {
+            let path = entry.expect("it is readable").path();
+            if path.extension().is_some_and(|extension| extension == "yaml") {
+                let text = std::fs::read_to_string(&path).expect("it is text");
+                assert!(!documents(&text).is_empty(), "{}", path.display());
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 7, "{count}");
+}
+
+#[test]
+fn the_files_of_the_samples_deploys_fit_each_other() {
+    let folder = "samples/marios-pizzeria/deployment";
+    let compose = &documents(&read(&format!("{folder}/compose.yaml")))[0];
+    let resources = &documents(&read(&format!("{folder}/compose.resources.yaml")))[0];
+    let keys = |yaml: &Yaml| -> BTreeSet<String> {
+        yaml.as_hash().into_iter().flatten().map(|(key, _)| text(key).to_owned()).collect()
+    };
+    let services: BTreeSet<_> =
+        keys(&compose["services"]).union(&keys(&resources["services"])).cloned().collect();
+    let secrets: BTreeSet<_> =
+        keys(&compose["secrets"]).union(&keys(&resources["secrets"])).cloned().collect();
+    for file in [compose, resources] {
+        for (name, service) in file["services"].as_hash().expect("a map") {
+            let name = text(name);
+            for secret in service["secrets"].as_vec().into_iter().flatten() {
+                let secret = secret.as_str().unwrap_or_else(|| text(&secret["source"]));
+                assert!(secrets.contains(secret), "{name} has no secret {secret}");
+            }
+            let after: BTreeSet<_> = match &service["depends_on"] {
+                Yaml::Array(_) => words(&service["depends_on"]).into_iter().map(str::to_owned).collect(),
+                map => keys(map),
+            };
+            assert!(after.is_subset(&services), "{name} comes after {after:?}");
+            let image = text(&service["image"]);
+            assert!(
+                image.is_empty() || (image.contains(':') && !image.ends_with(":latest")),
+                "{name}: {image}"
+            );
+        }
+    }
+    assert!(read(&format!("{folder}/gateway.conf")).contains("http://web:8000"));
+
+    let dockerfile = read(&format!("{folder}/Dockerfile"));
+    for line in ["FROM scratch", "USER 65532:65532", "EXPOSE 8000", "ENTRYPOINT [\"/marios-pizzeria\"]"] {
+        assert!(dockerfile.lines().any(|found| found == line), "no {line}");
+    }
+    assert!(dockerfile.contains("--locked") && dockerfile.contains("+crt-static"), "{dockerfile}");
+}
+
+#[test]
+fn actions_of_workflows_are_pinned_to_a_commit() {
+    for workflow in ["ci", "deploy", "rollout"] {
+        let text = read(&format!(".github/workflows/{workflow}.yaml"));
+        let uses: Vec<_> =
+            text.lines().filter_map(|line| line.split_once("uses: ").map(|(_, action)| action)).collect();
+        assert!(!uses.is_empty(), "{workflow}");
+        for action in uses {
+            let commit = action
+                .split_once('@')
+                .map_or("", |(_, version)| version.split(' ').next().unwrap_or_default());
+            let is_commit = commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+            assert!(is_commit && action.contains(" # v"), "{workflow}: {action}");
+        }
+    }
+}
