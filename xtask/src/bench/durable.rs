@@ -80,19 +80,28 @@ pub(super) fn measure(workspace: &Workspace, figures: &mut Figures) -> Result<()
 fn figures_of(executable: &Path, urls: &[String]) -> Result<Vec<Value>> {
     let run = |url: &String| {
         let mut command = Command::new(executable);
-        command.env_clear().env("DATABASE_URL", url);
-        let text = read(&mut command)?;
-        serde_json::from_str(&text).map_err(|error| format!("`{}` printed `{text}`: {error}", show(&command)))
+        printed(command.env_clear().env("DATABASE_URL", url))
     };
     urls.iter().map(run).collect()
 }
 
-fn number(object: &Value, name: &str) -> Result<f64> {
+/// The JSON object that a program prints.
+pub(super) fn printed(command: &mut Command) -> Result<Value> {
+    let text = read(command)?;
+    serde_json::from_str(&text).map_err(|error| format!("`{}` printed `{text}`: {error}", show(command)))
+}
+
+pub(super) fn number(object: &Value, name: &str) -> Result<f64> {
     object[name].as_f64().ok_or_else(|| format!("`{name}` is missing in {object}"))
 }
 
 /// A table of some figures, with a row for each run.
-fn detail(figures: &mut Figures, title: &str, runs: &[Value], columns: &[(&str, &str)]) -> Result<()> {
+pub(super) fn detail(
+    figures: &mut Figures,
+    title: &str,
+    runs: &[Value],
+    columns: &[(&str, &str)],
+) -> Result<()> {
     let heads: Vec<_> = columns.iter().map(|(_, head)| *head).collect();
     let mut table =
         vec![format!("| engine | {} |", heads.join(" | ")), format!("|---|{}", "---|".repeat(heads.len()))];

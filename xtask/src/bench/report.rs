@@ -34,6 +34,9 @@ pub(super) enum What {
     RoundTrips,
     Idle,
     Growth,
+    PublishRabbit,
+    PublishNats,
+    ThroughRabbit,
 }
 
 /// What a figure has to be, and what it should be.
@@ -47,7 +50,7 @@ struct Mark {
     is_floor: bool,
 }
 
-const MARKS: [Mark; 19] = [
+const MARKS: [Mark; 22] = [
     mark(What::Get, "GET pizza, CPU against `floor`, `LOG=off`", "×", 1.15, 1.05),
     mark(What::Post, "POST order, likewise", "×", 1.10, 1.05),
     mark(What::GetLogged, "GET pizza, `LOG=on`, against `floor` with a JSON layer", "×", 1.0, 0.85),
@@ -67,7 +70,25 @@ const MARKS: [Mark; 19] = [
     mark(What::RoundTrips, "database round trips in the path of `POST /orders`", "", 4.0, 2.0),
     mark(What::Idle, "round trips of an idle `worker`", "/s", 3.0, 1.0),
     mark(What::Growth, "a claim with 1,000,000 waiting, against 1,000", "×", 2.0, 1.2),
+    share(
+        What::PublishRabbit,
+        "publish with confirm through the relay, RabbitMQ, against the bare client",
+        0.7,
+        0.9,
+    ),
+    share(What::PublishNats, "the same, NATS JetStream", 0.7, 0.9),
+    rate(
+        What::ThroughRabbit,
+        "events from outbox through RabbitMQ to handler with one write, PostgreSQL",
+        1_500.0,
+        5_000.0,
+    ),
 ];
+
+/// A part of what a bare program does, that is to be large.
+const fn share(what: What, text: &'static str, must: f64, aim: f64) -> Mark {
+    Mark { what, text, unit: "×", must, aim, is_floor: true }
+}
 
 /// A figure that is to be large.
 const fn rate(what: What, text: &'static str, must: f64, aim: f64) -> Mark {

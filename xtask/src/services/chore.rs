@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use crate::services::install;
-use crate::services::postgres::{VARIABLE, folder, free_port, script, url};
+use crate::services::postgres::{VARIABLE, folder, script, url};
+use crate::services::watched::free_port;
 use crate::tools;
 use crate::workspace::{Result, Workspace, read, run as execute};
 

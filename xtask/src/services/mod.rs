@@ -3,10 +3,13 @@
 //! The server itself is watched by the script that plain `cargo test` uses as well: it waits at the other end of a
 //! pipe, and when the run ends, however it ends, it stops the server and deletes its folder.
 
+mod brokers;
 mod chore;
 mod install;
 mod postgres;
+mod watched;
 
+pub(crate) use brokers::{Broker, provide_nats};
 pub(crate) use chore::{Arguments, run};
 pub(crate) use install::Policy;
 pub(crate) use postgres::{Postgres, VARIABLE};

@@ -1,12 +1,10 @@
 //! PostgreSQL for the length of a test run.
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Command;
 
 use crate::services::install;
+use crate::services::watched::{Watched, free_port, order};
 use crate::workspace::{Result, read};
 
 /// What names a server for the tests; `neuroglia_testing::services` reads it.
@@ -23,8 +21,7 @@ pub(crate) struct Postgres {
     /// Its URL.
     pub(crate) url: String,
     port: u16,
-    watch: Child,
-    open: Option<ChildStdin>,
+    _server: Watched,
 }
 
 impl Postgres {
@@ -73,39 +70,13 @@ impl Postgres {
     fn start(durability: &str) -> Result<Self> {
         install::postgres()?;
         let port = free_port()?;
-        let mut watch = script("watch")
-            .arg(folder(port))
-            .args([&port.to_string(), durability])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            // Ctrl-C is for the run; the script notices its end by itself.
-            .process_group(0)
-            .spawn()
-            .map_err(|error| format!("there is no shell: {error}"))?;
-        let (open, answer) = (watch.stdin.take(), watch.stdout.take());
-        let server = Self { url: url(port), port, watch, open };
-        let mut line = String::new();
-        let read = answer.map(|answer| BufReader::new(answer).read_line(&mut line));
-        match read {
-            Some(Ok(_)) if line.trim() == "done" => Ok(server),
-            _ => Err("PostgreSQL did not start; it said why above".to_owned()),
-        }
+        let server = Watched::start("PostgreSQL", SCRIPT, folder(port), port, durability)?;
+        Ok(Self { url: url(port), port, _server: server })
     }
 }
 
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        self.open = None;
-        if let Err(error) = self.watch.wait() {
-            println!("PostgreSQL may still be running: {error}");
-        }
-    }
-}
-
-pub(super) fn script(order: &str) -> Command {
-    let mut command = Command::new("sh");
-    command.args(["-c", SCRIPT, "postgres.sh", order]);
-    command
+pub(super) fn script(name: &str) -> Command {
+    order(SCRIPT, name)
 }
 
 pub(super) fn url(port: u16) -> String {
@@ -117,13 +88,12 @@ pub(super) fn folder(port: u16) -> PathBuf {
     std::env::temp_dir().join(format!("neuroglia-postgres-{}-{port}", std::process::id()))
 }
 
-pub(super) fn free_port() -> Result<u16> {
-    let bound = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    bound.map(|address| address.port()).map_err(|error| format!("no port is free: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::process::CommandExt;
+    use std::process::Stdio;
+
     use super::*;
 
     #[test]
