@@ -16,13 +16,13 @@
 //!
 //! This crate is the host: processes, [`web`], [`health`], shutdown, [`telemetry`]. What domain and application
 //! layers need is in `neuroglia-core`, all of which is re-exported here: [`di`], [`mediation`], [`data`],
-//! [`domain`], [`messaging`], [`work`], [`schedule`], [`settings`], [`error`], [`clock`], [`id`].
+//! [`domain`], [`messaging`], [`work`], [`schedule`], [`cache`], [`settings`], [`error`], [`clock`], [`id`].
 
 extern crate self as neuroglia;
 
 pub use neuroglia_core::{
-    clock, cluster, data, di, domain, error, fault, hosting, id, identity, mediation, messaging, schedule,
-    settings, work,
+    cache, clock, cluster, data, di, domain, error, fault, hosting, id, identity, mediation, messaging,
+    schedule, settings, work,
 };
 
 mod app;

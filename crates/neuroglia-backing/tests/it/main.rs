@@ -1,5 +1,6 @@
 //! The engines by their port, and each by what is its own.
 
+mod caches;
 mod conformance;
 mod differential;
 mod paging;
@@ -10,6 +11,8 @@ mod postgres_plans;
 mod postgres_steps;
 mod postgres_tls;
 mod postgres_together;
+mod redis_illness;
+mod redis_tls;
 mod sqlite_commands;
 mod sqlite_files;
 mod sqlite_plans;

@@ -1,3 +1,4 @@
 //! Executable contracts: one suite for each port, run against every engine of it.
 
+pub mod cache;
 pub mod store;

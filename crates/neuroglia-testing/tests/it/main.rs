@@ -1,5 +1,6 @@
 //! The tests of the test tools.
 
+mod broken_caches;
 mod broken_stores;
 mod broken_work;
 mod claimer;
