@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use neuroglia_core::cache;
 use neuroglia_core::cluster::{self, NodeName};
 use neuroglia_core::data::{History, Migrations, Store};
 use neuroglia_core::di::{ServiceCollection, Services};
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::argv::{self, ConfigTask, Task};
+use crate::auth::COOKIE_NAME;
 use crate::boot;
 use crate::describe::Description;
 use crate::process::Role;
@@ -123,8 +125,11 @@ fn describe<S: Settings>(app: &App<S>, environment: &Environment, json: bool) ->
 
 fn openapi_document<S: Settings>(app: &App<S>) -> serde_json::Value {
     let web = app.web_table();
-    let info =
-        openapi::Info { title: app.title.unwrap_or(app.name).to_owned(), version: app.version.to_owned() };
+    let info = openapi::Info {
+        title: app.title.unwrap_or(app.name).to_owned(),
+        version: app.version.to_owned(),
+        session_cookie: web.takes_session_cookies().then_some(COOKIE_NAME),
+    };
     openapi::document(&info, web.routes())
 }
 
@@ -157,6 +162,7 @@ pub(crate) fn collect<S: Settings>(
     messaging::register(&mut services, app.name, worker.subscriptions().to_vec());
     work::register(&mut services);
     cluster::register(&mut services, node_name(app, assignment.role));
+    cache::register(&mut services, app.name);
     let doers = {
         let of_worker = worker.register(&mut services);
         let of_scheduler = app.scheduler_table().register(&mut services);

@@ -32,6 +32,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 pub use http::ActiveRequest;
+pub use observed::Distribution;
 
 use http::HttpServer;
 use observed::{Observed, Reading};
@@ -115,6 +116,11 @@ impl Metrics {
     /// end of its samples.
     pub fn counter(&self, name: &str, help: &str, read: impl Fn() -> u64 + Send + Sync + 'static) {
         self.register(name, help, Reading::Counter(Box::new(read)));
+    }
+
+    /// Shows how numbers are distributed, such as the time that a server takes, as a family of this name.
+    pub fn histogram(&self, name: &str, help: &str, read: impl Fn() -> Distribution + Send + Sync + 'static) {
+        self.register(name, help, Reading::Histogram(Box::new(read)));
     }
 
     /// Everything as text, of the type [`CONTENT_TYPE`](Self::CONTENT_TYPE).

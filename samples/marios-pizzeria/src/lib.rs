@@ -41,6 +41,7 @@ fn services(services: &mut ServiceCollection, settings: &PizzeriaSettings) {
         lifetime: settings.events_lifetime,
     }));
     pizzeria_integration::register(services, &settings.database);
+    pizzeria_integration::register_cache(services, &settings.cache, &settings.session);
     pizzeria_integration::register_mail(services, &settings.mail);
     security::register(services, settings);
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Cache, CacheEngine, CacheIndicator, SessionSettings, Sessions, SharedLimits, StoredEntries};
+use super::{
+    Cache, CacheEngine, CacheIndicator, CacheMeter, SessionSettings, Sessions, SharedLimits, StoredEntries,
+};
 use crate::clock::Clock;
 use crate::data::Store;
 use crate::di::{Lifetime, Service, ServiceCollection};
@@ -59,6 +61,9 @@ pub fn register(services: &mut ServiceCollection, application: &'static str) {
         Lifetime::Singleton,
         move |(engine, ids)| Ok(Arc::new(Cache::new(engine, application, ids))),
     ));
+    services.try_add(Service::factory::<CacheMeter, Arc<Cache>, _>(Lifetime::Singleton, |cache| {
+        Ok(Arc::clone(cache.meter()))
+    }));
     services.try_add(Service::factory::<Keeper, (Arc<dyn CacheEngine>, Option<Arc<dyn Store>>, Clock), _>(
         Lifetime::Singleton,
         |(engine, store, clock)| {

@@ -190,14 +190,16 @@ impl Sessions {
     /// The subject's generation, which is kept for as long as a session that begins now may last.
     async fn generation(&self, subject: &str) -> Result<String> {
         let key = self.generation_key(subject);
+        // An engine may leave three quarters of a time, which must then be long enough.
+        let ttl = self.settings.lifetime + self.settings.lifetime / 3;
         for _ in 0..ATTEMPTS_MAX {
             if let Some(found) = self.engine.get(&key).await? {
-                if self.engine.keep(&key, self.settings.lifetime).await? {
+                if self.engine.keep(&key, ttl).await? {
                     return String::from_utf8(found.to_vec()).map_err(Error::internal);
                 }
             } else {
                 let new = self.ids.token();
-                if self.engine.insert(&key, Bytes::from(new.clone()), self.settings.lifetime).await? {
+                if self.engine.insert(&key, Bytes::from(new.clone()), ttl).await? {
                     return Ok(new);
                 }
             }

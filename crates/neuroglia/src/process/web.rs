@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use neuroglia_core::cache::{CacheMeter, Keeper, Keyspace};
 use neuroglia_core::clock::Clock;
 use neuroglia_core::data::Store;
 use neuroglia_core::di::{Inject, Scope, Services};
@@ -19,10 +20,11 @@ use neuroglia_core::id::Ids;
 use neuroglia_core::work::BrokenOff;
 
 use super::backlog;
+use super::caching;
 use super::hosted::{Hosted, Supervisor};
 use super::role::Role;
 use super::starting::Starting;
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, SessionCookies};
 use crate::health::{Health, Indicator};
 use crate::host::{HostSettings, end_services};
 use crate::metrics::Metrics;
@@ -45,6 +47,10 @@ pub(crate) struct WebHost {
     store: Option<Arc<dyn Store>>,
     indicators: Vec<Arc<dyn Indicator>>,
     authenticator: Option<Arc<dyn Authenticator>>,
+    sessions: Option<Arc<SessionCookies>>,
+    cache: Option<Arc<CacheMeter>>,
+    keeper: Option<Arc<Keeper>>,
+    keyspace: Arc<Keyspace>,
 }
 
 /// An opened process: its ports are bound and its services run.
@@ -98,7 +104,8 @@ impl Site {
         hosted: &[Hosted],
     ) -> Result<Self> {
         let scope = services.scope();
-        let WebHost { store, indicators, authenticator } = scope.inject()?;
+        let WebHost { store, indicators, authenticator, sessions, cache, keeper, keyspace } =
+            scope.inject()?;
         let health = Health::new(services.get()?);
         if let Some(store) = store {
             health.add(crate::health::StoreIndicator::new(store));
@@ -108,17 +115,23 @@ impl Site {
         }
         let metrics = Metrics::new(about.name, about.version, host.release_id.as_deref());
         backlog::show(&metrics, &services.get()?, &services.get()?, &services.get()?);
+        if let Some(meter) = cache {
+            caching::show(&metrics, &meter);
+        }
+        let shared = keeper.and_then(|keeper| keeper.limits()).filter(|limits| limits.is_quick());
         let (ids, clock) = (services.get::<Ids>()?, services.get::<Clock>()?);
         let limits = host.http.limits();
         let door = match web {
             None => None,
             Some(web) => {
-                let context = Context::new(services.clone(), authenticator);
+                let context = Context::new(services.clone(), authenticator, sessions);
                 let mut router = web.into_router(&context).merge(noting_route(health.router()));
                 if let Some(document) = document {
                     router = router.merge(noting_route(docs::router(about.name, &document)));
                 }
-                let edge = Edge::new(router, host.http.edge(), &ids, &clock).with_metrics(metrics.clone());
+                let edge = Edge::new(router, host.http.edge(), &ids, &clock)
+                    .with_metrics(metrics.clone())
+                    .with_shared_limits(shared, &keyspace);
                 Some((bind(host.server.address(), limits.clone(), "PORT")?, edge))
             }
         };

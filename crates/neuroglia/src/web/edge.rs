@@ -62,6 +62,7 @@ use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Request};
+use neuroglia_core::cache::{Keyspace, SharedLimits};
 use neuroglia_core::clock::Clock;
 use neuroglia_core::id::Ids;
 use tower::Service;
@@ -123,16 +124,58 @@ impl Edge {
         self
     }
 
+    /// This edge, whose quota counts for all processes that share these limits.
+    ///
+    /// # Panics
+    /// When the edge has been cloned already.
+    #[must_use]
+    pub(crate) fn with_shared_limits(
+        mut self,
+        limits: Option<Arc<dyn SharedLimits>>,
+        keyspace: &Keyspace,
+    ) -> Self {
+        let inner = Arc::get_mut(&mut self.0).expect("an edge is completed before it is shared");
+        inner.rate_limit = inner.rate_limit.take().map(|limit| limit.shared_by(limits, keyspace));
+        self
+    }
+
     fn answer(&self, mut request: Request<Body>) -> Answer {
         let visit = Visit::begin(&self.0, &request);
-        if let Err(error) = visit.admit() {
-            return Answer::new(visit, Routed::Ready(Problem::from(error).into_response()));
-        }
         request.extensions_mut().insert(visit.arrival().clone());
+        match self.0.rate_limit.as_ref().zip(visit.limited()) {
+            Some((limit, subscriber)) if limit.is_shared() => {
+                let (edge, arrival) = (Arc::clone(&self.0), visit.arrival().clone());
+                let asked = async move { edge.ask_and_route(&arrival, subscriber, request).await };
+                return Answer::new(visit, Routed::Asked(Box::pin(asked)));
+            }
+            Some((limit, subscriber)) => {
+                if let Err(error) = limit.admit_here(visit.arrival(), subscriber) {
+                    return Answer::new(visit, Routed::Ready(Problem::from(error).into_response()));
+                }
+            }
+            None => {}
+        }
         let mut router = self.0.router.clone();
         // A layer of the application's may run, and panic, before there is a future.
         let routed = catch_unwind(AssertUnwindSafe(|| Service::call(&mut router, request)));
         Answer::new(visit, routed.map_or(Routed::Panicked, Routed::Pending))
+    }
+}
+
+impl Inner {
+    /// Asks whoever counts for all processes, and then the router.
+    async fn ask_and_route(
+        &self,
+        arrival: &Arrival,
+        subscriber: Subscriber,
+        request: Request<Body>,
+    ) -> Result<Response, Infallible> {
+        if let Some(limit) = &self.rate_limit
+            && let Err(error) = limit.admit(arrival, subscriber).await
+        {
+            return Ok(Problem::from(error).into_response());
+        }
+        Service::call(&mut self.router.clone(), request).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! The schema's history. A released migration is never changed, only followed by another.
 
+use neuroglia::cache::StoredEntries;
 use neuroglia::data::{Index, Migration, Step};
 use pizzeria_domain::customer::Customer;
 use pizzeria_domain::menu::Pizza;
@@ -9,7 +10,7 @@ use pizzeria_domain::user::User;
 
 /// The pizzeria's migrations, in order.
 pub fn migrations() -> Vec<Migration> {
-    vec![opening(), seedings(), ownership(), mail(), statistics(), feed()]
+    vec![opening(), seedings(), ownership(), mail(), statistics(), feed(), keeping()]
 }
 
 fn opening() -> Migration {
@@ -109,6 +110,17 @@ fn feed() -> Migration {
             index("feed_entries", "feed_entries_at", vec!["at"]),
             Step::CreateCollection("feed_heads"),
         ],
+    }
+}
+
+/// What was cached of the menu is told by its edition; sessions and shared limits are kept where no cache is shared.
+fn keeping() -> Migration {
+    let editions = Step::CreateCollection("menu_editions");
+    let entries = StoredEntries::steps();
+    Migration {
+        version: 7,
+        name: "the menu has editions, and sessions are kept",
+        steps: [editions].into_iter().chain(entries).collect(),
     }
 }
 

@@ -20,6 +20,9 @@ mod schedule;
 
 mod roles;
 mod security;
+mod sessions;
+
+mod caching;
 
 mod idempotency;
 

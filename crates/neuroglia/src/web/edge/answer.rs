@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
+use futures_util::future::BoxFuture;
 use http::StatusCode;
 
 use super::visit::Visit;
@@ -24,6 +25,8 @@ pub struct Answer {
 /// How far the router has come.
 pub(super) enum Routed {
     Pending(RouteFuture<Infallible>),
+    /// Somebody else has to be asked before the router.
+    Asked(BoxFuture<'static, Result<Response, Infallible>>),
     Ready(Response),
     Panicked,
 }
@@ -40,8 +43,12 @@ impl Future for Answer {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { routed, visit } = self.get_mut();
         let entered = visit.as_ref().expect("a future is not polled after it was ready").span().enter();
-        if let Routed::Pending(route) = routed {
-            let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(route).poll(cx)));
+        let polled = match routed {
+            Routed::Pending(route) => Some(catch_unwind(AssertUnwindSafe(|| Pin::new(route).poll(cx)))),
+            Routed::Asked(asked) => Some(catch_unwind(AssertUnwindSafe(|| asked.as_mut().poll(cx)))),
+            Routed::Ready(_) | Routed::Panicked => None,
+        };
+        if let Some(polled) = polled {
             let next = match polled {
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(Ok(response))) => Routed::Ready(response),
