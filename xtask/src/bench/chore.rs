@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use crate::bench::machine::Machine;
 use crate::bench::report::{self, Figures};
 use crate::bench::versus::Load;
-use crate::bench::{dispatch, durable, sample, versus};
+use crate::bench::{cached, dispatch, durable, sample, versus};
 use crate::workspace::{Result, Workspace};
 
 #[derive(clap::Args)]
@@ -41,6 +41,8 @@ enum Part {
     Sample,
     /// Events, jobs and orders on SQLite and PostgreSQL
     Durable,
+    /// CPU of a cached read on Redis beside the bare client
+    Cached,
 }
 
 /// Measures all parts, or those that `--only` names, and judges the figures.
@@ -77,6 +79,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     }
     if wanted(Part::Durable) {
         take("durable work", durable::measure(workspace, &mut figures));
+    }
+    if wanted(Part::Cached) {
+        take("the cache", cached::measure(workspace, &mut figures));
     }
     if wanted(Part::Dispatch) {
         take("dispatch", dispatch::measure(workspace, &mut figures));

@@ -11,6 +11,7 @@
 
 mod chore;
 
+mod cached;
 mod dispatch;
 mod durable;
 mod sample;

@@ -34,6 +34,8 @@ pub(super) enum What {
     RoundTrips,
     Idle,
     Growth,
+    Cached,
+    CacheHit,
 }
 
 /// What a figure has to be, and what it should be.
@@ -47,7 +49,7 @@ struct Mark {
     is_floor: bool,
 }
 
-const MARKS: [Mark; 19] = [
+const MARKS: [Mark; 21] = [
     mark(What::Get, "GET pizza, CPU against `floor`, `LOG=off`", "×", 1.15, 1.05),
     mark(What::Post, "POST order, likewise", "×", 1.10, 1.05),
     mark(What::GetLogged, "GET pizza, `LOG=on`, against `floor` with a JSON layer", "×", 1.0, 0.85),
@@ -67,6 +69,8 @@ const MARKS: [Mark; 19] = [
     mark(What::RoundTrips, "database round trips in the path of `POST /orders`", "", 4.0, 2.0),
     mark(What::Idle, "round trips of an idle `worker`", "/s", 3.0, 1.0),
     mark(What::Growth, "a claim with 1,000,000 waiting, against 1,000", "×", 2.0, 1.2),
+    mark(What::Cached, "cached read through the port, Redis, CPU against the bare client", "×", 1.3, 1.1),
+    mark(What::CacheHit, "hit of the cache in memory, with parsing", "ns", 200.0, 100.0),
 ];
 
 /// A figure that is to be large.

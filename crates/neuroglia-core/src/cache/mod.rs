@@ -31,8 +31,9 @@
 //!   ([`StoredEntries`]).
 //! * **[`SharedLimits`] fail open to what each process counts itself.**
 
+mod handle;
+
 mod answer;
-mod cache;
 mod engine;
 mod flights;
 mod meter;
@@ -46,8 +47,8 @@ mod sessions;
 mod registration;
 
 pub use answer::Answer;
-pub use cache::{Cache, ENTRY_BYTES_MAX, KEY_BYTES_MAX};
 pub use engine::{CacheEngine, CacheIndicator};
+pub use handle::{Cache, ENTRY_BYTES_MAX, KEY_BYTES_MAX};
 pub use limits::{SharedLimits, Taken};
 pub use memory::{MemoryCache, MemoryCacheLimits};
 pub use meter::{CacheMeter, LATENCY_BOUNDS};

@@ -200,7 +200,7 @@ mod tests {
             (&[(header::ORIGIN, "null")], false),
         ];
         for (pairs, is_ours) in table {
-            let headers = headers(&[&[host.clone()], pairs].concat());
+            let headers = headers(&[std::slice::from_ref(&host), pairs].concat());
             assert_eq!(check_origin(&headers, &Uri::from_static("/")).is_ok(), is_ours, "{pairs:?}");
         }
     }
