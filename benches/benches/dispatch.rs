@@ -8,14 +8,17 @@ use std::hint::black_box;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use neuroglia::clock::Timestamp;
+use neuroglia::cache::{Cache, CacheEngine, MemoryCache};
+use neuroglia::clock::{Clock, Timestamp};
 use neuroglia::data::memory::MemoryStore;
 use neuroglia::data::{self, Migration, Repository, Step, Store, UnitOfWork};
 use neuroglia::di::{Inject, Scope, Service, ServiceCollection, Services};
 use neuroglia::domain::{Aggregate, Root};
 use neuroglia::error::Result;
+use neuroglia::id::Ids;
 use neuroglia::mediation::{Behaviour, Call, Mediator, Messages, Next, Pipeline, Query, QueryHandler};
 use serde::{Deserialize, Serialize};
 
@@ -203,5 +206,36 @@ fn repository(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, dispatch, container, repository);
+fn cache(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("cache");
+    let engine: Arc<dyn CacheEngine> = Arc::new(MemoryCache::new(Default::default(), Clock::system()));
+    let cache = Cache::new(Arc::clone(&engine), "shop", Ids::random());
+    let ttl = Duration::from_secs(3600);
+    let pizza = || Pizza {
+        id: "margherita".to_owned(),
+        name: "Margherita".to_owned(),
+        price_cents: 1299,
+        root: Root::default(),
+    };
+    ready(cache.set("margherita", &pizza(), ttl));
+    ready(cache.set("count", &1299_u32, ttl));
+    group.bench_function("hit in memory, bytes", |bencher| {
+        bencher.iter(|| ready(engine.get(black_box("shop:margherita"))).expect("memory answers"));
+    });
+    group.bench_function("hit in memory, a number", |bencher| {
+        bencher.iter(|| ready(cache.get::<u32>(black_box("count"))).expect("it is there"));
+    });
+    group.bench_function("hit in memory, a struct", |bencher| {
+        bencher.iter(|| ready(cache.get::<Pizza>(black_box("margherita"))).expect("it is there"));
+    });
+    group.bench_function("get_or_compute, hit in memory", |bencher| {
+        bencher.iter(|| {
+            let compute = || async { Ok(pizza()) };
+            ready(cache.get_or_compute(black_box("margherita"), ttl, compute)).expect("it is there")
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, dispatch, container, repository, cache);
 criterion_main!(benches);

@@ -12,6 +12,7 @@
 //!
 //! What is attached by an HTTP URL is called through the module `http`, with the feature of that name.
 //! What carries events is another resource, which [`bus`] attaches.
+//! A [`cache`] has a URL of its own.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use url::Url;
 #[cfg(feature = "amqp")]
 pub mod amqp;
 pub mod bus;
+pub mod cache;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -32,6 +34,8 @@ mod migrations;
 pub mod nats;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "http")]
 pub mod sink;
 #[cfg(feature = "sqlite")]

@@ -6,8 +6,9 @@
 //!
 //! In reading order: [`error`], [`clock`] and [`id`]; what a [`domain`] is made of; the container ([`di`]); the
 //! [`mediation`] of messages; the store port and the unit of work ([`data`]); events for outside
-//! ([`messaging`], [`webhook`]), durable [`work`], the nodes that share it ([`cluster`]) and [`schedule`]s; [`settings`]; how
-//! attached resources say that they are well ([`health`]) and what they count ([`meter`]).
+//! ([`messaging`], [`webhook`]), durable [`work`], the nodes that share it ([`cluster`]) and [`schedule`]s; what is kept
+//! for a while ([`cache`]); [`settings`]; how attached resources say that they are well ([`health`]) and what they count
+//! ([`meter`]).
 
 extern crate self as neuroglia;
 
@@ -35,5 +36,7 @@ pub mod work;
 
 pub mod cluster;
 pub mod schedule;
+
+pub mod cache;
 
 pub mod settings;

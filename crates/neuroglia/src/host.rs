@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use neuroglia_core::cache;
 use neuroglia_core::cluster::{self, NodeName};
 use neuroglia_core::data::{History, Migrations, Store};
 use neuroglia_core::di::{ServiceCollection, Services};
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::argv::{self, ConfigTask, Task};
+use crate::auth::COOKIE_NAME;
 use crate::boot;
 use crate::describe::Description;
 use crate::health;
@@ -185,8 +187,11 @@ fn ask_for_health<S: Settings>(app: &App<S>, environment: &Environment, path: &s
 
 fn openapi_document<S: Settings>(app: &App<S>) -> serde_json::Value {
     let web = app.web_table();
-    let info =
-        openapi::Info { title: app.title.unwrap_or(app.name).to_owned(), version: app.version.to_owned() };
+    let info = openapi::Info {
+        title: app.title.unwrap_or(app.name).to_owned(),
+        version: app.version.to_owned(),
+        session_cookie: web.takes_session_cookies().then_some(COOKIE_NAME),
+    };
     openapi::document(&info, web.routes())
 }
 
@@ -219,6 +224,7 @@ pub(crate) fn collect<S: Settings>(
     messaging::register(&mut services, app.name, worker.subscriptions().to_vec());
     work::register(&mut services);
     cluster::register(&mut services, node_name(app, assignment.role));
+    cache::register(&mut services, app.name);
     let doers = {
         let of_worker = worker.register(&mut services);
         let of_scheduler = app.scheduler_table().register(&mut services);

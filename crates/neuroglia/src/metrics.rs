@@ -34,6 +34,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 pub use http::ActiveRequest;
+pub use observed::Distribution;
 
 use http::HttpServer;
 use meters::Meters;
@@ -118,6 +119,11 @@ impl Metrics {
     /// end of its samples.
     pub fn counter(&self, name: &str, help: &str, read: impl Fn() -> u64 + Send + Sync + 'static) {
         self.register(name, help, Reading::Counter(Box::new(read)));
+    }
+
+    /// Shows how numbers are distributed, such as the time that a server takes, as a family of this name.
+    pub fn histogram(&self, name: &str, help: &str, read: impl Fn() -> Distribution + Send + Sync + 'static) {
+        self.register(name, help, Reading::Histogram(Box::new(read)));
     }
 
     /// Shows what these meters read. All at once, because several may have readings of one family.

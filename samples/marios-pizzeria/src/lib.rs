@@ -47,6 +47,7 @@ fn services(services: &mut ServiceCollection, settings: &PizzeriaSettings) {
     pizzeria_integration::register(services, &settings.database);
     pizzeria_integration::register_events(services, &settings.events);
     services.add_instance(IngestKeys::of(&settings.event_ingest));
+    pizzeria_integration::register_cache(services, &settings.cache, &settings.session);
     pizzeria_integration::register_mail(services, &settings.mail);
     pizzeria_integration::register_payment(services, &settings.payment);
     if let Some(key) = &settings.payment.webhook_key {

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use neuroglia::auth::{Authenticator, Passwords, Tokens};
+use neuroglia::auth::{Authenticator, Passwords, SessionCookies, Tokens};
+use neuroglia::cache::{Keeper, Keyspace, Sessions};
 use neuroglia::clock::Clock;
 use neuroglia::di::{Inject, Lifetime, Service, ServiceCollection};
-use neuroglia::domain::Aggregate;
 use neuroglia::error::Result;
 use neuroglia::id::Ids;
-use neuroglia::identity::Identity;
 use neuroglia::settings::Secret;
 use neuroglia::web::RateLimit;
 use pizzeria_api::LoginLimits;
-use pizzeria_application::accounts::{AccessTokenDto, PasswordHasher, TokenIssuer};
+use pizzeria_application::accounts::{AccessTokenDto, PasswordHasher, TokenIssuer, identity_of};
 use pizzeria_domain::user::{PasswordHash, User};
 
 use crate::settings::PizzeriaSettings;
@@ -28,12 +27,24 @@ pub(crate) fn register(services: &mut ServiceCollection, settings: &PizzeriaSett
     services.add_singleton::<dyn PasswordHasher, Argon2Passwords>();
     services.add_singleton::<dyn TokenIssuer, SignedTokens>();
     let (address, account) = (settings.login_limit_address, settings.login_limit_account);
-    services.add(Service::factory::<LoginLimits, (Clock,), _>(Lifetime::Singleton, move |(clock,)| {
-        Ok(Arc::new(LoginLimits {
-            by_address: RateLimit::new("login-address", address, clock.clone()),
-            by_account: RateLimit::new("login-account", account, clock),
-        }))
-    }));
+    type Needs = (Clock, Arc<Keeper>, Arc<Keyspace>);
+    services.add(Service::factory::<LoginLimits, Needs, _>(
+        Lifetime::Singleton,
+        move |(clock, keeper, keyspace)| {
+            let limit = |name, quota| {
+                RateLimit::new(name, quota, clock.clone()).shared_by(keeper.limits(), &keyspace)
+            };
+            Ok(Arc::new(LoginLimits {
+                by_address: limit("login-address", address),
+                by_account: limit("login-account", account),
+            }))
+        },
+    ));
+    let is_secure = settings.session_cookie_secure;
+    services
+        .add(Service::factory::<SessionCookies, Arc<Sessions>, _>(Lifetime::Singleton, move |sessions| {
+            Ok(Arc::new(SessionCookies::new(sessions, is_secure)))
+        }));
 }
 
 /// Hashes passwords by argon2id.
@@ -63,8 +74,7 @@ struct SignedTokens {
 
 impl TokenIssuer for SignedTokens {
     fn issue(&self, user: &User) -> Result<AccessTokenDto> {
-        let identity = Identity::known(user.id().as_str(), user.name(), [user.role().as_str()]);
-        let token = self.tokens.issue(&identity)?;
+        let token = self.tokens.issue(&identity_of(user))?;
         Ok(AccessTokenDto {
             access_token: token.access_token,
             token_type: token.token_type,

@@ -4,12 +4,15 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use neuroglia::auth::TokenSettings;
+use neuroglia::cache::SessionSettings;
 use neuroglia::schedule::Zone;
 use neuroglia::settings::Settings;
 use neuroglia::web::{IngestSettings, Quota};
 use pizzeria_domain::customer::EmailAddress;
 use pizzeria_domain::money::Currency;
-use pizzeria_integration::{DatabaseSettings, EventBusSettings, MailSettings, PaymentSettings};
+use pizzeria_integration::{
+    CacheSettings, DatabaseSettings, EventBusSettings, MailSettings, PaymentSettings,
+};
 
 /// The pizzeria's settings.
 #[derive(Settings)]
@@ -17,6 +20,9 @@ pub struct PizzeriaSettings {
     /// Where orders are kept.
     #[setting(section, flatten)]
     pub database: DatabaseSettings,
+    /// What is kept for a while.
+    #[setting(section, flatten)]
+    pub cache: CacheSettings,
     /// What carries events.
     #[setting(section, flatten)]
     pub events: EventBusSettings,
@@ -26,6 +32,12 @@ pub struct PizzeriaSettings {
     /// How access tokens are signed.
     #[setting(section)]
     pub jwt: TokenSettings,
+    /// How long sessions last.
+    #[setting(section)]
+    pub session: SessionSettings,
+    /// Whether browsers send the cookie of a session over https only; `false` is for development without https.
+    #[setting(default = "true")]
+    pub session_cookie_secure: bool,
     /// Who sends mail.
     #[setting(section, flatten)]
     pub mail: MailSettings,

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use crate::bench::machine::Machine;
 use crate::bench::report::{self, Figures};
 use crate::bench::versus::Load;
-use crate::bench::{buses, dispatch, durable, sample, versus};
+use crate::bench::{buses, cached, dispatch, durable, sample, versus};
 use crate::workspace::{Result, Workspace};
 
 #[derive(clap::Args)]
@@ -43,6 +43,8 @@ enum Part {
     Durable,
     /// Events through RabbitMQ and NATS
     Buses,
+    /// CPU of a cached read on Redis beside the bare client
+    Cached,
 }
 
 /// Measures all parts, or those that `--only` names, and judges the figures.
@@ -82,6 +84,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     }
     if wanted(Part::Buses) {
         take("event buses", buses::measure(workspace, &mut figures));
+    }
+    if wanted(Part::Cached) {
+        take("the cache", cached::measure(workspace, &mut figures));
     }
     if wanted(Part::Dispatch) {
         take("dispatch", dispatch::measure(workspace, &mut figures));

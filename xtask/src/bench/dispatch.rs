@@ -22,6 +22,9 @@ const WITHOUT_BEHAVIOURS: &str = "dispatch/0 behaviours";
 const WITH_BEHAVIOURS: (&str, f64) = ("dispatch/5 behaviours", 5.0);
 const SCOPE: &str = "container/new scope, three scoped services deep";
 
+/// A number out of the cache in memory.
+const CACHE_HIT: &str = "cache/hit in memory, a number";
+
 /// Runs the bench and reads its estimates.
 ///
 /// # Errors
@@ -49,6 +52,7 @@ pub(super) fn measure(workspace: &Workspace, figures: &mut Figures) -> Result<()
     figures.record(What::Dispatch, without);
     figures.record(What::Behaviour, (with - without) / behaviours);
     figures.record(What::Scope, estimate(SCOPE)?);
+    figures.record(What::CacheHit, estimate(CACHE_HIT)?);
     Ok(())
 }
 

@@ -12,6 +12,7 @@
 mod chore;
 
 mod buses;
+mod cached;
 mod dispatch;
 mod durable;
 mod sample;

@@ -37,6 +37,8 @@ pub(super) enum What {
     PublishRabbit,
     PublishNats,
     ThroughRabbit,
+    Cached,
+    CacheHit,
 }
 
 /// What a figure has to be, and what it should be.
@@ -50,7 +52,7 @@ struct Mark {
     is_floor: bool,
 }
 
-const MARKS: [Mark; 22] = [
+const MARKS: [Mark; 24] = [
     mark(What::Get, "GET pizza, CPU against `floor`, `LOG=off`", "×", 1.15, 1.05),
     mark(What::Post, "POST order, likewise", "×", 1.10, 1.05),
     mark(What::GetLogged, "GET pizza, `LOG=on`, against `floor` with a JSON layer", "×", 1.0, 0.85),
@@ -83,6 +85,8 @@ const MARKS: [Mark; 22] = [
         1_500.0,
         5_000.0,
     ),
+    mark(What::Cached, "cached read through the port, Redis, CPU against the bare client", "×", 1.3, 1.1),
+    mark(What::CacheHit, "hit of the cache in memory, with parsing", "ns", 200.0, 100.0),
 ];
 
 /// A part of what a bare program does, that is to be large.

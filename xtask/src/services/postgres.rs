@@ -12,6 +12,7 @@ pub(crate) const VARIABLE: &str = "NEUROGLIA_TEST_POSTGRES";
 
 const SCRIPT: &str = concat!(
     "set -eu\n",
+    include_str!("../../../crates/neuroglia-testing/src/services/certify.sh"),
     include_str!("../../../crates/neuroglia-testing/src/services/postgres.sh"),
     include_str!("../../../crates/neuroglia-testing/src/services/watch.sh"),
 );

@@ -1,6 +1,7 @@
 //! The engines by their port, and each by what is its own.
 
 mod buses;
+mod caches;
 mod conformance;
 mod differential;
 mod letters;
@@ -14,6 +15,8 @@ mod postgres_steps;
 mod postgres_tls;
 mod postgres_together;
 mod rabbitmq;
+mod redis_illness;
+mod redis_tls;
 mod sink;
 mod sqlite_commands;
 mod sqlite_files;

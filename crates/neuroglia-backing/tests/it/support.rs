@@ -39,6 +39,12 @@ pub(crate) async fn connect(url: &str) -> Arc<PostgresStore> {
     PostgresStore::open(&url, PostgresOptions::default()).await.expect("the database is there")
 }
 
+/// Applies one migration of these steps.
+pub(crate) async fn migrate(store: &dyn Store, steps: Vec<Step>) {
+    let migration = Migration { version: 1, name: "a test's", steps };
+    store.migrate(&[migration], Timestamp::UNIX_EPOCH).await.expect("a sound migration is applied");
+}
+
 /// A new store with a collection `orders`.
 pub(crate) async fn orders() -> (Arc<SqliteStore>, TempDir) {
     orders_with(SqliteOptions::default()).await

@@ -1,6 +1,6 @@
 //! A part of a result that is read in parts.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Cursor;
 
@@ -11,7 +11,7 @@ pub const PAGE_LIMIT_DEFAULT: u32 = 20;
 pub const PAGE_LIMIT_MAX: u32 = 100;
 
 /// Some items, and where the next ones begin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {
     /// The items of this page.
     pub items: Vec<T>,

@@ -2,6 +2,7 @@
 
 extern crate neuroglia_core as neuroglia;
 
+mod cache;
 mod compile_fail;
 mod container;
 mod disposal;

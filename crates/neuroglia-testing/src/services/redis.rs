@@ -2,10 +2,16 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 
 use super::private::Private;
 
-const SCRIPT: &str = concat!(include_str!("program.sh"), include_str!("redis.sh"), include_str!("watch.sh"));
+const SCRIPT: &str = concat!(
+    include_str!("program.sh"),
+    include_str!("certify.sh"),
+    include_str!("redis.sh"),
+    include_str!("watch.sh")
+);
 
 /// A private server.
 #[derive(Debug)]
@@ -20,7 +26,33 @@ impl Redis {
         Self(Private::start(SCRIPT, "redis", None, answers))
     }
 
-    /// Where it answers.
+    /// Starts one that asks for this password, of letters and digits.
+    ///
+    /// # Panics
+    /// When Redis is not installed, or the server does not start.
+    pub fn start_guarded(password: &str) -> Self {
+        Self(Private::start(SCRIPT, "redis", Some(&format!("password={password}")), answers))
+    }
+
+    /// Starts one that speaks TLS only, with a certificate for this name of its host and no other.
+    ///
+    /// # Panics
+    /// When Redis or openssl is not installed, or the server does not start.
+    pub fn start_certified(host: &str) -> Self {
+        Self(Private::start(SCRIPT, "redis", Some(&format!("tls={host}")), |_| true))
+    }
+
+    /// The certificate of the authority that certified it.
+    pub fn authority(&self) -> PathBuf {
+        self.0.folder().join("ca.crt")
+    }
+
+    /// Where it listens, on the loopback interface.
+    pub fn port(&self) -> u16 {
+        self.0.port()
+    }
+
+    /// Where it answers, without a password and without TLS.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.0.port())
     }
@@ -50,8 +82,9 @@ impl Redis {
     }
 }
 
-/// It answers before it has read its data, and then refuses everything.
+/// It answers before it has read its data, and then refuses everything; a stranger it refuses for want of a password.
 fn answers(stream: &mut TcpStream) -> bool {
     let mut answer = [0; 5];
-    stream.write_all(b"PING\r\n").and_then(|()| stream.read_exact(&mut answer)).is_ok() && answer == *b"+PONG"
+    let is_answered = stream.write_all(b"PING\r\n").and_then(|()| stream.read_exact(&mut answer)).is_ok();
+    is_answered && [b"+PONG", b"-NOAU"].contains(&&answer)
 }

@@ -1,9 +1,26 @@
 # Redis, as `watch.sh` has it; it keeps its data in an append-only file, so that a restart finds it.
+#
+# After PORT: `password=TEXT` has it ask for one; `tls=HOST` has it speak TLS only, with a certificate for that name by the
+# authority in FOLDER/ca.crt.
 
 find_server() {
     find_program redis-server
 }
 
+run() {
+    "$@"
+}
+
 start() {
-    begin redis-server --bind 127.0.0.1 --port "$port" --dir "$folder" --save '' --appendonly yes --appendfsync always
+    set -- --bind 127.0.0.1 --dir "$folder" --save '' --appendonly yes --appendfsync always
+    case $more in
+    tls=*)
+        [ -e "$folder/server.crt" ] || certify "${more#tls=}" >"$folder/certify" 2>&1 || { cat "$folder/certify" >&2; exit 1; }
+        set -- "$@" --port 0 --tls-port "$port" --tls-auth-clients no --tls-ca-cert-file "$folder/ca.crt" \
+            --tls-cert-file "$folder/server.crt" --tls-key-file "$folder/server.key"
+        ;;
+    password=*) set -- "$@" --port "$port" --requirepass "${more#password=}" ;;
+    *) set -- "$@" --port "$port" ;;
+    esac
+    begin redis-server "$@"
 }

@@ -2,6 +2,7 @@
 
 mod broken_answers;
 mod broken_buses;
+mod broken_caches;
 mod broken_stores;
 mod broken_work;
 mod claimer;

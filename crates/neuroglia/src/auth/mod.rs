@@ -2,7 +2,8 @@
 //!
 //! [`Passwords`] hashes and checks passwords, [`Tokens`] signs what a login has proved and reads it back, and an
 //! [`Authenticator`] turns the `Authorization` header of a request into an
-//! [`Identity`](neuroglia_core::identity::Identity). What an identity may do is another matter, and stands on
+//! [`Identity`](neuroglia_core::identity::Identity). [`SessionCookies`] do the same for browsers, by a session that is kept
+//! elsewhere. What an identity may do is another matter, and stands on
 //! each route.
 //!
 //! Nothing here tells a stranger why credentials were refused, only that they were: which part of a token is
@@ -10,6 +11,7 @@
 
 mod authenticator;
 mod password;
+mod session_cookies;
 mod tokens;
 
 mod hs256;
@@ -17,4 +19,6 @@ mod hs256;
 pub(crate) use authenticator::bearer;
 pub use authenticator::{Authentication, Authenticator};
 pub use password::Passwords;
+pub(crate) use session_cookies::COOKIE_NAME;
+pub use session_cookies::{PresentedSession, SessionCookies, SetCookie};
 pub use tokens::{AccessToken, TokenSettings, Tokens};

@@ -7,9 +7,19 @@ use prometheus_client::metrics::MetricType;
 
 pub(super) struct Observed(pub(super) Reading);
 
+/// How numbers are distributed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Distribution {
+    /// How many there are in each class, by its upper bound: ascending, and the last one infinite.
+    pub classes: Vec<(f64, u64)>,
+    /// What they are together.
+    pub sum: f64,
+}
+
 pub(super) enum Reading {
     Gauge(Box<dyn Fn() -> i64 + Send + Sync>),
     Counter(Box<dyn Fn() -> u64 + Send + Sync>),
+    Histogram(Box<dyn Fn() -> Distribution + Send + Sync>),
     /// By the value of a label.
     Gauges(&'static str, Box<dyn Fn() -> Vec<(String, i64)> + Send + Sync>),
 }
@@ -24,6 +34,11 @@ impl EncodeMetric for Observed {
                 }
                 Ok(())
             }
+            Reading::Histogram(read) => {
+                let Distribution { classes, sum } = read();
+                let count = classes.iter().map(|(_, count)| count).sum();
+                encoder.encode_histogram::<NoLabelSet>(sum, count, &classes, None)
+            }
             Reading::Counter(read) => encoder.encode_counter::<NoLabelSet, _, u64>(&read(), None),
         }
     }
@@ -31,6 +46,7 @@ impl EncodeMetric for Observed {
     fn metric_type(&self) -> MetricType {
         match self.0 {
             Reading::Gauge(_) | Reading::Gauges(..) => MetricType::Gauge,
+            Reading::Histogram(_) => MetricType::Histogram,
             Reading::Counter(_) => MetricType::Counter,
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub(crate) mod backlog;
+pub(crate) mod caching;
 pub(crate) mod hosted;
 mod retention;
 pub(crate) mod role;

@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use neuroglia_core::cache::{CacheMeter, Keeper, Keyspace};
 use neuroglia_core::clock::Clock;
 use neuroglia_core::data::Store;
 use neuroglia_core::di::{Inject, Scope, Services};
@@ -21,10 +22,11 @@ use neuroglia_core::meter::Meter;
 use neuroglia_core::work::BrokenOff;
 
 use super::backlog;
+use super::caching;
 use super::hosted::{Hosted, Supervisor};
 use super::role::Role;
 use super::starting::Starting;
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, SessionCookies};
 use crate::health::{Health, Indicator};
 use crate::host::{HostSettings, end_services};
 use crate::metrics::Metrics;
@@ -48,6 +50,10 @@ pub(crate) struct WebHost {
     indicators: Vec<Arc<dyn Indicator>>,
     meters: Vec<Arc<dyn Meter>>,
     authenticator: Option<Arc<dyn Authenticator>>,
+    sessions: Option<Arc<SessionCookies>>,
+    cache: Option<Arc<CacheMeter>>,
+    keeper: Option<Arc<Keeper>>,
+    keyspace: Arc<Keyspace>,
 }
 
 /// An opened process: its ports are bound and its services run.
@@ -101,7 +107,8 @@ impl Site {
         hosted: &[Hosted],
     ) -> Result<Self> {
         let scope = services.scope();
-        let WebHost { store, indicators, meters, authenticator } = scope.inject()?;
+        let WebHost { store, indicators, meters, authenticator, sessions, cache, keeper, keyspace } =
+            scope.inject()?;
         let health = Health::new(services.get()?);
         if let Some(store) = store {
             health.add(crate::health::StoreIndicator::new(store));
@@ -112,18 +119,24 @@ impl Site {
         let metrics = Metrics::new(about.name, about.version, host.release_id.as_deref());
         metrics.meters(meters);
         backlog::show(&metrics, &services.get()?, &services.get()?, &services.get()?, &services.get()?);
+        if let Some(meter) = cache {
+            caching::show(&metrics, &meter);
+        }
+        let shared = keeper.and_then(|keeper| keeper.limits()).filter(|limits| limits.is_quick());
         let (ids, clock) = (services.get::<Ids>()?, services.get::<Clock>()?);
         let limits = host.http.limits();
         let door = match web {
             None => None,
             Some(web) => {
-                let context = Context::new(services.clone(), authenticator);
+                let context = Context::new(services.clone(), authenticator, sessions);
                 let mut router = noting_route(health.router());
                 if let Some(document) = document {
                     router = router.merge(noting_route(docs::router(about.name, &document)));
                 }
                 let routing = web.into_routing(&context, router);
-                let edge = Edge::new(routing, host.http.edge(), &ids, &clock).with_metrics(metrics.clone());
+                let edge = Edge::new(routing, host.http.edge(), &ids, &clock)
+                    .with_metrics(metrics.clone())
+                    .with_shared_limits(shared, &keyspace);
                 Some((bind(host.server.address(), limits.clone(), "PORT")?, edge))
             }
         };

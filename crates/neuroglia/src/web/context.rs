@@ -15,7 +15,7 @@ use super::edge::{Arrival, IDEMPOTENCY_KEY, buffer_and_fingerprint, mark_replaye
 use super::event_stream::{end_with, is_event_stream};
 use super::policy::Policy;
 use super::problem::Problem;
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, SessionCookies};
 use axum::response::IntoResponse;
 
 /// The application, as a request sees it; a clone is one reference count.
@@ -25,16 +25,21 @@ pub struct Context(Arc<Inner>);
 struct Inner {
     services: Services,
     authenticator: Option<Arc<dyn Authenticator>>,
+    sessions: Option<Arc<SessionCookies>>,
     /// None outside of an application, where nobody says that the end has begun.
     stopping: Option<Arc<Stopping>>,
 }
 
 impl Context {
-    /// A context over started services. The [`Authenticator`] tells who is asking; without one everybody is
-    /// anonymous.
-    pub(crate) fn new(services: Services, authenticator: Option<Arc<dyn Authenticator>>) -> Self {
+    /// A context over started services. The [`Authenticator`] tells who is asking, or the session of a browser;
+    /// without either everybody is anonymous.
+    pub(crate) fn new(
+        services: Services,
+        authenticator: Option<Arc<dyn Authenticator>>,
+        sessions: Option<Arc<SessionCookies>>,
+    ) -> Self {
         let stopping = services.get::<Stopping>().ok();
-        Self(Arc::new(Inner { services, authenticator, stopping }))
+        Self(Arc::new(Inner { services, authenticator, sessions, stopping }))
     }
 
     /// Finds out who is asking, checks the policy, opens a scope, and runs the action in it. The scope is
@@ -53,7 +58,7 @@ impl Context {
         // Behind a pointer, so that the futures through which it goes stay small.
         let mut parts = Box::new(parts);
         async move {
-            let identity = match self.identify(&parts).await {
+            let identity = match self.identify(&mut parts).await {
                 Ok(identity) => identity,
                 Err(error) => return Problem::from(error).into_response(),
             };
@@ -85,12 +90,19 @@ impl Context {
         }
     }
 
-    async fn identify(&self, parts: &Parts) -> Result<Identity> {
+    async fn identify(&self, parts: &mut Parts) -> Result<Identity> {
+        let authorization = parts.headers.get(http::header::AUTHORIZATION);
+        if authorization.is_none()
+            && let Some(sessions) = &self.0.sessions
+            && let Some(presented) = sessions.presented(&parts.headers)
+        {
+            let identity = Box::pin(sessions.identify(parts, &presented)).await?;
+            parts.extensions.insert(presented);
+            return Ok(identity);
+        }
         match &self.0.authenticator {
             None => Ok(Identity::anonymous()),
-            Some(authenticator) => {
-                authenticator.authenticate(parts.headers.get(http::header::AUTHORIZATION)).await
-            }
+            Some(authenticator) => authenticator.authenticate(authorization).await,
         }
     }
 }

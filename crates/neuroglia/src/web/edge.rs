@@ -63,6 +63,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Request};
+use neuroglia_core::cache::{Keyspace, SharedLimits};
 use neuroglia_core::clock::Clock;
 use neuroglia_core::id::Ids;
 use tower::Service;
@@ -124,15 +125,58 @@ impl Edge {
         self
     }
 
+    /// This edge, whose quota counts for all processes that share these limits.
+    ///
+    /// # Panics
+    /// When the edge has been cloned already.
+    #[must_use]
+    pub(crate) fn with_shared_limits(
+        mut self,
+        limits: Option<Arc<dyn SharedLimits>>,
+        keyspace: &Keyspace,
+    ) -> Self {
+        let inner = Arc::get_mut(&mut self.0).expect("an edge is completed before it is shared");
+        inner.rate_limit = inner.rate_limit.take().map(|limit| limit.shared_by(limits, keyspace));
+        self
+    }
+
     fn answer(&self, request: Request<Body>, peer: Option<SocketAddr>) -> Answer {
         let visit = Visit::begin(&self.0, &request, peer);
-        if let Err(error) = visit.admit() {
-            return Answer::new(visit, Routed::Ready(Problem::from(error).into_response()));
+        match self.0.rate_limit.as_ref().zip(visit.limited()) {
+            Some((limit, subscriber)) if limit.is_shared() => {
+                let (edge, arrival) = (Arc::clone(&self.0), visit.arrival().clone());
+                let asked = async move { edge.ask_and_route(&arrival, peer, subscriber, request).await };
+                return Answer::new(visit, Routed::Action(Box::pin(asked)));
+            }
+            Some((limit, subscriber)) => {
+                if let Err(error) = limit.admit_here(visit.arrival(), subscriber) {
+                    return Answer::new(visit, Routed::Ready(Problem::from(error).into_response()));
+                }
+            }
+            None => {}
         }
         // A layer of the application's may run, and panic, before there is a future.
         let call = AssertUnwindSafe(|| self.0.routing.call(visit.arrival(), peer, request));
         let routed = catch_unwind(call).unwrap_or(Routed::Panicked);
         Answer::new(visit, routed)
+    }
+}
+
+impl Inner {
+    /// Asks whoever counts for all processes, and then the router.
+    async fn ask_and_route(
+        &self,
+        arrival: &Arrival,
+        peer: Option<SocketAddr>,
+        subscriber: Subscriber,
+        request: Request<Body>,
+    ) -> Result<Response, Infallible> {
+        if let Some(limit) = &self.rate_limit
+            && let Err(error) = limit.admit(arrival, subscriber).await
+        {
+            return Ok(Problem::from(error).into_response());
+        }
+        self.routing.call(arrival, peer, request).answer().await
     }
 }
 

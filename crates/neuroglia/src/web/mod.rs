@@ -59,7 +59,7 @@ pub use neuroglia_macros::controller;
 pub use policy::Policy;
 pub use problem::Problem;
 pub use rate_limit::{Allowance, InvalidQuota, Quota, RateLimit};
-pub use reply::{Accepted, Created, NoContent, Reply, Tagged};
+pub use reply::{Accepted, Created, NoContent, Reply, Tagged, WithCookie};
 pub use routes::{Controller, Route, RouteDescription, Web};
 pub use routing::Routing;
 

@@ -8,20 +8,24 @@
 //!   one and no name lies in memory. Two keys that collide share a quota, by a chance that nobody can steer.
 //!   When the table is full, keys whose quota is whole again go first, then those that are nearest to it: a flood of
 //!   new keys cannot free a key that has used up its quota.
-//! - Limits are per process. One that several processes share needs a shared store.
+//! - **Each process counts by itself, and then asks** whoever counts for all ([`SharedLimits`]), if there is one. What its
+//!   own count refuses the other would refuse too, so that a flood is held off without asking; and where the other is
+//!   away, the own count is what is left: a client then has its quota at each process.
 //! - The headers are those of `draft-ietf-httpapi-ratelimit-headers`: `RateLimit-Policy` and `RateLimit`.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::fmt;
-use std::hash::{BuildHasher, Hash};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::num::NonZeroU32;
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use neuroglia_core::cache::{Keyspace, SharedLimits, Taken};
 use neuroglia_core::clock::Clock;
-use neuroglia_core::error::{Error, ErrorKind, Result};
+use neuroglia_core::error::{Error, ErrorKind, Result, chain};
+use sha2::{Digest, Sha256};
 
 use super::edge::Arrival;
 
@@ -45,11 +49,15 @@ impl Quota {
         Self { requests, period }
     }
 
+    /// What one request takes of the period.
+    fn share(self) -> Duration {
+        Duration::from_micros(self.share_micros().unsigned_abs())
+    }
+
     fn period_micros(self) -> i64 {
         i64::try_from(self.period.as_micros()).unwrap_or(i64::MAX / 4)
     }
 
-    /// What one request takes of the period.
     fn share_micros(self) -> i64 {
         (self.period_micros() / i64::from(self.requests.get())).max(1)
     }
@@ -117,6 +125,13 @@ pub struct RateLimit {
     keys_max: usize,
     /// The theoretical arrival time of each key, in microseconds since 1970.
     arrivals: Mutex<HashMap<u64, i64>>,
+    shared: Option<Shared>,
+}
+
+/// Whoever counts for all processes, and what its keys begin with.
+struct Shared {
+    limits: Arc<dyn SharedLimits>,
+    prefix: String,
 }
 
 impl RateLimit {
@@ -129,10 +144,23 @@ impl RateLimit {
             hasher: RandomState::new(),
             keys_max: KEYS_MAX,
             arrivals: Mutex::default(),
+            shared: None,
         }
     }
 
-    /// Takes one from the key's quota, if any is left.
+    /// This limit, which counts for all processes that share these; for each by itself where there are none.
+    #[must_use]
+    pub fn shared_by(self, limits: Option<Arc<dyn SharedLimits>>, keyspace: &Keyspace) -> Self {
+        let prefix = keyspace.key(&format!("limit:{}:", self.name));
+        Self { shared: limits.map(|limits| Shared { limits, prefix }), ..self }
+    }
+
+    /// Whether it has to be waited for.
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Takes one from the key's quota in this process, if any is left.
     pub fn take(&self, key: impl Hash) -> Allowance {
         let key = self.hasher.hash_one(key);
         let now = self.clock.now().unix_micros();
@@ -152,11 +180,41 @@ impl RateLimit {
         self.allowance(next - now, 0)
     }
 
+    /// Takes one from the key's quota in all processes that share it, if any is left.
+    pub async fn take_shared(&self, key: impl Hash) -> Allowance {
+        let own = self.take(&key);
+        let Some(Shared { limits, prefix }) = self.shared.as_ref().filter(|_| own.admitted()) else {
+            return own;
+        };
+        let key = format!("{prefix}{}", Fingerprint::of(key));
+        match limits.take(&key, self.quota.period, self.quota.share()).await {
+            Ok(Taken { used, wait }) => self.allowance(micros(used), micros(wait)),
+            Err(error) => {
+                tracing::debug!(
+                    error = chain(&error),
+                    limit.name = self.name,
+                    "this process counts by itself"
+                );
+                own
+            }
+        }
+    }
+
     /// Takes one from the key's quota and has the answer to this request tell what is left.
     ///
     /// # Errors
     /// [`ErrorKind::RateLimited`], with the time to wait, when nothing is left.
-    pub fn admit(&self, arrival: &Arrival, key: impl Hash) -> Result<()> {
+    pub async fn admit(&self, arrival: &Arrival, key: impl Hash) -> Result<()> {
+        let allowance = self.take_shared(key).await;
+        arrival.note(allowance);
+        allowance.into_result()
+    }
+
+    /// The same, by what this process has counted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::RateLimited`], with the time to wait, when nothing is left.
+    pub(super) fn admit_here(&self, arrival: &Arrival, key: impl Hash) -> Result<()> {
         let allowance = self.take(key);
         arrival.note(allowance);
         allowance.into_result()
@@ -178,6 +236,32 @@ impl fmt::Debug for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RateLimit {} ({})", self.name, self.quota)
     }
+}
+
+/// A key as other processes know it, by which no name and no address lies in a cache.
+struct Fingerprint(Sha256);
+
+impl Fingerprint {
+    fn of(key: impl Hash) -> String {
+        let mut fingerprint = Self(Sha256::new());
+        key.hash(&mut fingerprint);
+        fingerprint.0.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl Hasher for Fingerprint {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Nothing asks for it: the whole is taken.
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn seconds_up(micros: i64) -> u64 {

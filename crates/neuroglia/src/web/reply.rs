@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::extract::Json;
 use super::problem::Problem;
+use crate::auth::SetCookie;
 
 /// Something that an action can answer with.
 #[diagnostic::on_unimplemented(
@@ -73,6 +74,15 @@ impl<R> Tagged<R> {
     }
 }
 
+/// An answer that has a browser keep a session, or forget it.
+#[derive(Debug)]
+pub struct WithCookie<R> {
+    /// What [`SessionCookies`](crate::auth::SessionCookies) gave.
+    pub cookie: SetCookie,
+    /// What else is answered.
+    pub body: R,
+}
+
 /// Where the next page begins: a response extension from which the edge, which knows the request's path and query,
 /// makes the `Link` header.
 #[derive(Debug, Clone)]
@@ -126,6 +136,16 @@ impl<R: Reply> Reply for Tagged<R> {
             let tag =
                 HeaderValue::try_from(format!("\"{}\"", self.version)).expect("digits are a header value");
             response.headers_mut().insert(header::ETAG, tag);
+        }
+        response
+    }
+}
+
+impl<R: Reply> Reply for WithCookie<R> {
+    fn reply(self) -> Response {
+        let mut response = self.body.reply();
+        if response.status().is_success() {
+            response.headers_mut().append(header::SET_COOKIE, self.cookie.into_header());
         }
         response
     }

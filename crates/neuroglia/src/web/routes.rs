@@ -114,6 +114,7 @@ pub struct Web {
     routes: Vec<Route>,
     plain: Vec<Plain>,
     entries: Vec<fn(&mut ServiceCollection)>,
+    session_cookies: bool,
 }
 
 struct Plain {
@@ -137,6 +138,17 @@ impl Web {
             C::declare(services);
         });
         self
+    }
+
+    /// Says that callers may come with the cookie of a session, as [`SessionCookies`](crate::auth::SessionCookies) make it;
+    /// for the API's documentation.
+    #[must_use]
+    pub fn session_cookies(self) -> Self {
+        Self { session_cookies: true, ..self }
+    }
+
+    pub(crate) fn takes_session_cookies(&self) -> bool {
+        self.session_cookies
     }
 
     /// Adds one route.

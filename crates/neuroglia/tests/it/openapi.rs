@@ -120,7 +120,7 @@ impl PizzasController {
 }
 
 fn drawn() -> Value {
-    let info = Info { title: "Pizzas".to_owned(), version: "1.2.3".to_owned() };
+    let info = Info { title: "Pizzas".to_owned(), version: "1.2.3".to_owned(), session_cookie: None };
     document(&info, &PizzasController::routes())
 }
 
@@ -269,7 +269,7 @@ fn every_reference_leads_to_a_component_and_every_component_is_referred_to() {
 #[test]
 fn an_application_without_policies_has_no_security() {
     let routes: Vec<_> = PizzasController::routes().into_iter().take(2).collect();
-    let info = Info { title: "Pizzas".to_owned(), version: "1.2.3".to_owned() };
+    let info = Info { title: "Pizzas".to_owned(), version: "1.2.3".to_owned(), session_cookie: None };
     let document = document(&info, &routes);
     assert!(document["components"].get("securitySchemes").is_none());
     assert!(!statuses(&document["paths"]["/pizzas"]["get"]).contains(&"401".to_owned()));

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use neuroglia::auth::{PresentedSession, SessionCookies};
 use neuroglia::di::Inject;
 use neuroglia::error::Result;
 use neuroglia::mediation::Mediator;
 use neuroglia::settings::Secret;
-use neuroglia::web::{Arrival, Json, RateLimit, controller};
-use pizzeria_application::accounts::{AccessTokenDto, LogIn};
+use neuroglia::web::{Arrival, Json, NoContent, RateLimit, WithCookie, controller};
+use pizzeria_application::accounts::{AccessTokenDto, Identify, LogIn};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -18,6 +19,14 @@ pub struct LoginLimits {
     pub by_address: RateLimit,
     /// By the name to log in with.
     pub by_account: RateLimit,
+}
+
+impl LoginLimits {
+    /// Takes one from the quota of the address and from that of the account.
+    async fn admit(&self, arrival: &Arrival, username: &str) -> Result<()> {
+        self.by_address.admit(arrival, arrival.subscriber()).await?;
+        self.by_account.admit(arrival, username.trim().to_lowercase()).await
+    }
 }
 
 /// User name and password.
@@ -33,6 +42,7 @@ pub(crate) struct Credentials {
 pub(crate) struct AuthController {
     mediator: Mediator,
     limits: Arc<LoginLimits>,
+    cookies: Arc<SessionCookies>,
 }
 
 #[controller("/api/v1/auth")]
@@ -40,9 +50,28 @@ impl AuthController {
     /// Exchange user name and password for an access token.
     #[post("/token", public)]
     async fn token(&self, arrival: Arrival, Json(body): Json<Credentials>) -> Result<Json<AccessTokenDto>> {
-        self.limits.by_address.admit(&arrival, arrival.subscriber())?;
-        self.limits.by_account.admit(&arrival, body.username.trim().to_lowercase())?;
+        self.limits.admit(&arrival, &body.username).await?;
         let password = Secret::new(body.password);
         Ok(Json(self.mediator.send(LogIn { username: body.username, password }).await?))
+    }
+
+    /// Begin a session by user name and password, as a page of the pizzeria does: a cookie stands for it from then on.
+    #[post("/session", public)]
+    async fn begin_session(
+        &self,
+        arrival: Arrival,
+        presented: PresentedSession,
+        Json(body): Json<Credentials>,
+    ) -> Result<WithCookie<NoContent>> {
+        self.limits.admit(&arrival, &body.username).await?;
+        let password = Secret::new(body.password);
+        let identity = self.mediator.send(Identify { username: body.username, password }).await?;
+        Ok(WithCookie { cookie: self.cookies.begin(&presented, &identity).await?, body: NoContent })
+    }
+
+    /// End the session of the cookie, if there is one.
+    #[delete("/session", public)]
+    async fn end_session(&self, presented: PresentedSession) -> Result<WithCookie<NoContent>> {
+        Ok(WithCookie { cookie: self.cookies.end(&presented).await?, body: NoContent })
     }
 }

@@ -19,7 +19,8 @@ use neuroglia::web::{EventIngestion, Web};
 
 /// Every controller of the pizzeria.
 pub fn controllers(web: Web) -> Web {
-    web.controller::<auth::AuthController>()
+    web.session_cookies()
+        .controller::<auth::AuthController>()
         .controller::<menu::MenuController>()
         .controller::<orders::OrdersController>()
         .controller::<kitchen::KitchenController>()

@@ -30,19 +30,20 @@ pub use schema::migrations;
 use neuroglia::mediation::Messages;
 use neuroglia::schedule::Scheduler;
 use neuroglia::work::{Consumer, Worker};
+use pizzeria_domain::menu::{PizzaCreated, PizzaPriceChanged, PizzaRemoved, PizzaUpdated};
 use pizzeria_domain::order::{
     OrderCancelled, OrderConfirmed, OrderCookingStarted, OrderCorrected, OrderCreated, OrderDelivered,
     OrderDeliveryStarted, OrderDriverAssigned, OrderLate, OrderPaymentChanged, OrderReady,
 };
 
-use accounts::{CreateUser, LogIn, ResetUser};
+use accounts::{CreateUser, Identify, LogIn, ResetUser};
 use customers::{
     DismissNotification, GetMyProfile, KeepActiveOrders, ListMyNotifications, ListMyOrders, NotifyCustomer,
     ReadNotification, UpdateMyProfile,
 };
 use feed::{KeepEvent, NumberEvents, ReadFeed, TrimEveryMinute, TrimFeed};
 use kitchen::{FixPlaces, FreeSlot, GetKitchen, GetKitchenQueue};
-use menu::{AddPizza, ChangePizza, GetPizza, ListMenu, RemovePizza, SeedMenu};
+use menu::{AddPizza, ChangePizza, GetPizza, ListMenu, RemovePizza, RenewEdition, SeedMenu};
 use orders::{
     AdvanceOrder, AssignDriver, CancelOrder, ExpireEveryMinute, ExpireUnpaidOrders, ExportOrders,
     FixCorruptedOrders, GetOrder, ListDeliveries, ListOrders, MarkLateEveryMinute, MarkLateOrders,
@@ -99,8 +100,13 @@ pub fn messages(messages: Messages) -> Messages {
         .query::<ReadFeed>()
         .command::<TrimFeed>()
         .query::<LogIn>()
+        .query::<Identify>()
         .command::<CreateUser>()
         .command::<ResetUser>()
+        .event::<PizzaCreated, RenewEdition>()
+        .event::<PizzaPriceChanged, RenewEdition>()
+        .event::<PizzaUpdated, RenewEdition>()
+        .event::<PizzaRemoved, RenewEdition>()
         .event::<OrderCreated, KeepActiveOrders>()
         .event::<OrderDelivered, KeepActiveOrders>()
         .event::<OrderCancelled, KeepActiveOrders>()

@@ -1,5 +1,6 @@
 //! The schema's history. A released migration is never changed, only followed by another.
 
+use neuroglia::cache::StoredEntries;
 use neuroglia::data::{Index, Migration, Step};
 use pizzeria_domain::customer::Customer;
 use pizzeria_domain::menu::Pizza;
@@ -9,7 +10,7 @@ use pizzeria_domain::user::User;
 
 /// The pizzeria's migrations, in order.
 pub fn migrations() -> Vec<Migration> {
-    vec![opening(), seedings(), ownership(), mail(), statistics(), feed(), payments()]
+    vec![opening(), seedings(), ownership(), mail(), statistics(), feed(), payments(), keeping()]
 }
 
 fn opening() -> Migration {
@@ -121,6 +122,17 @@ fn payments() -> Migration {
             Step::CreateCollection("payment_webhooks"),
             index("payment_webhooks", "payment_webhooks_at", vec!["at"]),
         ],
+    }
+}
+
+/// What was cached of the menu is told by its edition; sessions and shared limits are kept where no cache is shared.
+fn keeping() -> Migration {
+    let editions = Step::CreateCollection("menu_editions");
+    let entries = StoredEntries::steps();
+    Migration {
+        version: 8,
+        name: "the menu has editions, and sessions are kept",
+        steps: [editions].into_iter().chain(entries).collect(),
     }
 }
 

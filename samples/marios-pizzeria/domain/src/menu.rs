@@ -4,6 +4,7 @@
 //! A rename keeps the id, because orders and links refer to it; the slug of the present name is kept beside it
 //! as `name_key`, for a unique index that keeps names apart for good.
 
+mod edition;
 mod events;
 mod house;
 mod name;
@@ -14,6 +15,7 @@ use neuroglia::domain::{Aggregate, Root};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+pub use edition::{MenuEdition, MenuEditionId};
 pub use events::{PizzaCreated, PizzaPriceChanged, PizzaRemoved, PizzaUpdated};
 pub use house::{HOUSE_TOPPINGS, house_menu};
 pub use name::{NotASlug, NotATopping, PizzaId, Topping};

@@ -1,10 +1,12 @@
 //! The adapters of Mario's Pizzeria: what its ports are in the world outside.
 
+mod cache;
 mod database;
 mod events;
 mod mail;
 mod payment;
 
+pub use cache::{CacheSettings, register as register_cache};
 pub use database::{DatabaseSettings, register};
 pub use events::{EventBusSettings, register as register_events};
 pub use mail::{MailSettings, MailState, OutgoingMail, register as register_mail};

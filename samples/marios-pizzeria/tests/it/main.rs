@@ -21,6 +21,9 @@ mod schedule;
 
 mod roles;
 mod security;
+mod sessions;
+
+mod caching;
 
 mod idempotency;
 

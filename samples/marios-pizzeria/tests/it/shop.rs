@@ -273,6 +273,11 @@ impl Shop {
         self.reopen().await
     }
 
+    /// Another process of it, with the same settings.
+    pub(crate) async fn beside(&self) -> TestApp {
+        TestApp::start(marios_pizzeria::app(), self.variables.clone()).await
+    }
+
     /// Ends it as a signal would.
     pub(crate) async fn close(self) {
         self.app.stop().await;

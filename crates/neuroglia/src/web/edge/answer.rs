@@ -35,6 +35,16 @@ pub(in crate::web) enum Routed {
 }
 
 impl Routed {
+    /// Waits for it, for those who do not poll.
+    pub(super) async fn answer(self) -> Result<Response, Infallible> {
+        match self {
+            Self::Action(action) => action.await,
+            Self::Router(route) => route.await,
+            Self::Ready(response) => Ok(response),
+            Self::Panicked => Ok(Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response()),
+        }
+    }
+
     /// None when there is nothing to wait for.
     fn poll(&mut self, cx: &mut Context<'_>) -> Option<Poll<Result<Response, Infallible>>> {
         match self {

@@ -9,10 +9,9 @@ use axum::body::{Body, HttpBody};
 use axum::response::{IntoResponse, Response};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
-use neuroglia_core::error::Result;
 use tracing::Span;
 
-use super::arrival::Arrival;
+use super::arrival::{Arrival, Subscriber};
 use super::asks::{Asks, RarelyAsked};
 use super::forwarded::{self, Client};
 use super::{Inner, compression, conditional, cors};
@@ -102,12 +101,9 @@ impl Visit {
         self.target.as_ref().is_some_and(|target| is_probe(target.path()))
     }
 
-    /// Whether the client's quota has room for the request.
-    pub(super) fn admit(&self) -> Result<()> {
-        match (&self.edge.rate_limit, self.arrival.subscriber()) {
-            (Some(limit), Some(subscriber)) if !self.is_probe() => limit.admit(&self.arrival, subscriber),
-            _ => Ok(()),
-        }
+    /// Whose quota the request counts for, if it counts.
+    pub(super) fn limited(&self) -> Option<Subscriber> {
+        self.arrival.subscriber().filter(|_| !self.is_probe())
     }
 
     /// Gives the answer its form, and records the end of the request.

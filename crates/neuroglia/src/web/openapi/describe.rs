@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::operation::Operation;
 use crate::web::extract::{IfMatch, Json, Path, Query};
-use crate::web::reply::{Accepted, Created, NoContent, Tagged};
+use crate::web::reply::{Accepted, Created, NoContent, Tagged, WithCookie};
 
 const JSON: &str = "application/json";
 
@@ -117,6 +117,14 @@ impl<R: Describe> Describe for Tagged<R> {
     fn describe_reply(operation: &mut Operation<'_>) {
         R::describe_reply(operation);
         operation.tagged();
+    }
+}
+
+impl<R: Describe> Describe for WithCookie<R> {
+    fn describe_reply(operation: &mut Operation<'_>) {
+        R::describe_reply(operation);
+        operation
+            .reply_header::<String>("Set-Cookie", "The session's id, for a browser; no script can read it.");
     }
 }
 

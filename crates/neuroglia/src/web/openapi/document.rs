@@ -28,6 +28,8 @@ pub struct Info {
     pub title: String,
     /// Its version.
     pub version: String,
+    /// The name of the cookie by which a browser's session is found, where there are sessions.
+    pub session_cookie: Option<&'static str>,
 }
 
 /// The OpenAPI document of these routes.
@@ -35,7 +37,8 @@ pub struct Info {
 /// ```
 /// use neuroglia::web::openapi::{Info, document};
 ///
-/// let info = Info { title: "Mario's Pizzeria".to_owned(), version: "1.0.0".to_owned() };
+/// let info =
+///     Info { title: "Mario's Pizzeria".to_owned(), version: "1.0.0".to_owned(), session_cookie: None };
 /// let document = document(&info, &[]);
 /// assert_eq!(document["openapi"], "3.1.1");
 /// assert_eq!(document["info"]["title"], "Mario's Pizzeria");
@@ -57,7 +60,7 @@ pub fn document(info: &Info, routes: &[Route]) -> Value {
             continue;
         }
         let (controller, action) = names(route.action);
-        let mut drawn = draw(route, &mut schemas, guarded);
+        let mut drawn = draw(route, &mut schemas, guarded, info.session_cookie.is_some());
         drawn["operationId"] = json!(unique(&mut ids, &snake_case(&[controller, action].join("_"))));
         if !controller.is_empty() {
             let tag = sentence_case(controller);
@@ -77,13 +80,22 @@ pub fn document(info: &Info, routes: &[Route]) -> Value {
         "paths": paths,
         "components": components(),
     });
+    if let Some(name) = info.session_cookie {
+        document["components"]["securitySchemes"]["sessionCookie"] = json!({
+            "type": "apiKey",
+            "in": "cookie",
+            "name": name,
+            "description": "The session of a browser. A request that changes something says that it comes from this site, \
+                            by Sec-Fetch-Site or Origin."
+        });
+    }
     schemas.finish(&mut document);
     drop_unused(&mut document, guarded);
     document
 }
 
 /// One operation as it stands in the document, without its id.
-fn draw(route: &Route, schemas: &mut Schemas, guarded: bool) -> Value {
+fn draw(route: &Route, schemas: &mut Schemas, guarded: bool, sessions: bool) -> Value {
     let mut operation = Operation::new(route, schemas);
     (route.describe)(&mut operation);
     operation.complete_parameters();
@@ -122,20 +134,22 @@ fn draw(route: &Route, schemas: &mut Schemas, guarded: bool) -> Value {
         drawn["requestBody"] = body;
     }
     if guarded {
-        drawn["security"] = security(&route.policy);
+        drawn["security"] = security(&route.policy, sessions);
         drawn["x-policy"] = json!(route.policy.to_string());
     }
     drawn
 }
 
 /// Who may call it, as alternatives of which one has to hold.
-fn security(policy: &Policy) -> Value {
-    match policy {
-        Policy::Public => json!([{}, {"bearerAuth": []}]),
-        Policy::Authenticated => json!([{"bearerAuth": []}]),
+fn security(policy: &Policy, sessions: bool) -> Value {
+    let schemes: &[&str] = if sessions { &["bearerAuth", "sessionCookie"] } else { &["bearerAuth"] };
+    let of_scheme = |scheme: &str| match policy {
+        Policy::Public | Policy::Authenticated => vec![json!({ scheme: [] })],
         // A requirement names the roles that are needed together, so each is an alternative of its own.
-        Policy::Roles(roles) => roles.iter().map(|role| json!({"bearerAuth": [role]})).collect(),
-    }
+        Policy::Roles(roles) => roles.iter().map(|role| json!({ scheme: [role] })).collect(),
+    };
+    let anybody = (*policy == Policy::Public).then(|| json!({}));
+    anybody.into_iter().chain(schemes.iter().flat_map(|scheme| of_scheme(scheme))).collect()
 }
 
 fn description(text: String, policy: &Policy) -> String {

@@ -382,7 +382,7 @@ async fn an_action_has_a_quota_of_its_own() {
         neuroglia::clock::Clock::system(),
     ));
     let action = async move |arrival: Arrival| -> Result<&'static str, Problem> {
-        limit.admit(&arrival, "ada")?;
+        limit.admit(&arrival, "ada").await?;
         Ok("token")
     };
     let edge = edge(Router::new().route("/token", on_post(action)));

@@ -1,14 +1,20 @@
 //! What handlers make of whoever asks.
 
 use neuroglia::clock::Clock;
+use neuroglia::domain::Aggregate;
 use neuroglia::error::{Error, ErrorKind, Result};
 use neuroglia::identity::Identity;
 use pizzeria_domain::stamp::Stamp;
-use pizzeria_domain::user::{Role, UserId};
+use pizzeria_domain::user::{Role, User, UserId};
 
 /// The time and the acting user of a change that is made now.
 pub fn stamp(caller: &Identity, clock: &Clock) -> Stamp {
     Stamp { at: clock.now(), by: user_id(caller) }
+}
+
+/// Who this user is, for as long as somebody has proved to be it.
+pub fn identity_of(user: &User) -> Identity {
+    Identity::known(user.id().as_str(), user.name(), [user.role().as_str()])
 }
 
 /// The caller's user id; `None` for a guest.

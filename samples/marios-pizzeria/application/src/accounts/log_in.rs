@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use neuroglia::data::{Query as Find, Repository};
 use neuroglia::di::Inject;
-use neuroglia::error::{Error, ErrorKind, Result};
+use neuroglia::error::Result;
 use neuroglia::mediation::{Query, QueryHandler};
 use neuroglia::settings::Secret;
-use pizzeria_domain::user::{User, Username};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::create_user::USERNAME;
-use super::ports::{PasswordHasher, TokenIssuer};
+use super::credentials::Credentials;
+use super::ports::TokenIssuer;
 
 /// Exchange user name and password for an access token. It changes nothing, so it is a query.
 pub struct LogIn {
@@ -41,26 +39,13 @@ impl Query for LogIn {
 /// Handles [`LogIn`].
 #[derive(Inject)]
 pub struct LogInHandler {
-    users: Repository<User>,
-    passwords: Arc<dyn PasswordHasher>,
+    credentials: Credentials,
     tokens: Arc<dyn TokenIssuer>,
 }
 
 impl QueryHandler<LogIn> for LogInHandler {
-    /// An unknown name and a wrong password take the same time and get the same answer.
     async fn handle(&self, query: LogIn) -> Result<AccessTokenDto> {
-        let user = match query.username.parse::<Username>() {
-            Ok(username) => self.users.first(Find::filter(USERNAME.eq(username.to_string()))).await?,
-            Err(_) => None,
-        };
-        let right = self.passwords.verify(query.password, user.as_ref().map(User::password_hash)).await?;
-        match user {
-            Some(user) if right => self.tokens.issue(&user),
-            _ => Err(Error::new(
-                ErrorKind::Unauthenticated,
-                "auth.credentials",
-                "the user name or the password is wrong",
-            )),
-        }
+        let user = self.credentials.check(&query.username, query.password).await?;
+        self.tokens.issue(&user)
     }
 }

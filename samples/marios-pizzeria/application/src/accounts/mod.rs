@@ -2,12 +2,15 @@
 
 mod caller;
 mod create_user;
+mod credentials;
+mod identify;
 mod log_in;
 mod ports;
 mod reset_user;
 
-pub use caller::{check_version, role, stamp, user_id};
+pub use caller::{check_version, identity_of, role, stamp, user_id};
 pub use create_user::{CreateUser, CreatedUser};
+pub use identify::Identify;
 pub use log_in::{AccessTokenDto, LogIn};
 pub use ports::{PasswordHasher, TokenIssuer};
 pub use reset_user::ResetUser;

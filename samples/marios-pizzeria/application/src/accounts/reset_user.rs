@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use neuroglia::cache::Sessions;
 use neuroglia::clock::Clock;
 use neuroglia::data::{Query as Find, Repository};
 use neuroglia::di::Inject;
+use neuroglia::domain::Aggregate;
 use neuroglia::error::{Error, Result};
 use neuroglia::mediation::{Command, CommandHandler};
 use neuroglia::settings::Secret;
@@ -14,7 +16,8 @@ use pizzeria_domain::user::{Role, User, Username};
 use super::create_user::USERNAME;
 use super::ports::PasswordHasher;
 
-/// Make an account again what it is said to be; what is right already does not change.
+/// Make an account again what it is said to be; what is right already does not change. With another password or role its
+/// sessions are ended.
 #[derive(Clone)]
 pub struct ResetUser {
     /// The name to log in with.
@@ -37,6 +40,7 @@ impl Command for ResetUser {
 pub struct ResetUserHandler {
     users: Repository<User>,
     passwords: Arc<dyn PasswordHasher>,
+    sessions: Arc<Sessions>,
     clock: Clock,
 }
 
@@ -48,9 +52,14 @@ impl CommandHandler<ResetUser> for ResetUserHandler {
         let named = Find::filter(USERNAME.eq(spelled.to_string()));
         let mut user = self.users.first(named).await?.ok_or_else(unknown)?;
         let stamp = Stamp::anonymous(self.clock.now());
+        let mut is_another = user.role() != role;
         user.change(&name, role, stamp.clone())?;
         if !self.passwords.verify(password.clone(), Some(user.password_hash())).await? {
             user.change_password(self.passwords.hash(password).await?, stamp);
+            is_another = true;
+        }
+        if is_another {
+            self.sessions.end_all(user.id().as_str()).await?;
         }
         self.users.save(&mut user)
     }

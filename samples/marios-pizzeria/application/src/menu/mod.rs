@@ -6,6 +6,7 @@ mod get_pizza;
 mod list_menu;
 mod pizza_dto;
 mod remove_pizza;
+mod renew_edition;
 mod seed_menu;
 
 pub use add_pizza::AddPizza;
@@ -14,4 +15,5 @@ pub use get_pizza::GetPizza;
 pub use list_menu::ListMenu;
 pub use pizza_dto::{PizzaDto, PricesDto, WritePizza};
 pub use remove_pizza::RemovePizza;
+pub use renew_edition::RenewEdition;
 pub use seed_menu::{SeedMenu, Seeded};

@@ -7,8 +7,9 @@ use neuroglia::data::{Field, Query as Find, Repository};
 use neuroglia::di::Inject;
 use neuroglia::domain::Aggregate;
 use neuroglia::error::Result;
+use neuroglia::id::Ids;
 use neuroglia::mediation::{Command, CommandHandler};
-use pizzeria_domain::menu::{Pizza, Seeding, house_menu};
+use pizzeria_domain::menu::{MenuEdition, Pizza, Seeding, house_menu};
 use pizzeria_domain::stamp::Stamp;
 use serde::{Deserialize, Serialize};
 
@@ -42,8 +43,10 @@ impl Command for SeedMenu {
 pub struct SeedMenuHandler {
     pizzas: Repository<Pizza>,
     seedings: Repository<Seeding>,
+    editions: Repository<MenuEdition>,
     house: Arc<House>,
     clock: Clock,
+    ids: Ids,
 }
 
 impl CommandHandler<SeedMenu> for SeedMenuHandler {
@@ -60,6 +63,12 @@ impl CommandHandler<SeedMenu> for SeedMenuHandler {
             seeded.added += 1;
         }
         self.seedings.save(&mut seeding)?;
+        if self.editions.get(&MenuEdition::ID).await?.is_none() {
+            // A menu from before there were editions; a pizza that was added makes its own.
+            let mut edition = MenuEdition::default();
+            edition.replace(self.ids.token());
+            self.editions.save(&mut edition)?;
+        }
         Ok(seeded)
     }
 }

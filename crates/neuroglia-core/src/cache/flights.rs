@@ -1,0 +1,203 @@
+//! One computation for each key at a time, whoever asks.
+//!
+//! The first who asks computes; the others wait for the outcome and share it, also when it is an error: each of them
+//! trying by itself would press a store that fails already. When whoever computes is cancelled, one of those who wait
+//! takes over, so that nobody is cancelled with somebody else's request. Whoever comes after the end begins anew.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::error::{Error, Result, chain};
+
+/// The computations under way, by key.
+#[derive(Default)]
+pub(super) struct Flights(Mutex<HashMap<Box<str>, Arc<Flight>>>);
+
+#[derive(Default)]
+struct Flight {
+    /// Whoever has the turn computes.
+    turn: tokio::sync::Mutex<()>,
+    outcome: OnceLock<Result<Option<Bytes>>>,
+}
+
+/// How a computation came to its end for one of those who asked.
+pub(super) enum Landed<T> {
+    /// It was the own one.
+    Own(T),
+    /// It was somebody else's, whose value was this; none when it could not be written down.
+    Shared(Option<Bytes>),
+}
+
+/// One who asks; the last to leave takes the flight off the list.
+struct Passenger<'a> {
+    flights: &'a Flights,
+    key: &'a str,
+    flight: Arc<Flight>,
+}
+
+impl Flights {
+    /// Computes, unless somebody does already; then gives what they got. `written` is what others get of a value.
+    ///
+    /// # Errors
+    /// That of the computation, or for those who waited one of the same kind and code.
+    pub(super) async fn join<T>(
+        &self,
+        key: &str,
+        compute: impl Future<Output = Result<T>>,
+        written: impl FnOnce(&T) -> Option<Bytes>,
+    ) -> Result<Landed<T>> {
+        let passenger = self.board(key);
+        let flight = &passenger.flight;
+        let _turn = flight.turn.lock().await;
+        if let Some(outcome) = flight.outcome.get() {
+            return outcome.as_ref().map(|value| Landed::Shared(value.clone())).map_err(echo);
+        }
+        let outcome = compute.await;
+        let shared = outcome.as_ref().map(written).map_err(echo);
+        // Nobody else has the turn.
+        let _ = flight.outcome.set(shared);
+        passenger.flights.land(key, flight);
+        outcome.map(Landed::Own)
+    }
+
+    fn board<'a>(&'a self, key: &'a str) -> Passenger<'a> {
+        let mut flights = self.0.lock();
+        let flight = match flights.get(key) {
+            Some(flight) => Arc::clone(flight),
+            None => Arc::clone(flights.entry(key.into()).or_default()),
+        };
+        Passenger { flights: self, key, flight }
+    }
+
+    /// Lets whoever comes from now on begin anew.
+    fn land(&self, key: &str, flight: &Arc<Flight>) {
+        let mut flights = self.0.lock();
+        if flights.get(key).is_some_and(|listed| Arc::ptr_eq(listed, flight)) {
+            flights.remove(key);
+        }
+    }
+
+    #[cfg(test)]
+    fn under_way(&self) -> usize {
+        self.0.lock().len()
+    }
+}
+
+impl Drop for Passenger<'_> {
+    fn drop(&mut self) {
+        let mut flights = self.flights.0.lock();
+        // The list and this one: nobody else boards while the list is locked.
+        if Arc::strong_count(&self.flight) == 2
+            && flights.get(self.key).is_some_and(|listed| Arc::ptr_eq(listed, &self.flight))
+        {
+            flights.remove(self.key);
+        }
+    }
+}
+
+/// An error as those see it who waited for somebody else's computation.
+fn echo(error: &Error) -> Error {
+    let mut echo = Error::new(error.kind(), error.code().to_owned(), error.detail().to_owned());
+    if let Some(seconds) = error.retry_after_s() {
+        echo = echo.with_retry_after(seconds);
+    }
+    match std::error::Error::source(error) {
+        Some(cause) => echo.with_source(chain(cause)),
+        None => echo,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Notify;
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    fn text(value: &u32) -> Option<Bytes> {
+        Some(Bytes::from(value.to_string()))
+    }
+
+    async fn number(landed: Result<Landed<u32>>) -> Result<u32, String> {
+        match landed {
+            Ok(Landed::Own(value)) => Ok(value),
+            Ok(Landed::Shared(Some(bytes))) => {
+                Ok(String::from_utf8_lossy(&bytes).parse().expect("it was a number"))
+            }
+            Ok(Landed::Shared(None)) => Err("nothing was written".to_owned()),
+            Err(error) => Err(error.code().to_owned()),
+        }
+    }
+
+    #[tokio::test]
+    async fn of_many_who_ask_one_computes() {
+        let (flights, computed) = (Arc::new(Flights::default()), Arc::new(AtomicUsize::new(0)));
+        let mut askers = JoinSet::new();
+        for _ in 0..50 {
+            let (flights, computed) = (Arc::clone(&flights), Arc::clone(&computed));
+            askers.spawn(async move {
+                let compute = async {
+                    computed.fetch_add(1, Ordering::SeqCst);
+                    tokio::task::yield_now().await;
+                    Ok(7)
+                };
+                number(flights.join("menu", compute, text).await).await
+            });
+        }
+        assert!(askers.join_all().await.into_iter().all(|outcome| outcome == Ok(7)));
+        assert_eq!(computed.load(Ordering::SeqCst), 1);
+        assert_eq!(flights.under_way(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_error_is_shared_by_those_who_wait_and_forgotten_then() {
+        let flights = Arc::new(Flights::default());
+        let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let first = tokio::spawn({
+            let (flights, begun, go_on) = (Arc::clone(&flights), Arc::clone(&begun), Arc::clone(&go_on));
+            async move {
+                let compute = async {
+                    begun.notify_one();
+                    go_on.notified().await;
+                    Err(Error::unavailable("the store is away"))
+                };
+                number(flights.join("menu", compute, text).await).await
+            }
+        });
+        begun.notified().await;
+        let second = async {
+            number(flights.join("menu", async { unreachable!("somebody computes") }, text).await).await
+        };
+        let (second, ()) = tokio::join!(second, async { go_on.notify_one() });
+        assert_eq!(second, Err("service.unavailable".to_owned()));
+        assert_eq!(first.await.expect("no panic"), second);
+        assert_eq!(number(flights.join("menu", async { Ok(8) }, text).await).await, Ok(8));
+        assert_eq!(flights.under_way(), 0);
+    }
+
+    #[tokio::test]
+    async fn when_who_computes_is_cancelled_another_takes_over() {
+        let flights = Arc::new(Flights::default());
+        let begun = Arc::new(Notify::new());
+        let first = tokio::spawn({
+            let (flights, begun) = (Arc::clone(&flights), Arc::clone(&begun));
+            async move {
+                let compute = async {
+                    begun.notify_one();
+                    std::future::pending::<Result<u32>>().await
+                };
+                flights.join("menu", compute, text).await.map(|_| ())
+            }
+        });
+        begun.notified().await;
+        let second = async { number(flights.join("menu", async { Ok(9) }, text).await).await };
+        let (second, ()) = tokio::join!(second, async { first.abort() });
+        assert_eq!(second, Ok(9));
+        assert_eq!(flights.under_way(), 0);
+    }
+}

@@ -1,0 +1,257 @@
+//! The cache as applications see it, and sessions on it: what fails open, and what fails closed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use neuroglia_core::cache::{
+    Answer, Cache, CacheEngine, ENTRY_BYTES_MAX, KEY_BYTES_MAX, Keyspace, MemoryCache, SESSION_BYTES_MAX,
+    SessionSettings, Sessions,
+};
+use neuroglia_core::clock::{Clock, Timestamp};
+use neuroglia_core::error::{Error, ErrorKind, Result};
+use neuroglia_core::health::Details;
+use neuroglia_core::id::Ids;
+use neuroglia_core::identity::Identity;
+use tokio::task::JoinSet;
+
+const LONG: Duration = Duration::from_secs(600);
+
+/// A cache in memory that a test can take away.
+struct Fickle {
+    inner: MemoryCache,
+    is_away: AtomicBool,
+}
+
+impl Fickle {
+    fn with(clock: &Clock) -> Arc<Self> {
+        let inner = MemoryCache::new(Default::default(), clock.clone());
+        Arc::new(Self { inner, is_away: AtomicBool::new(false) })
+    }
+
+    fn answer<'a, T: Send + 'a>(
+        &'a self,
+        answer: impl FnOnce(&'a MemoryCache) -> Answer<'a, T>,
+    ) -> Answer<'a, T> {
+        if self.is_away.load(Ordering::SeqCst) {
+            return Answer::later(async { Err(Error::unavailable("the test has taken it away")) });
+        }
+        answer(&self.inner)
+    }
+}
+
+impl CacheEngine for Fickle {
+    fn engine(&self) -> &'static str {
+        "fickle"
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Bytes>> {
+        self.answer(|inner| inner.get(key))
+    }
+
+    fn get_and_keep<'a>(&'a self, key: &'a str, ttl: Duration) -> Answer<'a, Option<Bytes>> {
+        self.answer(|inner| inner.get_and_keep(key, ttl))
+    }
+
+    fn set<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> Answer<'a, ()> {
+        self.answer(|inner| inner.set(key, value, ttl))
+    }
+
+    fn insert<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> Answer<'a, bool> {
+        self.answer(|inner| inner.insert(key, value, ttl))
+    }
+
+    fn keep<'a>(&'a self, key: &'a str, ttl: Duration) -> Answer<'a, bool> {
+        self.answer(|inner| inner.keep(key, ttl))
+    }
+
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, ()> {
+        self.answer(|inner| inner.remove(key))
+    }
+
+    fn check(&self) -> Answer<'_, Details> {
+        self.answer(|inner| inner.check())
+    }
+}
+
+fn clock() -> Clock {
+    Clock::manual("2026-11-23T22:31:00Z".parse::<Timestamp>().expect("a time"))
+}
+
+fn cache(engine: &Arc<Fickle>) -> Cache {
+    Cache::new(Arc::clone(engine) as Arc<dyn CacheEngine>, "shop", Ids::random())
+}
+
+#[tokio::test]
+async fn no_request_fails_for_a_cache_that_is_away() {
+    let engine = Fickle::with(&clock());
+    let cache = cache(&engine);
+    cache.set("menu", "margherita", LONG).await;
+    engine.is_away.store(true, Ordering::SeqCst);
+    assert_eq!(cache.get::<String>("menu").await, None);
+    cache.set("menu", "hawaiian", LONG).await;
+    for _ in 0..2 {
+        let computed = cache.get_or_compute("menu", LONG, || async { Ok("computed".to_owned()) }).await;
+        assert_eq!(computed.expect("it is computed"), "computed");
+    }
+    assert_eq!(cache.remove("menu").await.map_err(|error| error.kind()), Err(ErrorKind::Unavailable));
+    engine.is_away.store(false, Ordering::SeqCst);
+    assert_eq!(cache.get::<String>("menu").await.as_deref(), Some("margherita"));
+    let meter = cache.meter();
+    assert!(meter.failures.load(Ordering::SeqCst) >= 5);
+    assert_eq!(meter.latencies().iter().sum::<u64>(), meter.failures.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn of_many_who_miss_one_computes_and_errors_are_not_kept() {
+    let engine = Fickle::with(&clock());
+    let cache = cache(&engine);
+    let failed: Result<u32> =
+        cache.get_or_compute("figure", LONG, || async { Err(Error::unavailable("no store")) }).await;
+    assert_eq!(failed.map_err(|error| error.kind()), Err(ErrorKind::Unavailable));
+    for is_away in [false, true] {
+        engine.is_away.store(is_away, Ordering::SeqCst);
+        cache.remove("figure").await.ok();
+        let computed = Arc::new(AtomicUsize::new(0));
+        let mut askers = JoinSet::new();
+        for _ in 0..50 {
+            let (cache, computed) = (cache.clone(), Arc::clone(&computed));
+            askers.spawn(async move {
+                let compute = || async {
+                    computed.fetch_add(1, Ordering::SeqCst);
+                    tokio::task::yield_now().await;
+                    Ok(42)
+                };
+                cache.get_or_compute("figure", LONG, compute).await.expect("it is computed")
+            });
+        }
+        assert_eq!(askers.join_all().await, vec![42; 50]);
+        assert_eq!(computed.load(Ordering::SeqCst), 1, "away: {is_away}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_ends_within_its_time_and_not_all_at_once() {
+    let clock = clock();
+    let engine = Fickle::with(&clock);
+    let cache = cache(&engine);
+    for number in 0..100 {
+        cache.set(&number.to_string(), &number, Duration::from_secs(100)).await;
+    }
+    let alive = async || {
+        let mut alive = 0;
+        for number in 0..100 {
+            alive += usize::from(cache.get::<u32>(&number.to_string()).await.is_some());
+        }
+        alive
+    };
+    clock.advance(Duration::from_secs(89));
+    assert_eq!(alive().await, 100);
+    clock.advance(Duration::from_secs(6));
+    let left = alive().await;
+    assert!((10..90).contains(&left), "{left} of 100 after 95 of 100 seconds");
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(alive().await, 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_or_is_too_large_is_a_miss() {
+    let engine = Fickle::with(&clock());
+    let cache = cache(&engine);
+    cache.set("menu", "margherita", LONG).await;
+    assert_eq!(cache.get::<u32>("menu").await, None, "another release wrote it");
+    let repaired = cache.get_or_compute("menu", LONG, || async { Ok(7_u32) }).await;
+    assert_eq!((repaired.expect("it is computed"), cache.get::<u32>("menu").await), (7, Some(7)));
+
+    let huge = "x".repeat(ENTRY_BYTES_MAX);
+    let computed = cache.get_or_compute("huge", LONG, || async { Ok(huge.clone()) }).await;
+    assert_eq!(computed.expect("it is computed").len(), ENTRY_BYTES_MAX);
+    assert_eq!(cache.get::<String>("huge").await, None);
+    let long = "k".repeat(KEY_BYTES_MAX);
+    cache.set(&long, "value", LONG).await;
+    assert_eq!(cache.get::<String>(&long).await, None);
+    assert_eq!(cache.meter().oversized.load(Ordering::SeqCst), 3);
+    assert_eq!(engine.inner.entries(), 1);
+}
+
+#[tokio::test]
+async fn namespaces_do_not_meet() {
+    let engine = Fickle::with(&clock());
+    let cache = cache(&engine);
+    cache.set("key", "shop", LONG).await;
+    cache.namespace("menu").set("key", "menu", LONG).await;
+    assert_eq!(cache.get::<String>("key").await.as_deref(), Some("shop"));
+    assert_eq!(cache.get::<String>("menu:key").await.as_deref(), Some("menu"), "it is where it says");
+    let found = engine.inner.get("shop:menu:key").await.expect("memory answers");
+    assert_eq!(found.as_deref(), Some(&b"\"menu\""[..]));
+}
+
+fn sessions(engine: &Arc<Fickle>, clock: &Clock) -> Sessions {
+    let settings =
+        SessionSettings { idle_timeout: Duration::from_secs(1800), lifetime: Duration::from_secs(43_200) };
+    let engine = Arc::clone(engine) as Arc<dyn CacheEngine>;
+    Sessions::new(engine, &Keyspace::of("shop"), settings, clock.clone(), Ids::random())
+}
+
+fn chef() -> Identity {
+    Identity::known("u-1", "Luigi", ["chef"])
+}
+
+#[tokio::test]
+async fn what_is_lost_or_ended_never_comes_back() {
+    let clock = clock();
+    let engine = Fickle::with(&clock);
+    let sessions = sessions(&engine, &clock);
+    let id = sessions.begin(&chef(), None).await.expect("it is kept");
+    assert!(sessions.find(id.expose()).await.expect("memory answers").is_some());
+    sessions.end_all("u-1").await.expect("memory answers");
+    let new = sessions.begin(&chef(), None).await.expect("it is kept");
+    assert!(sessions.find(id.expose()).await.expect("memory answers").is_none(), "of the generation before");
+    assert!(sessions.find(new.expose()).await.expect("memory answers").is_some());
+    for text in ["", "nobody", &"f".repeat(64), &"f".repeat(1000)] {
+        assert!(sessions.find(text).await.expect("memory answers").is_none(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_used_lives_to_the_end_of_its_lifetime_and_not_longer() {
+    let clock = clock();
+    let engine = Fickle::with(&clock);
+    let sessions = sessions(&engine, &clock);
+    // Another one, earlier, of the same generation.
+    sessions.begin(&chef(), None).await.expect("it is kept");
+    clock.advance(Duration::from_secs(4_000));
+    let id = sessions.begin(&chef(), None).await.expect("it is kept");
+    for _ in 0..43 {
+        clock.advance(Duration::from_secs(1_000));
+        assert!(sessions.find(id.expose()).await.expect("memory answers").is_some());
+    }
+    clock.advance(Duration::from_secs(200));
+    assert!(sessions.find(id.expose()).await.expect("memory answers").is_none());
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_kept_or_read_is_an_error() {
+    let clock = clock();
+    let engine = Fickle::with(&clock);
+    let sessions = sessions(&engine, &clock);
+    let kind = |outcome: Result<_>| outcome.map(drop).map_err(|error: Error| error.kind());
+    let id = sessions.begin(&chef(), None).await.expect("it is kept");
+    assert_eq!(
+        kind(sessions.begin(&Identity::anonymous(), None).await.map(|_| ())),
+        Err(ErrorKind::Unauthenticated)
+    );
+    let large = Identity::known("u-2", "x".repeat(SESSION_BYTES_MAX), ["chef"]);
+    assert_eq!(kind(sessions.begin(&large, None).await.map(|_| ())), Err(ErrorKind::Invalid));
+    engine.is_away.store(true, Ordering::SeqCst);
+    let unavailable = Err(ErrorKind::Unavailable);
+    assert_eq!(kind(sessions.find(id.expose()).await.map(|_| ())), unavailable);
+    assert_eq!(kind(sessions.begin(&chef(), None).await.map(|_| ())), unavailable);
+    assert_eq!(kind(sessions.end(id.expose()).await), unavailable);
+    assert_eq!(kind(sessions.end_all("u-1").await), unavailable);
+}
