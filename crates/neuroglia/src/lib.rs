@@ -21,8 +21,8 @@
 extern crate self as neuroglia;
 
 pub use neuroglia_core::{
-    cache, clock, cluster, data, di, domain, error, fault, hosting, id, identity, mediation, messaging, meter,
-    schedule, settings, webhook, work,
+    cache, clock, cluster, data, di, domain, error, fault, hosting, id, identity, mediation, messaging,
+    meter, schedule, settings, webhook, work,
 };
 
 mod app;

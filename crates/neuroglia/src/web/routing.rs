@@ -205,7 +205,7 @@ mod tests {
     async fn edge(web: Web, router: axum::Router) -> Edge {
         let services = ServiceCollection::new().build().expect("nothing is missing");
         let services = services.start().await.expect("there is nothing to start");
-        let routing = web.into_routing(&Context::new(services, None), router);
+        let routing = web.into_routing(&Context::new(services, None, None), router);
         Edge::new(routing, EdgeSettings::default(), &Ids::random(), &Clock::system())
     }
 
