@@ -45,7 +45,7 @@ mod indicator;
 mod meter;
 mod options;
 mod reply;
-mod retry_after;
+pub(crate) mod retry_after;
 
 pub use call::Call;
 pub use client::ServiceClient;

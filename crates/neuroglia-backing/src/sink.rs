@@ -11,7 +11,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,12 +23,13 @@ use neuroglia::health::{Details, Indicator};
 use neuroglia::messaging::{CloudEvent, EventBus, Inbox, LocalBus, failed_alike, register_bus};
 use neuroglia::webhook::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, WebhookKey};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect, retry};
 use tokio::time::Instant;
 use url::Url;
 
 use crate::bus::{BusOptions, Content};
+use crate::http::retry_after;
 
 /// Gives an application this bus.
 pub(crate) fn attach(services: &mut ServiceCollection, url: Url, options: BusOptions) {
@@ -98,6 +99,9 @@ impl Sink {
         let client = Client::builder()
             .tls_backend_preconfigured(crate::tls::client_config(None)?)
             .redirect(redirect::Policy::none())
+            // The relay decides what is sent again.
+            .retry(retry::never())
+            .referer(false)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TOTAL_TIMEOUT)
             .pool_max_idle_per_host(REQUESTS_MAX)
@@ -139,25 +143,11 @@ impl Sink {
         if !is_transient {
             return Err(Error::invalid("event.refused", said));
         }
-        if let Some(pause) = self.asked_pause(&answer) {
-            *self.rests.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + pause);
+        if let Some(pause) = retry_after::pause(answer.headers(), self.clock.now()) {
+            *self.rests.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(Instant::now() + pause.min(PAUSE_MAX));
         }
         Err(Error::unavailable(said))
-    }
-
-    /// For how long the sink asks to be left alone: seconds, or until a date.
-    fn asked_pause(&self, answer: &Response) -> Option<Duration> {
-        let text = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
-        let pause = match text.parse() {
-            Ok(seconds) => Duration::from_secs(seconds),
-            Err(_) => {
-                let until =
-                    httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-                let now = Duration::from_micros(u64::try_from(self.clock.now().unix_micros()).ok()?);
-                until.saturating_sub(now)
-            }
-        };
-        Some(pause.min(PAUSE_MAX))
     }
 
     fn request(&self) -> RequestBuilder {

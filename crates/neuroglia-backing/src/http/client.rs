@@ -10,8 +10,6 @@ use neuroglia::id::Ids;
 use neuroglia::meter::Meter;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, redirect, retry};
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -23,6 +21,7 @@ use super::indicator::ServiceIndicator;
 use super::meter::Counts;
 use super::options::{ServiceOptions, check_url};
 use super::reply::Reply;
+use crate::tls;
 
 /// The client of one service; clones share everything, the breaker too.
 ///
@@ -53,7 +52,7 @@ impl ServiceClient {
         };
         check_url(&options.url).map_err(|problem| fault(problem.into()))?;
         let http = Client::builder()
-            .tls_backend_preconfigured(tls().map_err(|cause| fault(cause.into()))?)
+            .tls_backend_preconfigured(tls::client_config(None).map_err(|cause| fault(cause.into()))?)
             .user_agent(concat!("neuroglia/", env!("CARGO_PKG_VERSION")))
             .default_headers(credentials(&options).map_err(|cause| fault(cause.into()))?)
             .connect_timeout(options.connect_timeout)
@@ -150,15 +149,6 @@ impl fmt::Debug for ServiceClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ServiceClient").field(&self.name()).finish()
     }
-}
-
-/// The one TLS stack, whatever another crate has installed for the process.
-fn tls() -> Result<ClientConfig, rustls::Error> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    Ok(ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
 }
 
 /// How every call shows who is asking.

@@ -9,7 +9,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 const PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// How long to wait, when the answer says so.
-pub(super) fn pause(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub(crate) fn pause(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let pause = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),

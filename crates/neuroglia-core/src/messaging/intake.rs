@@ -247,7 +247,8 @@ impl Intake {
         turn: &mut Option<Turn<'_>>,
     ) -> Result<Vec<(usize, Error)>> {
         let (mut refused, mut pause, mut held) = (Vec::new(), PAUSE_MIN, Instant::now());
-        let mut batches: VecDeque<Range<usize>> = VecDeque::from([0..parcels.len()]);
+        let mut batches: VecDeque<Range<usize>> = VecDeque::new();
+        batches.push_back(0..parcels.len());
         while let Some(batch) = batches.pop_front() {
             let putting = timeout(STORE_TIMEOUT, self.inbox.put(&parcels[batch.clone()])).await;
             match putting.unwrap_or_else(|late| Err(Error::unavailable(late))) {
