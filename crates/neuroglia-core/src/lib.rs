@@ -24,6 +24,7 @@ pub mod identity;
 
 pub mod data;
 
+pub mod documents;
 pub mod health;
 pub mod hosting;
 pub mod mediation;
@@ -35,5 +36,7 @@ pub mod work;
 
 pub mod cluster;
 pub mod schedule;
+
+pub mod mail;
 
 pub mod settings;

@@ -3,11 +3,11 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use neuroglia::auth::TokenSettings;
+use neuroglia::auth::{IssuerSettings, TokenSettings};
+use neuroglia::mail::EmailAddress;
 use neuroglia::schedule::Zone;
 use neuroglia::settings::Settings;
 use neuroglia::web::{IngestSettings, Quota};
-use pizzeria_domain::customer::EmailAddress;
 use pizzeria_domain::money::Currency;
 use pizzeria_integration::{DatabaseSettings, EventBusSettings, MailSettings, PaymentSettings};
 
@@ -26,6 +26,9 @@ pub struct PizzeriaSettings {
     /// How access tokens are signed.
     #[setting(section)]
     pub jwt: TokenSettings,
+    /// Whose access tokens are accepted beside our own.
+    #[setting(section)]
+    pub auth: Option<IssuerSettings>,
     /// Who sends mail.
     #[setting(section, flatten)]
     pub mail: MailSettings,

@@ -3,6 +3,7 @@
 mod buses;
 mod conformance;
 mod differential;
+mod documents;
 mod letters;
 mod nats;
 mod paging;
@@ -15,6 +16,8 @@ mod postgres_tls;
 mod postgres_together;
 mod rabbitmq;
 mod sink;
+mod smtp;
+mod smtp_illnesses;
 mod sqlite_commands;
 mod sqlite_files;
 mod sqlite_plans;

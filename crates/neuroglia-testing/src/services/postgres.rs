@@ -14,7 +14,8 @@ use super::private::{Private, script};
 /// Its user must be allowed to create databases.
 pub const POSTGRES_VARIABLE: &str = "NEUROGLIA_TEST_POSTGRES";
 
-const SCRIPT: &str = concat!("set -eu\n", include_str!("postgres.sh"), include_str!("watch.sh"));
+const SCRIPT: &str =
+    concat!("set -eu\n", include_str!("certify.sh"), include_str!("postgres.sh"), include_str!("watch.sh"));
 
 /// A private server, for tests that stop it.
 #[derive(Debug)]

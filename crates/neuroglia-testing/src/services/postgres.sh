@@ -58,16 +58,6 @@ initialise() {
     run "$bin/initdb" "$@" --locale-provider=icu --icu-locale=en-US || run "$bin/initdb" "$@"
 }
 
-# An authority, and a certificate by it for the one name.
-certify() {
-    key="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
-    run sh -euc 'cd "$1" && echo "subjectAltName=DNS:$2" >names &&
-        openssl req -x509 $3 -keyout ca.key -out ca.crt -days 2 -subj "/CN=authority of a test" &&
-        openssl req -new $3 -keyout server.key -out server.csr -subj "/CN=$2" &&
-        openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names \
-            -out server.crt' sh "$folder" "$1" "$key"
-}
-
 up() {
     mkdir -p "$folder"
     chmod 755 "$folder"

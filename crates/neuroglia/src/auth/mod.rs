@@ -3,7 +3,8 @@
 //! [`Passwords`] hashes and checks passwords, [`Tokens`] signs what a login has proved and reads it back, and an
 //! [`Authenticator`] turns the `Authorization` header of a request into an
 //! [`Identity`](neuroglia_core::identity::Identity). What an identity may do is another matter, and stands on
-//! each route.
+//! each route. [`IssuerTokens`] are those of somebody else, such as an OpenID provider, which [`TokensByIssuer`] accepts
+//! beside our own.
 //!
 //! Nothing here tells a stranger why credentials were refused, only that they were: which part of a token is
 //! wrong, or whether an account exists, is what an attacker wants to know.
@@ -12,9 +13,12 @@ mod authenticator;
 mod password;
 mod tokens;
 
-mod hs256;
+mod issuer;
+
+mod cryptography;
 
 pub(crate) use authenticator::bearer;
 pub use authenticator::{Authentication, Authenticator};
+pub use issuer::{IssuerSettings, IssuerTokens, TokensByIssuer};
 pub use password::Passwords;
 pub use tokens::{AccessToken, TokenSettings, Tokens};

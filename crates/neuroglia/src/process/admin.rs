@@ -1,6 +1,9 @@
 //! Admin commands: one-off processes of the same executable, in a scope of the same container.
 
+mod mail;
 mod work;
+
+pub use mail::ListMail;
 
 use std::fmt;
 use std::io::{self, BufRead, Write};

@@ -1,6 +1,8 @@
 //! The schema's history. A released migration is never changed, only followed by another.
 
 use neuroglia::data::{Index, Migration, Step};
+use neuroglia::domain::Aggregate;
+use neuroglia::mail::OutgoingMail;
 use pizzeria_domain::customer::Customer;
 use pizzeria_domain::menu::Pizza;
 use pizzeria_domain::notification::Notification;
@@ -9,7 +11,7 @@ use pizzeria_domain::user::User;
 
 /// The pizzeria's migrations, in order.
 pub fn migrations() -> Vec<Migration> {
-    vec![opening(), seedings(), ownership(), mail(), statistics(), feed(), payments()]
+    vec![opening(), seedings(), ownership(), mail(), statistics(), feed(), payments(), mail_is_sent()]
 }
 
 fn opening() -> Migration {
@@ -76,8 +78,8 @@ fn mail() -> Migration {
         version: 4,
         name: "mail waits to be sent",
         steps: vec![
-            Step::CreateCollection("outgoing_mail"),
-            index("outgoing_mail", "outgoing_mail_state", vec!["state"]),
+            Step::CreateCollection(OutgoingMail::COLLECTION),
+            index(OutgoingMail::COLLECTION, "outgoing_mail_state", vec![OutgoingMail::STATE_PATH]),
         ],
     }
 }
@@ -121,6 +123,19 @@ fn payments() -> Migration {
             Step::CreateCollection("payment_webhooks"),
             index("payment_webhooks", "payment_webhooks_at", vec!["at"]),
         ],
+    }
+}
+
+/// What was sent is found when its time is over.
+fn mail_is_sent() -> Migration {
+    Migration {
+        version: 8,
+        name: "mail that was sent is forgotten",
+        steps: vec![index(
+            OutgoingMail::COLLECTION,
+            "outgoing_mail_sent_at",
+            vec![OutgoingMail::SENT_AT_PATH],
+        )],
     }
 }
 
