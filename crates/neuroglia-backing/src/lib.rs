@@ -9,6 +9,7 @@
 //! | `sqlite:///var/lib/shop/shop.db`, `sqlite://shop.db` | a file, absolute or below the working directory | `sqlite` |
 //! | `postgres://user:password@host:5432/shop` | a database that many processes share | `postgres` |
 //! | `memory:` | this process, forgotten at its end | always there |
+//! | `smtp://mail.example:587`, `smtps://user:password@mail.example` | a mail server | `smtp` |
 //!
 //! What is attached by an HTTP URL is called through the module `http`, with the feature of that name.
 //! What carries events is another resource, which [`bus`] attaches.
@@ -17,9 +18,13 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use neuroglia::clock::Clock;
 use neuroglia::data::Store;
 use neuroglia::data::memory::MemoryStore;
+use neuroglia::documents::Documents;
 use neuroglia::error::{Error, Result};
+use neuroglia::id::Ids;
+use neuroglia::mail::MailServer;
 use url::Url;
 
 #[cfg(feature = "amqp")]
@@ -38,6 +43,8 @@ pub mod postgres;
 pub mod redis;
 #[cfg(feature = "http")]
 pub mod sink;
+#[cfg(feature = "smtp")]
+pub mod smtp;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(any(feature = "http", feature = "nats"))]
@@ -75,6 +82,63 @@ pub fn check_service_url(url: &Url) -> Result<(), String> {
     }
 }
 
+/// Opens the mail server that the URL names; nobody is connected to yet.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`](neuroglia::error::ErrorKind::Invalid) for a URL that [`check_mail_url`] refuses, and for a
+/// file that it names and that cannot be used.
+pub async fn connect_mail(url: &Url) -> Result<Arc<dyn MailServer>> {
+    let open = mail(url).map_err(|fault| Error::invalid("mail.url", fault))?;
+    open(url.clone()).await
+}
+
+/// Whether [`connect_mail`] could open such a URL, without touching anything.
+///
+/// # Errors
+/// What is wrong with it, as a fragment for the report of settings.
+pub fn check_mail_url(url: &Url) -> Result<(), String> {
+    mail(url).map(|_| ())
+}
+
+/// How a mail server is opened.
+type OpenMail = fn(Url) -> Pin<Box<dyn Future<Output = Result<Arc<dyn MailServer>>> + Send>>;
+
+/// The mail server that the URL names, once nothing is wrong with the URL.
+fn mail(url: &Url) -> Result<OpenMail, String> {
+    match url.scheme() {
+        #[cfg(feature = "smtp")]
+        "smtp" | "smtps" => smtp::check_url(url).map(|()| -> OpenMail { |url| Box::pin(smtp::open(url)) }),
+        #[cfg(not(feature = "smtp"))]
+        "smtp" | "smtps" => Err("this executable was built without the feature `smtp`".to_owned()),
+        scheme => Err(format!(
+            "there is no mail server {scheme}: use smtp://host:587 or smtps://user:password@host"
+        )),
+    }
+}
+
+/// What reads documents that others publish, such as the keys of an issuer of tokens at this URL.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`](neuroglia::error::ErrorKind::Invalid) for a URL by which nothing is published, and without the
+/// feature that reads it.
+pub fn connect_documents(url: &Url, clock: Clock, ids: Ids) -> Result<Arc<dyn Documents>> {
+    let open = documents(url).map_err(|fault| Error::invalid("documents.url", fault))?;
+    Ok(open(clock, ids))
+}
+
+/// How documents are read.
+type OpenDocuments = fn(Clock, Ids) -> Arc<dyn Documents>;
+
+fn documents(url: &Url) -> Result<OpenDocuments, String> {
+    match url.scheme() {
+        #[cfg(feature = "http")]
+        "http" | "https" => Ok(|clock, ids| Arc::new(http::HttpDocuments::new(clock, ids))),
+        #[cfg(not(feature = "http"))]
+        "http" | "https" => Err("this executable was built without the feature `http`".to_owned()),
+        scheme => Err(format!("nothing is published by {scheme}: use https: or http:")),
+    }
+}
+
 /// How an engine is opened.
 type Open = fn(Url) -> Pin<Box<dyn Future<Output = Result<Arc<dyn Store>>> + Send>>;
 
@@ -106,6 +170,13 @@ fn engine(url: &Url) -> Result<Open, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mail_server_is_judged_by_its_scheme() {
+        let fault = |url: &str| check_mail_url(&url.parse().expect("a URL")).err();
+        assert_eq!(fault("smtp://mail.example"), None);
+        assert!(fault("pop3://mail.example").is_some_and(|fault| fault.contains("no mail server pop3")));
+    }
 
     #[test]
     fn a_url_is_judged_by_its_scheme() {

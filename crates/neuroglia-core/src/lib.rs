@@ -25,6 +25,7 @@ pub mod identity;
 
 pub mod data;
 
+pub mod documents;
 pub mod health;
 pub mod hosting;
 pub mod mediation;
@@ -38,5 +39,6 @@ pub mod cluster;
 pub mod schedule;
 
 pub mod cache;
+pub mod mail;
 
 pub mod settings;

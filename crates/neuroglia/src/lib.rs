@@ -16,13 +16,14 @@
 //!
 //! This crate is the host: processes, [`web`], [`health`], shutdown, [`telemetry`]. What domain and application
 //! layers need is in `neuroglia-core`, all of which is re-exported here: [`di`], [`mediation`], [`data`],
-//! [`domain`], [`messaging`], [`webhook`], [`work`], [`schedule`], [`cache`], [`settings`], [`error`], [`clock`], [`id`].
+//! [`domain`], [`messaging`], [`webhook`], [`work`], [`schedule`], [`cache`], [`mail`], [`settings`], [`error`], [`clock`],
+//! [`id`].
 
 extern crate self as neuroglia;
 
 pub use neuroglia_core::{
-    cache, clock, cluster, data, di, domain, error, fault, hosting, id, identity, mediation, messaging,
-    meter, schedule, settings, webhook, work,
+    cache, clock, cluster, data, di, documents, domain, error, fault, hosting, id, identity, mail, mediation,
+    messaging, meter, schedule, settings, webhook, work,
 };
 
 mod app;

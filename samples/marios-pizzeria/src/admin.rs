@@ -14,7 +14,7 @@ pub use rebuild_statistics::RebuildStatistics;
 pub use replay_dead_letters::ReplayDeadLetters;
 pub use seed::Seed;
 
-use neuroglia::process::admin::Admin;
+use neuroglia::process::admin::{Admin, ListMail};
 
 /// The pizzeria's admin commands.
 pub(crate) fn commands(admin: Admin) -> Admin {
@@ -24,5 +24,6 @@ pub(crate) fn commands(admin: Admin) -> Admin {
         .command::<FixCorruptedOrders>()
         .command::<ExportOrders>()
         .command::<ReplayDeadLetters>()
+        .command::<ListMail>()
         .command::<RebuildStatistics>()
 }

@@ -8,6 +8,7 @@ pub use settings::PizzeriaSettings;
 
 use neuroglia::App;
 use neuroglia::di::ServiceCollection;
+use neuroglia::mail;
 use neuroglia::web::IngestKeys;
 use pizzeria_api::{GatewayKey, StreamLimits, Streams};
 use pizzeria_application::House;
@@ -22,9 +23,12 @@ pub fn app() -> App<PizzeriaSettings> {
         .migrations(pizzeria_application::migrations)
         .services(services)
         .messages(pizzeria_application::messages)
+        .messages(mail::messages)
         .web(pizzeria_api::controllers)
         .worker(pizzeria_application::worker)
+        .worker(mail::worker)
         .scheduler(pizzeria_application::scheduler)
+        .scheduler(mail::scheduler)
         .admin(admin::commands)
 }
 

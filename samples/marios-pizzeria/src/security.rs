@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use neuroglia::auth::{Authenticator, Passwords, SessionCookies, Tokens};
+use neuroglia::auth::{
+    Authenticator, IssuerSettings, IssuerTokens, Passwords, SessionCookies, Tokens, TokensByIssuer,
+};
 use neuroglia::cache::{Keeper, Keyspace, Sessions};
 use neuroglia::clock::Clock;
 use neuroglia::di::{Inject, Lifetime, Service, ServiceCollection};
+use neuroglia::documents::Documents;
+use neuroglia::domain::Aggregate;
 use neuroglia::error::Result;
+use neuroglia::health::Indicator;
 use neuroglia::id::Ids;
 use neuroglia::settings::Secret;
 use neuroglia::web::RateLimit;
@@ -22,7 +27,10 @@ pub(crate) fn register(services: &mut ServiceCollection, settings: &PizzeriaSett
     services.add(Service::factory::<Tokens, (Clock, Ids), _>(Lifetime::Singleton, move |(clock, ids)| {
         Ok(Arc::new(Tokens::new(&jwt, clock, ids)))
     }));
-    services.add(Service::forward::<dyn Authenticator, Tokens>());
+    match &settings.auth {
+        None => services.add(Service::forward::<dyn Authenticator, Tokens>()),
+        Some(issuer) => accept_tokens_of(services, issuer),
+    };
     services.add_instance(Passwords::new(settings.password_checks_max));
     services.add_singleton::<dyn PasswordHasher, Argon2Passwords>();
     services.add_singleton::<dyn TokenIssuer, SignedTokens>();
@@ -45,6 +53,24 @@ pub(crate) fn register(services: &mut ServiceCollection, settings: &PizzeriaSett
         .add(Service::factory::<SessionCookies, Arc<Sessions>, _>(Lifetime::Singleton, move |sessions| {
             Ok(Arc::new(SessionCookies::new(sessions, is_secure)))
         }));
+}
+
+/// Accepts the access tokens of an outside issuer beside our own.
+fn accept_tokens_of<'a>(
+    services: &'a mut ServiceCollection,
+    issuer: &IssuerSettings,
+) -> &'a mut ServiceCollection {
+    pizzeria_integration::register_documents(services, &issuer.issuer);
+    let issuer = issuer.clone();
+    services.add(Service::factory::<IssuerTokens, (Arc<dyn Documents>, Clock), _>(
+        Lifetime::Singleton,
+        move |(documents, clock)| Ok(Arc::new(IssuerTokens::new(issuer.clone(), documents, clock))),
+    ));
+    services.add(Service::forward::<dyn Indicator, IssuerTokens>());
+    services.add(Service::factory::<dyn Authenticator, (Arc<Tokens>, Arc<IssuerTokens>), _>(
+        Lifetime::Singleton,
+        |(own, outside)| Ok(Arc::new(TokensByIssuer::new(own, outside)) as Arc<dyn Authenticator>),
+    ))
 }
 
 /// Hashes passwords by argon2id.

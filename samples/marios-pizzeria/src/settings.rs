@@ -3,12 +3,12 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use neuroglia::auth::TokenSettings;
+use neuroglia::auth::{IssuerSettings, TokenSettings};
 use neuroglia::cache::SessionSettings;
+use neuroglia::mail::EmailAddress;
 use neuroglia::schedule::Zone;
 use neuroglia::settings::Settings;
 use neuroglia::web::{IngestSettings, Quota};
-use pizzeria_domain::customer::EmailAddress;
 use pizzeria_domain::money::Currency;
 use pizzeria_integration::{
     CacheSettings, DatabaseSettings, EventBusSettings, MailSettings, PaymentSettings,
@@ -38,6 +38,9 @@ pub struct PizzeriaSettings {
     /// Whether browsers send the cookie of a session over https only; `false` is for development without https.
     #[setting(default = "true")]
     pub session_cookie_secure: bool,
+    /// Whose access tokens are accepted beside our own.
+    #[setting(section)]
+    pub auth: Option<IssuerSettings>,
     /// Who sends mail.
     #[setting(section, flatten)]
     pub mail: MailSettings,

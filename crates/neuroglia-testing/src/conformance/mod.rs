@@ -2,4 +2,5 @@
 
 pub mod bus;
 pub mod cache;
+pub mod mail;
 pub mod store;

@@ -4,12 +4,16 @@
 //! variable is not set, as under a plain `cargo test`, each test process starts its own when it first needs it.
 
 mod nats;
+mod openid;
 mod postgres;
 mod private;
 mod rabbitmq;
 mod redis;
+mod smtp;
 
 pub use nats::Nats;
+pub use openid::OpenId;
 pub use postgres::{Database, POSTGRES_VARIABLE, Postgres};
 pub use rabbitmq::RabbitMq;
 pub use redis::Redis;
+pub use smtp::{Misbehaviour, Smtp, SmtpTls};

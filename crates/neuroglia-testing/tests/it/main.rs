@@ -3,6 +3,7 @@
 mod broken_answers;
 mod broken_buses;
 mod broken_caches;
+mod broken_mail_servers;
 mod broken_stores;
 mod broken_work;
 mod claimer;

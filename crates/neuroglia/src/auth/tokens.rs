@@ -24,7 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::authenticator::{Authentication, Authenticator, bearer};
-use super::hs256;
+use super::cryptography;
 
 /// What tokens are signed with and what they say about where they are from.
 ///
@@ -127,13 +127,13 @@ impl Tokens {
 
     /// Tokens by these settings.
     pub fn new(settings: &TokenSettings, clock: Clock, ids: Ids) -> Self {
-        hs256::install();
+        cryptography::install();
         let TokenSettings { secret_key, previous_secret_key, issuer, audience, lifetime } = settings.clone();
         let keys: Vec<_> = [Some(&secret_key), previous_secret_key.as_ref()]
             .into_iter()
             .flatten()
             .map(|key| key.expose().as_bytes())
-            .map(|key| (hs256::key_id(key), DecodingKey::from_secret(key)))
+            .map(|key| (cryptography::key_id(key), DecodingKey::from_secret(key)))
             .collect();
         let header = Header { kid: keys.first().map(|(id, _)| id.clone()), ..Header::new(Algorithm::HS256) };
 
@@ -233,10 +233,10 @@ impl fmt::Debug for Tokens {
     }
 }
 
-fn invalid() -> Error {
+pub(super) fn invalid() -> Error {
     Error::new(ErrorKind::Unauthenticated, "auth.token_invalid", "the access token is not valid")
 }
 
-fn expired() -> Error {
+pub(super) fn expired() -> Error {
     Error::new(ErrorKind::Unauthenticated, "auth.token_expired", "the access token has expired")
 }

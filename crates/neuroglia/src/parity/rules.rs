@@ -85,7 +85,12 @@ fn protection(url: &Url) -> Option<&'static str> {
         "amqp" => Some("amqps://"),
         "nats" => Some("tls://, or a server that asks for TLS"),
         "http" => Some("https://"),
-        "smtp" => (query("tls").as_deref() != Some("required")).then_some("smtps:// or ?tls=required"),
+        // With a password, encryption is required unless something else is said.
+        "smtp" => match query("tls").as_deref() {
+            Some("required") => None,
+            None if url.password().is_some() => None,
+            _ => Some("smtps:// or ?tls=required"),
+        },
         "mongodb" => {
             let is_encrypted = ["tls", "ssl"].iter().any(|name| query(name).as_deref() == Some("true"));
             (!is_encrypted).then_some("?tls=true")

@@ -1,8 +1,11 @@
 //! Admin commands: one-off processes of the same executable, in a scope of the same container.
 
 mod line;
+mod mail;
 mod shell;
 mod work;
+
+pub use mail::ListMail;
 
 use std::fmt;
 use std::io::{self, BufRead, Write};

@@ -7,6 +7,7 @@ mod edge;
 mod health;
 mod hosted;
 mod ingest;
+mod issuer;
 mod metrics;
 mod openapi;
 mod parity;

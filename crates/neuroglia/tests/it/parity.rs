@@ -65,6 +65,7 @@ fn what_others_can_read_is_found_unless_it_stays_on_the_machine() {
         "rediss://cache",
         "mongodb://db/shop?tls=true",
         "smtp://mail?tls=required",
+        "smtp://pizzeria:k7Pq2mWx9T@mail",
         "smtps://mail",
         "https://pay.example",
         "sqlite:///srv/shop.db",

@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use neuroglia::mail::EmailAddress;
 use pizzeria_domain::Refusal;
-use pizzeria_domain::customer::EmailAddress;
 use pizzeria_domain::money::{Currency, Money};
 use pizzeria_domain::order::PaymentMethod;
 

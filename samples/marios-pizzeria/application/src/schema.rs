@@ -2,6 +2,8 @@
 
 use neuroglia::cache::StoredEntries;
 use neuroglia::data::{Index, Migration, Step};
+use neuroglia::domain::Aggregate;
+use neuroglia::mail::OutgoingMail;
 use pizzeria_domain::customer::Customer;
 use pizzeria_domain::menu::Pizza;
 use pizzeria_domain::notification::Notification;
@@ -10,7 +12,17 @@ use pizzeria_domain::user::User;
 
 /// The pizzeria's migrations, in order.
 pub fn migrations() -> Vec<Migration> {
-    vec![opening(), seedings(), ownership(), mail(), statistics(), feed(), payments(), keeping()]
+    vec![
+        opening(),
+        seedings(),
+        ownership(),
+        mail(),
+        statistics(),
+        feed(),
+        payments(),
+        keeping(),
+        mail_is_sent(),
+    ]
 }
 
 fn opening() -> Migration {
@@ -77,8 +89,8 @@ fn mail() -> Migration {
         version: 4,
         name: "mail waits to be sent",
         steps: vec![
-            Step::CreateCollection("outgoing_mail"),
-            index("outgoing_mail", "outgoing_mail_state", vec!["state"]),
+            Step::CreateCollection(OutgoingMail::COLLECTION),
+            index(OutgoingMail::COLLECTION, "outgoing_mail_state", vec![OutgoingMail::STATE_PATH]),
         ],
     }
 }
@@ -133,6 +145,19 @@ fn keeping() -> Migration {
         version: 8,
         name: "the menu has editions, and sessions are kept",
         steps: [editions].into_iter().chain(entries).collect(),
+    }
+}
+
+/// What was sent is found when its time is over.
+fn mail_is_sent() -> Migration {
+    Migration {
+        version: 9,
+        name: "mail that was sent is forgotten",
+        steps: vec![index(
+            OutgoingMail::COLLECTION,
+            "outgoing_mail_sent_at",
+            vec![OutgoingMail::SENT_AT_PATH],
+        )],
     }
 }
 

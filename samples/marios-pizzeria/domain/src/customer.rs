@@ -14,7 +14,7 @@ use neuroglia::error::Error;
 use neuroglia::id::Id;
 use serde::{Deserialize, Serialize};
 
-pub use contact::{Contact, ContactDraft, EmailAddress, NotAPhone, NotAnEmailAddress, Phone};
+pub use contact::{Contact, ContactDraft, NotAPhone, Phone};
 
 use crate::order::OrderId;
 use crate::stamp::Stamp;

@@ -1,105 +1,110 @@
-//! Mail waits in the store, until a server is attached that sends it.
+//! The mail server, chosen by `SMTP_URL`; without one, mail waits in the store.
 
-use std::sync::Arc;
+use neuroglia::di::ServiceCollection;
+use neuroglia::mail::{self, EmailAddress};
+use neuroglia::settings::{Problems, Settings};
+use neuroglia_backing::{check_mail_url, connect_mail};
+use url::Url;
 
-use async_trait::async_trait;
-use neuroglia::clock::{Clock, Timestamp};
-use neuroglia::data::Repository;
-use neuroglia::di::{Inject, ServiceCollection};
-use neuroglia::domain::{Aggregate, Root};
-use neuroglia::error::Result;
-use neuroglia::settings::Settings;
-use pizzeria_application::customers::{Mail, Mailer};
-use pizzeria_domain::customer::EmailAddress;
-use serde::{Deserialize, Serialize};
-
-/// Who sends mail.
+/// Who sends mail, and by which server.
 #[derive(Settings)]
+#[setting(check = one_server)]
 pub struct MailSettings {
     /// From whom mail to customers is.
     #[setting(default = "orders@marios-pizzeria.example")]
     pub mail_from: EmailAddress,
+    /// The server that takes mail: `smtp://host:587`, or `smtps://user:password@host:465`. `?tls=required` demands
+    /// encryption of `smtp:`, which is the default where there is a password; `?tls=opportunistic` takes it where it is
+    /// offered; `?ca=FILE` trusts one more authority. Not set, mail waits in the store.
+    #[setting(example = "smtps://user:password@mail.example:465", check = a_mail_server)]
+    pub smtp_url: Option<Url>,
+    /// The host of a server that asks no password, instead of `SMTP_URL`.
+    #[setting(example = "mail.example")]
+    pub email_smtp_host: Option<String>,
+    /// The port of that host.
+    #[setting(default = "587")]
+    pub email_smtp_port: u16,
 }
 
-/// The sender of all mail; a service of the application.
-struct Sender(EmailAddress);
-
-/// A message that waits in the store to be sent.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct OutgoingMail {
-    /// The message's key, by which it is there once.
-    key: String,
-    /// The `Message-ID` of every attempt to send it.
-    message_id: String,
-    from: EmailAddress,
-    to: EmailAddress,
-    subject: String,
-    text: String,
-    state: MailState,
-    at: Timestamp,
-    #[serde(skip)]
-    root: Root,
-}
-
-/// How far a message has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MailState {
-    /// Nobody has sent it yet.
-    Waiting,
-}
-
-impl Aggregate for OutgoingMail {
-    type Id = String;
-    const COLLECTION: &'static str = "outgoing_mail";
-
-    fn id(&self) -> &String {
-        &self.key
+impl MailSettings {
+    /// The server, whichever way it was named.
+    fn server(&self) -> Option<Url> {
+        self.smtp_url.clone().or_else(|| self.by_host()?.ok())
     }
 
-    fn root(&self) -> &Root {
-        &self.root
-    }
-
-    fn root_mut(&mut self) -> &mut Root {
-        &mut self.root
-    }
-}
-
-/// Registers the mailer that keeps messages in the store.
-pub fn register(services: &mut ServiceCollection, settings: &MailSettings) {
-    services.add_instance(Sender(settings.mail_from.clone()));
-    services.add_scoped::<dyn Mailer, StoredMail>();
-}
-
-/// Keeps messages in the store, in the unit of work that asks for them.
-#[derive(Inject)]
-#[provides(dyn Mailer)]
-struct StoredMail {
-    outgoing: Repository<OutgoingMail>,
-    sender: Arc<Sender>,
-    clock: Clock,
-}
-
-#[async_trait]
-impl Mailer for StoredMail {
-    async fn send(&self, mail: Mail) -> Result<()> {
-        let Mail { key, to, subject, text } = mail;
-        if self.outgoing.get(&key).await?.is_some() {
-            return Ok(());
+    fn by_host(&self) -> Option<Result<Url, String>> {
+        let host = self.email_smtp_host.as_ref()?;
+        // What would be another part of the URL is no host.
+        let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+        if !host.chars().all(is_host) {
+            return Some(Err("is no host".to_owned()));
         }
-        let Sender(from) = &*self.sender;
-        let host = from.as_str().rsplit('@').next().unwrap_or_default();
-        self.outgoing.save(&mut OutgoingMail {
-            message_id: format!("<{key}@{host}>"),
-            from: from.clone(),
-            to,
-            subject,
-            text,
-            state: MailState::Waiting,
-            at: self.clock.now(),
-            key,
-            root: Root::default(),
-        })
+        let url =
+            format!("smtp://{host}:{}", self.email_smtp_port).parse().map_err(|_| "is no host".to_owned());
+        Some(url.and_then(|url| check_mail_url(&url).map(|()| url)))
+    }
+}
+
+fn a_mail_server(url: &Option<Url>) -> Result<(), String> {
+    url.as_ref().map_or(Ok(()), check_mail_url)
+}
+
+fn one_server(settings: &MailSettings, problems: &mut Problems) {
+    match settings.by_host() {
+        Some(Err(problem)) => problems.add("email_smtp_host", problem),
+        Some(Ok(_)) if settings.smtp_url.is_some() => {
+            problems
+                .add("email_smtp_host", "must not be set beside `SMTP_URL`: one of them names the server");
+        }
+        _ => (),
+    }
+}
+
+/// Registers the mailer, and attaches the server if there is one.
+pub fn register(services: &mut ServiceCollection, settings: &MailSettings) {
+    mail::register(services, settings.mail_from.clone());
+    if let Some(url) = settings.server() {
+        mail::attach(services, move || async move { connect_mail(&url).await });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use neuroglia::settings::Environment;
+
+    use super::*;
+
+    fn loaded(pairs: &[(&str, &str)]) -> Result<Option<String>, Vec<String>> {
+        let loaded = Environment::from_pairs(pairs.iter().copied()).load::<MailSettings>(&[]);
+        let faults = loaded.report.faults().iter().map(|fault| fault.what.clone()).collect();
+        loaded.settings.map(|settings| settings.server().map(String::from)).ok_or(faults)
+    }
+
+    #[test]
+    fn a_server_is_named_in_one_of_two_ways_or_not_at_all() {
+        assert_eq!(loaded(&[]), Ok(None));
+        let url = ("SMTP_URL", "smtp://mail.example:25");
+        assert_eq!(loaded(&[url]), Ok(Some("smtp://mail.example:25".to_owned())));
+        let host = ("EMAIL_SMTP_HOST", "mail.example");
+        assert_eq!(loaded(&[host]), Ok(Some("smtp://mail.example:587".to_owned())));
+        let port = ("EMAIL_SMTP_PORT", "2525");
+        assert_eq!(loaded(&[host, port]), Ok(Some("smtp://mail.example:2525".to_owned())));
+        assert!(loaded(&[url, host]).is_err_and(|faults| faults[0].contains("one of them names the server")));
+    }
+
+    #[test]
+    fn what_is_no_server_is_refused_without_its_password() {
+        for (name, value) in [
+            ("EMAIL_SMTP_HOST", "hunter2@mail.example"),
+            ("EMAIL_SMTP_HOST", "mail.example/inbox"),
+            ("SMTP_URL", "http://user:hunter2@mail.example"),
+            ("SMTP_URL", "smtp://user:hunter2@mail.example?tls=maybe"),
+        ] {
+            let faults = loaded(&[(name, value)]).expect_err(value);
+            assert!(
+                faults.iter().all(|fault| fault.contains(name) && !fault.contains("hunter2")),
+                "{faults:?}"
+            );
+        }
     }
 }

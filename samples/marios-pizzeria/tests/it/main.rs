@@ -19,6 +19,7 @@ mod payments;
 mod events;
 mod schedule;
 
+mod issuer;
 mod roles;
 mod security;
 mod sessions;

@@ -13,6 +13,7 @@ mod town;
 
 mod farewells;
 mod kills;
+mod mail;
 mod mishaps;
 mod outages;
 mod pauses;

@@ -1,23 +1,21 @@
 //! A customer is told what happens to an order: in the store, and by mail to whoever gave an address.
 
-use std::sync::Arc;
-
 use neuroglia::data::Repository;
 use neuroglia::di::Inject;
+use neuroglia::domain::Aggregate;
 use neuroglia::error::Result;
 use neuroglia::id::Ids;
+use neuroglia::mail::{Letter, Mail, Mailer};
 use neuroglia::mediation::EventHandler;
 use pizzeria_domain::notification::{Notification, NotificationKind};
 use pizzeria_domain::order::{Order, OrderEvent};
-
-use super::{Mail, Mailer};
 
 /// Keeps a notification and a mail in one unit of work, once for each event.
 #[derive(Inject)]
 pub struct NotifyCustomer {
     notifications: Repository<Notification>,
     orders: Repository<Order>,
-    mailer: Arc<dyn Mailer>,
+    mailer: Mailer,
     ids: Ids,
 }
 
@@ -37,16 +35,14 @@ impl<E: OrderEvent> EventHandler<E> for NotifyCustomer {
             event.at(),
         );
         self.notifications.save(&mut notification)?;
-        match mail(&order, kind) {
-            Some(mail) => self.mailer.send(mail).await,
-            None => Ok(()),
-        }
+        let Some(to) = order.contact().email() else { return Ok(()) };
+        let key = format!("{}.{}", order.id(), kind.as_str());
+        self.mailer.send(Mail::new(key, to.clone(), letter(&order, kind))?).await
     }
 }
 
-/// What the customer of an order reads; none when there is no address.
-fn mail(order: &Order, kind: NotificationKind) -> Option<Mail> {
-    use neuroglia::domain::Aggregate;
+/// What the customer of an order reads.
+fn letter(order: &Order, kind: NotificationKind) -> Letter {
     let news = match kind {
         NotificationKind::Cooking => "is in the oven",
         NotificationKind::Ready => "is ready and waits for its driver",
@@ -54,19 +50,12 @@ fn mail(order: &Order, kind: NotificationKind) -> Option<Mail> {
         NotificationKind::Delivered => "has arrived",
         NotificationKind::Cancelled => "was cancelled",
     };
-    let contact = order.contact();
-    let reason = match (kind, order.cancel_reason()) {
-        (NotificationKind::Cancelled, Some(reason)) => format!("Reason: {reason}\n"),
-        _ => String::new(),
+    let letter = Letter::about(format!("Your pizza {news}: order {}", order.id()))
+        .paragraph(format!("Dear {},", order.contact().name()))
+        .paragraph(format!("your order {} {news}.", order.id()));
+    let letter = match order.cancel_reason() {
+        Some(reason) if kind == NotificationKind::Cancelled => letter.facts([("Reason", reason)]),
+        _ => letter,
     };
-    Some(Mail {
-        key: format!("{}.{}", order.id(), kind.as_str()),
-        to: contact.email()?.clone(),
-        subject: format!("Your pizza {news}: order {}", order.id()),
-        text: format!(
-            "Dear {},\n\nyour order {} {news}.\n{reason}\nMario's Pizzeria\n",
-            contact.name(),
-            order.id()
-        ),
-    })
+    letter.paragraph("Mario's Pizzeria")
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use neuroglia::clock::Timestamp;
 use neuroglia::di::Inject;
 use neuroglia::error::Result;
+use neuroglia::mail::{Letter, Mail, Mailer};
 use neuroglia::mediation::{Command, CommandHandler, Mediator};
 use neuroglia::schedule::{Schedule, ScheduledTask, Tick, Zone};
 use pizzeria_domain::order::OrderStatus;
 
 use super::day::Day;
 use super::ledger::Ledger;
-use crate::customers::{Mail, Mailer};
 use crate::house::House;
 
 /// Tell the house by mail how the day went that ended before this moment, once for each day.
@@ -31,7 +31,7 @@ impl Command for ReportDay {
 #[derive(Inject)]
 pub struct ReportDayHandler {
     ledger: Ledger,
-    mailer: Arc<dyn Mailer>,
+    mailer: Mailer,
     house: Arc<House>,
     zone: Arc<Zone>,
 }
@@ -43,15 +43,13 @@ impl CommandHandler<ReportDay> for ReportDayHandler {
         let day = Day::at(&self.zone, evening).to_string();
         let figures = self.ledger.series((&day, &day), false).await?.remove(&day).unwrap_or_default();
         let count = |status: OrderStatus| figures.statuses.count(status.as_str());
-        let text = format!(
-            "Orders: {}\nDelivered: {}\nCancelled: {}\nRevenue: {}\n",
-            figures.statuses.total(),
-            count(OrderStatus::Delivered),
-            count(OrderStatus::Cancelled),
-            figures.revenue_in(self.house.currency)?,
-        );
-        let key = format!("daily-report.{day}");
-        self.mailer.send(Mail { key, to, subject: format!("Mario's Pizzeria on {day}"), text }).await
+        let letter = Letter::about(format!("Mario's Pizzeria on {day}")).facts([
+            ("Orders", figures.statuses.total().to_string()),
+            ("Delivered", count(OrderStatus::Delivered).to_string()),
+            ("Cancelled", count(OrderStatus::Cancelled).to_string()),
+            ("Revenue", figures.revenue_in(self.house.currency)?.to_string()),
+        ]);
+        self.mailer.send(Mail::new(format!("daily-report.{day}"), to, letter)?).await
     }
 }
 

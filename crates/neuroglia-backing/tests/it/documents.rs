@@ -1,0 +1,62 @@
+//! Documents that others publish, as they really serve them.
+
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::RawQuery;
+use axum::http::StatusCode;
+use axum::response::Redirect;
+use axum::routing::get;
+use neuroglia::clock::Clock;
+use neuroglia::error::{ErrorKind, Result};
+use neuroglia::id::Ids;
+use neuroglia_testing::{Strait, Weather};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// A server with documents; gives its port.
+async fn published() -> u16 {
+    let routes = Router::new()
+        .route("/keys", get(async |RawQuery(query): RawQuery| json!({ "asked": query }).to_string()))
+        .route("/moved", get(async || Redirect::temporary("/keys")))
+        .route("/page", get(async || "<!doctype html>"))
+        .route("/huge", get(async || format!("\"{}\"", "x".repeat(300 * 1024))))
+        .route("/ill", get(async || StatusCode::INTERNAL_SERVER_ERROR));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("it has an address").port();
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    port
+}
+
+async fn read(port: u16, place: &str) -> Result<Value> {
+    let url = format!("http://127.0.0.1:{port}/{place}").parse().expect("a URL");
+    let documents = neuroglia_backing::connect_documents(&url, Clock::system(), Ids::random());
+    documents.expect("it is read by HTTP").get(&url).await
+}
+
+#[tokio::test]
+async fn a_document_is_read_whatever_it_is_served_as_and_nothing_else_is_taken_for_one() {
+    let port = published().await;
+    assert_eq!(read(port, "keys").await.expect("a document"), json!({ "asked": null }));
+    assert_eq!(read(port, "keys?p=a%20b#c").await.expect("a document"), json!({ "asked": "p=a+b" }));
+    for place in ["moved", "page", "huge", "ill", "none"] {
+        let error = read(port, place).await.expect_err(place);
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{place}: {error:?}");
+    }
+    let file = "file:///etc/keys.json".parse().expect("a URL");
+    let error = neuroglia_backing::connect_documents(&file, Clock::system(), Ids::random()).map(drop);
+    assert!(error.expect_err("nobody publishes so").to_string().contains("use https:"));
+}
+
+#[tokio::test]
+async fn whoever_does_not_answer_is_not_waited_for() {
+    let strait = Strait::to(published().await);
+    for weather in [Weather::Closed, Weather::Silent, Weather::HalfOpen] {
+        strait.turn(weather);
+        let began = Instant::now();
+        read(strait.port(), "keys").await.expect_err("nobody answers");
+        assert!(began.elapsed() < Duration::from_secs(8), "{weather:?}: {:?}", began.elapsed());
+    }
+    strait.turn(Weather::Fair);
+    read(strait.port(), "keys").await.expect("a document");
+}
