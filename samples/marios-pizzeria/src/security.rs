@@ -10,7 +10,6 @@ use neuroglia::cache::{Keeper, Keyspace, Sessions};
 use neuroglia::clock::Clock;
 use neuroglia::di::{Inject, Lifetime, Service, ServiceCollection};
 use neuroglia::documents::Documents;
-use neuroglia::domain::Aggregate;
 use neuroglia::error::Result;
 use neuroglia::health::Indicator;
 use neuroglia::id::Ids;
