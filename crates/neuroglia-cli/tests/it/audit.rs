@@ -28,7 +28,7 @@ fn findings_say_which_factor_where_and_what_to_do() {
     }
     assert!(!found.contains("hunter2"), "{found}");
     let json = workshop.refused(&["audit", "--json"]);
-    let json = &json[json.find('[').expect("a list")..];
+    let json = &json[json.find("[\n").expect("a list")..];
     let findings: serde_json::Value = serde_json::from_str(json).expect("it is JSON");
     assert!(findings.as_array().is_some_and(|findings| findings.len() >= 9), "{findings}");
     assert_eq!(findings[0]["factor"], "dependencies");
