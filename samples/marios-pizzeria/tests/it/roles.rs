@@ -141,7 +141,7 @@ async fn request<'a>(
             request.json(&json!({ "username": "mario@example.com", "password": PASSWORD }))
         }
         ("POST", "/api/v1/auth/session") => {
-            request.json(&json!({ "username": "wario@example.com", "password": PASSWORD }))
+            request.json(&json!({ "username": "visitor@example.com", "password": PASSWORD }))
         }
         ("POST", "/api/v1/pizzas") => request.json(&pizza(&format!("New {cell}"))),
         ("PUT", "/api/v1/pizzas/{id}") => request.json(&pizza(&format!("Other {cell}"))),
@@ -158,7 +158,7 @@ async fn every_operation_answers_every_role_as_the_matrix_says() {
     let shop =
         Opening::new().set("KITCHEN_CAPACITY", "1000").set("PAYMENT_WEBHOOK_KEY", WEBHOOK_KEY).open().await;
     // Either way to log in counts for the quota of its account.
-    for name in ["mario@example.com", "wario@example.com"] {
+    for name in ["mario@example.com", "visitor@example.com"] {
         crate::security::open_account(&shop, name, PASSWORD).await;
     }
     let mut wrong = Vec::new();
