@@ -83,19 +83,11 @@ impl Private {
     }
 
     /// Waits until one of its files has this in it.
-    pub(super) fn await_text(&self, path: &Path, text: &str) {
+    pub(super) fn await_bytes(&self, path: &Path, bytes: &[u8]) {
         let began = Instant::now();
-        let has_it = || {
-            let held = std::fs::read(path).unwrap_or_default();
-            held.windows(text.len()).any(|part| part == text.as_bytes())
-        };
-        while !has_it() {
-            assert!(
-                began.elapsed() < START_MAX,
-                "{} has not written `{text}` to {}",
-                self.name,
-                path.display()
-            );
+        let has_them = |held: Vec<u8>| held.windows(bytes.len()).any(|part| part == bytes);
+        while !std::fs::read(path).is_ok_and(has_them) {
+            assert!(began.elapsed() < START_MAX, "{} does not write to {}", self.name, path.display());
             thread::park_timeout(POLL);
         }
     }

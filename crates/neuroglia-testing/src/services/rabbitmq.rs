@@ -54,7 +54,10 @@ impl RabbitMq {
     pub fn await_written(&self, queue: &str) {
         let node = format!("t{}@localhost", self.0.port());
         let names = self.0.folder().join("data").join(&node).join("quorum").join(&node).join("names.dets");
-        self.0.await_text(&names, &format!("%2F_{queue}"));
+        // An atom of Erlang's external term format: its length, then its text.
+        let name = format!("%2F_{queue}");
+        let length = u8::try_from(name.len()).expect("an atom has at most 255 characters");
+        self.0.await_bytes(&names, &[&[length][..], name.as_bytes()].concat());
     }
 
     /// Stops the broker.
