@@ -3,9 +3,13 @@
 //! `cargo xtask test` starts one server for the whole run and names it in [`POSTGRES_VARIABLE`]. Where the
 //! variable is not set, as under a plain `cargo test`, each test process starts its own when it first needs it.
 
+mod mongo;
+mod mongo_wire;
 mod postgres;
 mod private;
 mod redis;
 
+pub use mongo::{MONGODB_VARIABLE, Mongo, MongoDatabase};
+pub use mongo_wire::Command as MongoCommand;
 pub use postgres::{Database, POSTGRES_VARIABLE, Postgres};
 pub use redis::Redis;
