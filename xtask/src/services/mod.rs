@@ -8,5 +8,5 @@ mod install;
 mod postgres;
 
 pub(crate) use chore::{Arguments, run};
-pub(crate) use install::Policy;
+pub(crate) use install::{Policy, mongo};
 pub(crate) use postgres::{Postgres, VARIABLE};

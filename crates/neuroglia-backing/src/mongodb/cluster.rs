@@ -2,6 +2,7 @@
 //!
 //! - **A node whose burial has begun is marked `given_up`**, unless it has said in between that it lives. From then on it
 //!   can claim nothing, and its next sign of life is that of a new node: part of its work may be with others.
+//! - **Its transactions are ended**, so that nothing stays locked that it was at (`sessions.rs`).
 //! - **Work whose owner is no node** was claimed by a process that died while it was taken for dead. A sign of life sees
 //!   it, and reports a silence at which everybody looks for the dead; who looks gives it back.
 
@@ -26,7 +27,7 @@ use super::error::{error, is_duplicate};
 use super::fields::{Fields, NOTHING, after, as_uuid, either, has, literal, micros, now, uuid};
 use super::schema::{LEASES, NODES, RUNS, WORK};
 use super::transaction::{ATTEMPTS_MAX, Numbers, Refusal, Transacted, transact};
-use super::work;
+use super::{sessions, work};
 
 /// The server's clock, if it is a node that said that it lives, and was not taken for dead.
 pub(super) async fn known(connection: &Connection, node: Uuid) -> Result<Option<Timestamp>> {
@@ -57,9 +58,10 @@ impl ClusterStore for MongoStore {
             "is_draining": node.is_draining,
             "heartbeat_at": now(),
             "is_new": is_new.clone(),
-            "started_at": either(is_new, now(), "$started_at"),
+            "started_at": either(is_new.clone(), now(), "$started_at"),
             "silent_since": NOTHING,
             "given_up": NOTHING,
+            "sessions": either(is_new, NOTHING, "$sessions"),
         } }];
         let (nodes, work) = (self.connection.collection(NODES), self.connection.collection(WORK));
         let beat = nodes.find_one_and_update(doc! { "_id": uuid(node.id) }, sign).upsert(true);
@@ -84,6 +86,7 @@ impl ClusterStore for MongoStore {
         };
         let (beat, owners, known, held) = self.connection.at_once(limit, at_once).await?.map_err(error)?;
         let beat = beat.ok_or_else(|| Error::internal("a node that said that it lives was not kept"))?;
+        self.connection.sessions.live_as(node.id, beat.is("is_new"));
         let at = beat.moment("heartbeat_at")?;
         let ids = known.iter().map(|known| known.id("_id")).collect::<Result<HashSet<_>>>()?;
         let others = known.iter().filter(|known| known.id("_id").is_ok_and(|id| id != node.id));
@@ -171,8 +174,10 @@ impl ClusterStore for MongoStore {
             // It is there, and not free; so a new one cannot be inserted.
             Err(cause) if is_duplicate(&cause) => Ok(None),
             outcome => {
-                let taken = outcome.map_err(error)?.ok_or_else(|| Error::internal("a lease was not kept"))?;
-                Ok(Some(Lease { epoch: taken.whole("epoch")?, expires_at: taken.moment("expires_at")? }))
+                let read = |taken: Document| {
+                    Ok(Lease { epoch: taken.whole("epoch")?, expires_at: taken.moment("expires_at")? })
+                };
+                outcome.map_err(error)?.map(read).transpose()
             }
         }
     }
@@ -259,6 +264,7 @@ async fn give_up(connection: &Connection, ttl: Duration, apart: Duration) -> Res
         if let Some(marked) = connection.run(marked.into_future()).await?
             && marked.is("given_up")
         {
+            sessions::end(connection, &marked).await?;
             let silent = Duration::from_micros(marked.whole("silent_for")?.unsigned_abs());
             given_up.push((marked.id("_id")?, silent));
         }

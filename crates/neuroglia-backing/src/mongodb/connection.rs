@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::error::{error, may_come_up, refusal};
 use super::location::Location;
 use super::options::MongoOptions;
+use super::sessions::Sessions;
 
 /// How many connections there are for what must not wait for the others: a sign of life, and a ping.
 const APART: u32 = 2;
@@ -40,6 +41,7 @@ pub(super) struct Connection {
     /// Collections that were seen.
     known: RwLock<HashSet<String>>,
     closed: AtomicBool,
+    pub(super) sessions: Sessions,
 }
 
 impl Connection {
@@ -89,6 +91,7 @@ impl Connection {
             places,
             known: RwLock::default(),
             closed: AtomicBool::new(false),
+            sessions: Sessions::default(),
         })
     }
 

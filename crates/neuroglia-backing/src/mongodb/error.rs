@@ -21,7 +21,9 @@ pub fn error(error: DriverError) -> Error {
     if let Some((collection, index)) = said.duplicate() {
         return Error::duplicate(&collection, Index::short_name(&collection, &index)).with_source(said);
     }
-    if said.code.is_some_and(|code| TOO_LARGE.contains(&code)) {
+    // What the driver can see by itself it does not send.
+    let is_unsent = matches!(&*error.kind, DriverKind::InvalidArgument { message, .. } if message.contains("must be within"));
+    if is_unsent || said.code.is_some_and(|code| TOO_LARGE.contains(&code)) {
         return Error::invalid("store.too_large", "a document is larger than the database takes, 16 MiB")
             .with_source(said);
     }

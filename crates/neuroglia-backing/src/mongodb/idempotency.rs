@@ -13,8 +13,8 @@ use super::schema::KEYS;
 /// Tries to take a key; a record that comes or goes between two looks is tried anew.
 const ATTEMPTS_MAX: u32 = 5;
 
-/// How many keys are deleted in one operation.
-const PURGE_STEP: i64 = 5000;
+/// How many keys are deleted in one operation, or a few more whose time ended at the same moment.
+const PURGE_STEP: u64 = 1000;
 
 pub(super) async fn reserve(connection: &Connection, reserve: &Reserve) -> Result<Reservation> {
     let keys = connection.collection(KEYS);
@@ -53,21 +53,19 @@ pub(super) async fn release(connection: &Connection, key: &str, token: &str) -> 
     connection.run(connection.collection(KEYS).delete_one(held).into_future()).await.map(drop)
 }
 
-/// Deletes keys whose time is over, in steps, so that others have their turn; gives their number.
+/// Deletes keys whose time is over, in steps, so that no operation takes long; gives their number.
 pub(super) async fn purge_expired(connection: &Connection, now: Timestamp) -> Result<u64> {
-    let (keys, expired) = (connection.collection(KEYS), doc! { "expires_at": { "$lte": now.unix_micros() } });
+    let keys = connection.collection(KEYS);
+    let expired = |until: i64| doc! { "expires_at": { "$lte": until } };
     let mut purged = 0;
     loop {
-        let some = keys.find(expired.clone()).projection(doc! { "_id": 1 }).limit(PURGE_STEP);
-        let ids: Vec<_> =
-            connection.all(some.into_future()).await?.into_iter().filter_map(|mut key| key.remove("_id")).collect();
-        let is_last = ids.len() < PURGE_STEP as usize;
-        if !ids.is_empty() {
-            let mut gone = expired.clone();
-            gone.insert("_id", doc! { "$in": ids });
-            purged += connection.run(keys.delete_many(gone).into_future()).await?.deleted_count;
-        }
-        if is_last {
+        let step = keys.find(expired(now.unix_micros())).sort(doc! { "expires_at": 1 });
+        let end = step.projection(doc! { "expires_at": 1 }).skip(PURGE_STEP - 1).limit(1);
+        let end = connection.all(end.into_future()).await?;
+        let until = end.first().map(|key| key.whole("expires_at")).transpose()?;
+        let gone = keys.delete_many(expired(until.unwrap_or(now.unix_micros())));
+        purged += connection.run(gone.into_future()).await?.deleted_count;
+        if until.is_none() {
             return Ok(purged);
         }
     }

@@ -26,9 +26,9 @@ use crate::owner::Owner;
 /// The document that is the lock.
 const LOCK: &str = "lock";
 /// How long the lock of a process outlives it.
-const LOCK_TTL: Duration = Duration::from_secs(30);
+const LOCK_TTL: Duration = Duration::from_secs(10);
 /// How often it is renewed.
-const RENEWAL: Duration = Duration::from_secs(10);
+const RENEWAL: Duration = Duration::from_secs(3);
 /// How often a lock that somebody else has is asked for.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -102,8 +102,8 @@ async fn apply(lock: &Lock<'_>, owner: Owner, migration: &Migration, at: Timesta
     let id = format!("{}/{}", owner.name(), migration.version);
     for step in &migration.steps {
         let Some((command, takes_back)) = step::plan(lock.connection, step).await? else { continue };
-        if let Some(takes_back) = takes_back {
-            lock.write_down(&id, &takes_back).await?;
+        if !takes_back.is_empty() {
+            lock.write_down(&id, takes_back).await?;
         }
         step::run(lock.connection, command).await?;
     }
@@ -161,10 +161,10 @@ impl<'c> Lock<'c> {
         }
     }
 
-    async fn write_down(&self, migration: &str, takes_back: &Document) -> Result<()> {
+    async fn write_down(&self, migration: &str, takes_back: Vec<Document>) -> Result<()> {
         let known = doc! { "$ifNull": ["$takes_back", []] };
-        let one_more = doc! { "$concatArrays": [known, [literal(takes_back.clone())]] };
-        self.update(vec![doc! { "$set": { "migration": migration, "takes_back": one_more } }]).await
+        let more = doc! { "$concatArrays": [known, literal(takes_back)] };
+        self.update(vec![doc! { "$set": { "migration": migration, "takes_back": more } }]).await
     }
 
     /// Takes back what a migration did that was not applied to its end.

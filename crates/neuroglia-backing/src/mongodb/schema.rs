@@ -25,9 +25,6 @@ pub(super) const NODES: &str = "ng_node";
 pub(super) const LEASES: &str = "ng_lease";
 pub(super) const RUNS: &str = "ng_schedule_run";
 
-/// The unique index that keeps one of two equal pieces of work out.
-pub(super) const WORK_KEY: &str = "ng_work_key";
-
 /// The framework's migrations.
 pub(super) fn own() -> Vec<Migration> {
     let command = |statement: &&'static str| Step::Sql { engine: ENGINE, statement };
@@ -40,6 +37,7 @@ pub(super) fn own() -> Vec<Migration> {
 
 const FIRST: &[&str] = &[
     r#"{"create": "ng_counter"}"#,
+    r#"{"insert": "ng_counter", "documents": [{"_id": "seq", "last": 0}], "writeConcern": {"w": "majority"}}"#,
     r#"{"create": "ng_outbox"}"#,
     r#"{"createIndexes": "ng_outbox", "indexes": [
         {"name": "ng_outbox_seq", "key": {"seq": 1}, "unique": true},
@@ -60,7 +58,7 @@ const FIRST: &[&str] = &[
         {"name": "ng_work_behind", "key": {"behind": 1}, "sparse": true},
         {"name": "ng_work_due", "key": {"due_at": 1}, "sparse": true},
         {"name": "ng_work_look", "key": {"look": 1}, "sparse": true},
-        {"name": "ng_work_owner", "key": {"owner": 1}, "sparse": true},
+        {"name": "ng_work_owner", "key": {"owner": 1, "token": 1}, "sparse": true},
         {"name": "ng_work_stuck", "key": {"stuck": 1}, "sparse": true},
         {"name": "ng_work_forget", "key": {"forget_at": 1}, "sparse": true},
         {"name": "ng_work_key", "key": {"holds.kind": 1, "holds.key": 1}, "unique": true, "sparse": true}]}"#,

@@ -14,7 +14,7 @@ use neuroglia::error::{Error, Result};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connection::{Connection, majority};
-use super::error::{error, is_collision, is_duplicate, unknown_outcome};
+use super::error::{error, is_collision, unknown_outcome};
 use super::fields::{Fields, now};
 use super::schema::COUNTERS;
 
@@ -102,6 +102,7 @@ async fn once<W: Transacted>(
     attempt: u32,
 ) -> Result<W::Output, Refusal> {
     let mut session = connection.client().start_session().await?;
+    connection.sessions.note(connection, &session).await?;
     let begin = session.start_transaction().read_concern(ReadConcern::snapshot()).write_concern(majority());
     begin.await?;
     match timeout_at(deadline, work.attempt(&mut session, attempt)).await {
@@ -152,19 +153,11 @@ impl Numbers {
     /// commit uses are lost.
     pub(super) async fn take(connection: &Connection, count: usize) -> Result<Self> {
         let count = i64::try_from(count).map_err(Error::internal)?;
-        let add = doc! { "$add": [{ "$ifNull": ["$last", 0_i64] }, count] };
+        let add = doc! { "last": { "$add": ["$last", count] }, "at": now() };
         let counters = connection.collection(COUNTERS);
-        let take = || {
-            let add = vec![doc! { "$set": { "last": add.clone(), "at": now() } }];
-            let taken = counters.find_one_and_update(doc! { "_id": "seq" }, add).upsert(true);
-            taken.return_document(ReturnDocument::After).into_future()
-        };
-        // Two that make the first one at once: one of them finds it there.
-        let taken = match connection.tried(take()).await? {
-            Err(cause) if is_duplicate(&cause) => connection.run(take()).await?,
-            outcome => outcome.map_err(error)?,
-        };
-        let taken = taken.ok_or_else(|| Error::internal("the counter was not kept"))?;
+        let taken = counters.find_one_and_update(doc! { "_id": "seq" }, vec![doc! { "$set": add }]);
+        let taken = connection.run(taken.return_document(ReturnDocument::After).into_future()).await?;
+        let taken = taken.ok_or_else(|| Error::internal("there is no counter; a migration makes it"))?;
         Ok(Self { next: taken.whole("last")? - count + 1, now: taken.moment("at")? })
     }
 

@@ -2,6 +2,9 @@
 
 mod conformance;
 mod differential;
+mod mongodb_outages;
+mod mongodb_plans;
+mod mongodb_steps;
 mod paging;
 mod postgres_lanes;
 mod postgres_news;

@@ -84,6 +84,7 @@ pub(crate) fn history() -> Vec<Migration> {
                 engine: "postgres",
                 statement: "CREATE TABLE sales (pizza text PRIMARY KEY, sold integer)",
             },
+            Step::Sql { engine: "mongodb", statement: r#"{"create": "sales"}"# },
         ],
     }]
 }

@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 const GONE: [i32; 2] = [26, 27];
 
 /// A command, and what takes back what it does.
-type Planned = (Document, Option<Document>);
+type Planned = (Document, Vec<Document>);
 
 /// What the step does, once nothing is in its way; nothing when it is another engine's.
 pub(super) async fn plan(connection: &Connection, step: &Step) -> Result<Option<Planned>> {
@@ -37,7 +37,7 @@ pub(super) async fn plan(connection: &Connection, step: &Step) -> Result<Option<
             for collection in collections(connection).await? {
                 if let Some(index) = named(connection, &collection, name).await? {
                     let again = doc! { "createIndexes": &collection, "indexes": [index] };
-                    return Ok(Some((doc! { "dropIndexes": collection, "index": *name }, Some(again))));
+                    return Ok(Some((doc! { "dropIndexes": collection, "index": *name }, vec![again])));
                 }
             }
             return Err(Error::internal(format!("there is no index {name}")));
@@ -81,26 +81,27 @@ fn code(error: &mongodb::error::Error) -> Option<i32> {
 }
 
 /// What takes back what a command creates; refuses one that would create what is there.
-async fn takes_back(connection: &Connection, command: &Document) -> Result<Option<Document>> {
+async fn takes_back(connection: &Connection, command: &Document) -> Result<Vec<Document>> {
     if let Ok(name) = command.get_str("create") {
         if collections(connection).await?.iter().any(|known| known == name) {
             return Err(Error::internal(format!("there is a collection {name} already")));
         }
-        return Ok(Some(doc! { "drop": name }));
+        return Ok(vec![doc! { "drop": name }]);
     }
-    let Ok(collection) = command.get_str("createIndexes") else { return Ok(None) };
+    let Ok(collection) = command.get_str("createIndexes") else { return Ok(Vec::new()) };
     if !collections(connection).await?.iter().any(|known| known == collection) {
         return Err(Error::internal(format!("there is no collection {collection}; a migration creates it")));
     }
     let indexes = command.get_array("indexes").map_err(Error::internal)?;
     let names = indexes.iter().filter_map(Bson::as_document).filter_map(|index| index.get_str("name").ok());
-    let names: Vec<_> = names.map(str::to_owned).collect();
-    for name in &names {
+    let mut takes_back = Vec::new();
+    for name in names {
         if named(connection, collection, name).await?.is_some() {
             return Err(Error::internal(format!("there is an index {name} already")));
         }
+        takes_back.push(doc! { "dropIndexes": collection, "index": name });
     }
-    Ok(Some(doc! { "dropIndexes": collection, "index": names }))
+    Ok(takes_back)
 }
 
 async fn collections(connection: &Connection) -> Result<Vec<String>> {

@@ -9,7 +9,6 @@ use neuroglia::clock::Timestamp;
 use neuroglia::error::Result;
 use neuroglia::id::Ids;
 use neuroglia::work::{Claim, Claimed, DEAD_KEEP, QueueRoom, Ticket, WorkState};
-use uuid::Uuid;
 
 use super::standing::{class, ready, standing};
 use crate::mongodb::cluster;
@@ -38,6 +37,7 @@ pub(super) async fn claim(connection: &Connection, claim: &Claim) -> Result<Vec<
     if rooms.is_empty() || claim.kinds.is_empty() {
         return Ok(Vec::new());
     }
+    let mine = doc! { "owner": uuid(claim.owner), "token": uuid(claim.token) };
     LANES.look(connection).await?;
     loop {
         let promoted = promote(connection, now).await?;
@@ -45,10 +45,10 @@ pub(super) async fn claim(connection: &Connection, claim: &Claim) -> Result<Vec<
         for room in &rooms {
             found |= take(connection, claim, room).await?;
         }
-        let claimed = taken(connection, claim.token).await?;
+        let claimed = taken(connection, &mine).await?;
         if !claimed.is_empty() {
             if cluster::known(connection, claim.owner).await?.is_none() {
-                super::release(connection, doc! { "owner": uuid(claim.owner), "token": uuid(claim.token) }).await?;
+                super::release(connection, mine).await?;
                 return Ok(Vec::new());
             }
             return Ok(claimed);
@@ -99,9 +99,9 @@ async fn take(connection: &Connection, claim: &Claim, room: &QueueRoom) -> Resul
 }
 
 /// What a claim took, in the order of its claim.
-async fn taken(connection: &Connection, token: Uuid) -> Result<Vec<Claimed>> {
+async fn taken(connection: &Connection, mine: &Document) -> Result<Vec<Claimed>> {
     let work = connection.collection(WORK);
-    let mine = work.find(doc! { "token": uuid(token) }).sort(doc! { "priority": -1, "seq": 1 });
+    let mine = work.find(mine.clone()).sort(doc! { "priority": -1, "seq": 1 });
     connection.all(mine.into_future()).await?.iter().map(claimed).collect()
 }
 

@@ -34,6 +34,11 @@ fn killed_at_each_point_on_postgres_nothing_is_lost_or_doubled() {
     at_once(3, CASES, |(role, point)| kill_at(Engine::Postgres, role, point));
 }
 
+#[test]
+fn killed_at_each_point_on_mongodb_nothing_is_lost_or_doubled() {
+    at_once(2, CASES, |(role, point)| kill_at(Engine::Mongo, role, point));
+}
+
 fn kill_at(engine: Engine, role: &str, point: &str) {
     let town = Town::found(engine);
     let drains = point.starts_with("settle.release");
@@ -46,7 +51,10 @@ fn kill_at(engine: Engine, role: &str, point: &str) {
     if role == "web" {
         doors.push(victim.address());
     }
-    let customers = Customers::come(&doors);
+    let (customers, more) = match engine {
+        Engine::Mongo => (Customers::come_few(&doors), 3),
+        Engine::Sqlite | Engine::Postgres => (Customers::come(&doors), 20),
+    };
     if drains {
         // Nobody else could be at it.
         town.books.wait_for_running("proof", 1);
@@ -56,7 +64,7 @@ fn kill_at(engine: Engine, role: &str, point: &str) {
     let accepted = customers.accepted();
     let successor = town.open(role);
     let took = town.books.wait_for_effects(&accepted, dead.at, RECOVERY_MAX);
-    customers.wait_for_more(20);
+    customers.wait_for_more(more);
     let orders = town.books.assert_exactly_once(&customers.leave());
     report(&format!(
         "{engine:?}: {role} killed at {point}: {orders} orders, none lost, no effect doubled, recovered in {took:.1?}"
@@ -68,7 +76,7 @@ fn kill_at(engine: Engine, role: &str, point: &str) {
 
 #[test]
 fn a_migration_killed_between_two_is_finished_by_the_next() {
-    for engine in [Engine::Sqlite, Engine::Postgres] {
+    for engine in [Engine::Sqlite, Engine::Postgres, Engine::Mongo] {
         for nth in 1..=2 {
             let (premises, _database) = ground(engine);
             killed(perilous(&premises, &["admin", "migrate"], &format!("migrate.middle:{nth}")));
