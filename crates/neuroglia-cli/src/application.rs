@@ -103,10 +103,21 @@ impl<'a> Application<'a> {
     }
 }
 
-/// The path under which the routes of a description are; empty when they have none in common.
+/// The path under which most routes of a description are; empty when most have none in common.
 pub(crate) fn api_base(description: &Value) -> String {
     let routes = description["routes"].as_array().into_iter().flatten();
-    common_base(routes.filter_map(|route| route["path"].as_str())).unwrap_or_default()
+    let paths: Vec<&str> = routes.filter_map(|route| route["path"].as_str()).collect();
+    let beside = |path: &&str| {
+        let room = first_segment(path);
+        paths.iter().copied().filter(|other| first_segment(other) == room).collect::<Vec<_>>()
+    };
+    // One that is for other machines may stand aside.
+    let most = paths.iter().map(beside).find(|together| together.len() * 2 > paths.len());
+    most.and_then(|together| common_base(together.into_iter())).unwrap_or_default()
+}
+
+fn first_segment(path: &str) -> &str {
+    path.split('/').nth(1).unwrap_or_default()
 }
 
 /// The whole segments with which every path begins.
@@ -132,5 +143,16 @@ mod tests {
         );
         assert_eq!(base(&["/orders", "/pizzas"]).as_deref(), Some(""));
         assert_eq!(base(&[]), None);
+    }
+
+    #[test]
+    fn most_routes_say_where_the_api_is() {
+        let base = |paths: &[&str]| {
+            let routes: Vec<_> = paths.iter().map(|path| serde_json::json!({ "path": path })).collect();
+            api_base(&serde_json::json!({ "routes": routes }))
+        };
+        assert_eq!(base(&["/api/v1/orders", "/api/v1/pizzas", "/events/ingest"]), "/api/v1");
+        assert_eq!(base(&["/orders", "/pizzas"]), "");
+        assert_eq!(base(&[]), "");
     }
 }

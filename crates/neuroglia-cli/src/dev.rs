@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use crate::accounts::Account;
 use crate::application::{Application, api_base};
+use crate::attached::{Attached, Server};
 use crate::environment::Environment;
 use crate::project::Project;
 use crate::running::{Ended, Running};
 use crate::secrets::Vault;
-use crate::{Result, accounts, database, port, readiness};
+use crate::{Result, accounts, attached, database, port, readiness};
 
 const PORT_DEFAULT: u16 = 8000;
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -32,6 +33,9 @@ pub(crate) struct Arguments {
     /// Delete the development database first
     #[arg(long)]
     fresh: bool,
+    /// Start these servers beside it, private and empty, and attach them; they end with it
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "SERVER,…")]
+    with: Vec<Server>,
 }
 
 /// Runs the application until it is stopped.
@@ -45,9 +49,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     addresses.check_free()?;
     let accounts = accounts::read(&project)?;
 
+    attached::check(&arguments.with)?;
+
     let executable = project.build()?;
 
     let vault = Vault::open(&project)?;
+    let attached = Attached::start(&arguments.with, &mut environment)?;
     if arguments.fresh {
         println!("{}", database::delete(environment.get("DATABASE_URL"), &project, vault.folder())?);
     }
@@ -84,8 +91,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(ended) = running.wait_until(READY_TIMEOUT, || readiness::is_ready(addresses.web))? {
         return Ok(report_end(&project.package, &ended));
     }
-    println!("\n{}", table(&project.package, &addresses, &api_base(&description), &logins));
-    Ok(report_end(&project.package, &running.wait()))
+    let table = table(&project.package, &addresses, &api_base(&description), attached.rows(), &logins);
+    println!("\n{table}");
+    let ended = running.wait();
+    drop(attached);
+    Ok(report_end(&project.package, &ended))
 }
 
 /// Where the application listens, as this machine reaches it.
@@ -131,7 +141,13 @@ impl Addresses {
 }
 
 /// What a newcomer needs to know once the application runs.
-fn table(package: &str, addresses: &Addresses, api_base: &str, logins: &[(Account, String)]) -> String {
+fn table(
+    package: &str,
+    addresses: &Addresses,
+    api_base: &str,
+    attached: &[(String, String)],
+    logins: &[(Account, String)],
+) -> String {
     let web = format!("http://{}", readiness::reachable(addresses.web));
     let mut rows = vec![
         ("API".to_owned(), format!("{web}{api_base}")),
@@ -141,6 +157,7 @@ fn table(package: &str, addresses: &Addresses, api_base: &str, logins: &[(Accoun
     if let Some(admin) = addresses.admin {
         rows.push(("Metrics".to_owned(), format!("http://{admin}/metrics")));
     }
+    rows.extend(attached.iter().cloned());
     rows.push(("Stop".to_owned(), "Ctrl-C".to_owned()));
     if !logins.is_empty() {
         rows.push((String::new(), String::new()));
@@ -223,12 +240,19 @@ mod tests {
             name: "Luigi".to_owned(),
         };
         assert_eq!(
-            table("marios-pizzeria", &addresses, "/api/v1", &[(account, "abcd-efgh".to_owned())]),
+            table(
+                "marios-pizzeria",
+                &addresses,
+                "/api/v1",
+                &[("CACHE_URL".to_owned(), "redis://127.0.0.1:1".to_owned())],
+                &[(account, "abcd-efgh".to_owned())]
+            ),
             "marios-pizzeria is ready\n\n\
              \x20 API               http://127.0.0.1:8000/api/v1\n\
              \x20 Docs              http://127.0.0.1:8000/docs\n\
              \x20 Health            http://127.0.0.1:8000/health\n\
              \x20 Metrics           http://127.0.0.1:8001/metrics\n\
+             \x20 CACHE_URL         redis://127.0.0.1:1\n\
              \x20 Stop              Ctrl-C\n\
              \n\
              \x20 Account           Password\n\

@@ -22,6 +22,7 @@ mod project;
 
 mod accounts;
 mod application;
+mod attached;
 mod child;
 mod database;
 mod digest;

@@ -43,16 +43,13 @@ pub(super) fn seal(message: &Message) -> Result<(Envelope, Vec<u8>)> {
         .subject(message.subject.as_str())
         .header(AutoSubmitted);
     let text = part(ContentType::TEXT_PLAIN, &message.text)?;
-    let content = match &message.html {
-        None => builder.singlepart(text),
-        Some(html) => builder.multipart(
-            MultiPart::alternative()
-                .boundary(boundary(message))
-                .singlepart(text)
-                .singlepart(part(ContentType::TEXT_HTML, html)?),
-        ),
+    // What ends a part is not a line of its text; a message that is one part would end with two more lines.
+    let parts = MultiPart::alternative().boundary(boundary(message)).singlepart(text);
+    let parts = match &message.html {
+        None => parts,
+        Some(html) => parts.singlepart(part(ContentType::TEXT_HTML, html)?),
     };
-    Ok((envelope, content.map_err(unfit)?.formatted()))
+    Ok((envelope, builder.multipart(parts).map_err(unfit)?.formatted()))
 }
 
 /// A moment as headers have it, which know no year before 1970 nor after 9999.
@@ -115,7 +112,7 @@ mod tests {
         let content =
             sealed("hello\n--=_o-1.ready_=\nContent-Type: text/html\n\n<p>forged</p>\n--=_o-1.ready_=--\n");
         assert_eq!(content.matches("\r\n--=_o-1.ready_=").count(), 3, "{content}");
-        assert_eq!(content.matches("\r\nContent-Type: text/html").count(), 1, "{content}");
+        assert_eq!(content.matches("\r\nContent-Type: text/html; charset").count(), 1, "{content}");
     }
 
     #[test]

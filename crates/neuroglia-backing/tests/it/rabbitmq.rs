@@ -192,6 +192,7 @@ async fn what_a_broker_confirmed_outlives_its_crash() {
     for number in 0..20 {
         send(&bus, &event(&origin, &number.to_string())).await;
     }
+    broker.await_written(&format!("{}.bell", origin.application()));
     broker.crash();
     let outcome = publish(&bus, &event(&origin, "99")).await;
     assert!(outcome.is_err_and(|error| error.kind() == ErrorKind::Unavailable));

@@ -156,3 +156,37 @@ fn the_alias_of_the_workspace_explains_itself() {
         assert!(text.contains(word), "no {word} in {text}");
     }
 }
+
+#[test]
+fn servers_are_attached_by_url_and_gone_at_the_end() {
+    let workshop = Workshop::of_the_sample();
+    let port = free_port();
+    let address = port.to_string();
+    let arguments = [&PACKAGE[..], &["--port", &address, "--with", "postgres,redis,smtp"]].concat();
+    let mut session = workshop.neuroglia(&arguments);
+    session.wait_for("marios-pizzeria is ready");
+    let attached = ["DATABASE_URL", "CACHE_URL", "SMTP_URL"].map(|variable| session.row(variable));
+    let letters = session.row("Mail");
+    session.row("admin@example.com");
+    for (url, scheme) in attached.iter().zip(["postgres://", "redis://", "smtp://"]) {
+        assert!(url.starts_with(scheme), "{url}");
+    }
+    assert!(Path::new(&letters).exists(), "mail can be read at {letters}");
+    assert_eq!(ask(port, "POST", "/api/v1/orders", "", &order()).0, 201);
+    close(session);
+    assert!(!Path::new(&letters).exists(), "what they held is gone with them");
+    for url in &attached {
+        let address = url.rsplit_once("127.0.0.1:").map(|(_, rest)| rest.trim_end_matches("/postgres"));
+        let port: u16 = address.and_then(|port| port.parse().ok()).expect("a port");
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "{url} still answers");
+    }
+}
+
+#[test]
+fn one_resource_is_not_attached_twice() {
+    let workshop = Workshop::of_the_sample();
+    let session = workshop.neuroglia(&[&PACKAGE[..], &["--with", "nats,rabbitmq"]].concat());
+    let (output, status) = session.end();
+    assert_eq!(status.code(), Some(1), "{output}");
+    assert!(output.contains("would both be EVENT_BUS_URL"), "{output}");
+}

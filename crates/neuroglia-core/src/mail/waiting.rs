@@ -42,6 +42,7 @@ pub struct QueueWaitingMailHandler {
     jobs: Jobs,
 }
 
+#[diagnostic::do_not_recommend]
 impl CommandHandler<QueueWaitingMail> for QueueWaitingMailHandler {
     async fn handle(&self, _: QueueWaitingMail) -> Result<usize> {
         let waiting = OutgoingMail::STATE.eq(MailState::Waiting.as_str());
@@ -62,6 +63,7 @@ pub struct ForgetSentMailHandler {
     clock: Clock,
 }
 
+#[diagnostic::do_not_recommend]
 impl CommandHandler<ForgetSentMail> for ForgetSentMailHandler {
     async fn handle(&self, _: ForgetSentMail) -> Result<usize> {
         let old = OutgoingMail::SENT_AT.le(self.clock.now() - OutgoingMail::KEEP);

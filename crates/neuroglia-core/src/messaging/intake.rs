@@ -188,13 +188,16 @@ impl Intake {
         let mut outcomes = vec![Outcome::Stored; arrivals.len()];
         let (mut parcels, mut places) =
             (Vec::with_capacity(arrivals.len()), Vec::with_capacity(arrivals.len()));
+        let mut is_current = false;
         for (place, arrival) in arrivals.iter().enumerate() {
             let read = self.read(arrival);
             if let Ok(parcel) = &read
                 && !wants.contains(&parcel.name)
+                && !is_current
             {
                 // Another release may have asked for it since.
                 *wants = self.wants(consumer).await?;
+                is_current = true;
             }
             match read {
                 Ok(parcel) if wants.contains(&parcel.name) => {

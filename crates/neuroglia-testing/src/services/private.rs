@@ -82,6 +82,24 @@ impl Private {
         self.await_ready();
     }
 
+    /// Waits until one of its files has this in it.
+    pub(super) fn await_text(&self, path: &Path, text: &str) {
+        let began = Instant::now();
+        let has_it = || {
+            let held = std::fs::read(path).unwrap_or_default();
+            held.windows(text.len()).any(|part| part == text.as_bytes())
+        };
+        while !has_it() {
+            assert!(
+                began.elapsed() < START_MAX,
+                "{} has not written `{text}` to {}",
+                self.name,
+                path.display()
+            );
+            thread::park_timeout(POLL);
+        }
+    }
+
     fn order(&mut self, order: &str) {
         let orders = self.orders.as_mut().expect("the pipe is open as long as the server lives");
         writeln!(orders, "{order}").expect("the script reads");

@@ -43,6 +43,20 @@ impl RabbitMq {
         self.0.port()
     }
 
+    /// Waits until the broker has written down that it has a quorum queue of the virtual host `/`.
+    ///
+    /// RabbitMQ 3.10 confirms the declaration and first messages of a new queue up to three seconds earlier (the
+    /// delayed write of Erlang's `dets`), and loses the queue when it crashes before: after the start it is there, and
+    /// never confirms again.
+    ///
+    /// # Panics
+    /// When it does not within a minute.
+    pub fn await_written(&self, queue: &str) {
+        let node = format!("t{}@localhost", self.0.port());
+        let names = self.0.folder().join("data").join(&node).join("quorum").join(&node).join("names.dets");
+        self.0.await_text(&names, &format!("%2F_{queue}"));
+    }
+
     /// Stops the broker.
     ///
     /// # Panics

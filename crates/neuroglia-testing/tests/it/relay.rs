@@ -11,7 +11,7 @@ use neuroglia::di::{Service, ServiceCollection};
 use neuroglia::error::{Error, Result};
 use neuroglia::hosting::HostedService;
 use neuroglia::id::Ids;
-use neuroglia::messaging::{self, Relay, Wake};
+use neuroglia::messaging::{self, Relay, Subscription, Wake};
 use neuroglia_testing::{Layered, StoreLayer};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -49,10 +49,18 @@ async fn workers_are_woken_for_what_has_arrived_also_when_it_cannot_be_confirmed
     let mut services = ServiceCollection::new();
     services.add(Service::shared::<dyn Store>(store));
     services.add_instance(ids);
-    messaging::register(&mut services, "post-office", Vec::new());
+    let reader = Subscription {
+        consumer: "reader".to_owned(),
+        event: "letter".to_owned(),
+        queue: "default".to_owned(),
+        is_ordered: false,
+        attempts_max: 3,
+    };
+    messaging::register(&mut services, "post-office", vec![reader]);
     services.enter_root::<Relay>();
     let services = services.build().expect("a sound graph").start().await.expect("it starts");
     let relay: Relay = services.scope().inject().expect("it was entered");
+    relay.start().await.expect("the store knows who reads");
     tokio::spawn(async move { relay.run(CancellationToken::new()).await });
     let wake = services.get::<Wake>().expect("it is registered");
     timeout(Duration::from_secs(1), wake.work_rung()).await.expect("they would look for it later");

@@ -16,7 +16,7 @@ pub struct MailSettings {
     /// The server that takes mail: `smtp://host:587`, or `smtps://user:password@host:465`. `?tls=required` demands
     /// encryption of `smtp:`, which is the default where there is a password; `?tls=opportunistic` takes it where it is
     /// offered; `?ca=FILE` trusts one more authority. Not set, mail waits in the store.
-    #[setting(example = "smtps://user:password@mail.example:465", check = a_mail_server)]
+    #[setting(example = "smtps://mail.example:465", check = a_mail_server)]
     pub smtp_url: Option<Url>,
     /// The host of a server that asks no password, instead of `SMTP_URL`.
     #[setting(example = "mail.example")]

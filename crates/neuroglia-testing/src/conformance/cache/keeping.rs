@@ -77,15 +77,18 @@ pub(super) async fn keeping_does_not_bring_back_what_was_removed(engine: Arc<dyn
         let key = fresh();
         set(&*engine, &key, "one", LONG).await;
         let mut users = JoinSet::new();
-        for _ in 0..4 {
+        for user in 0..4 {
             let (engine, key) = (Arc::clone(&engine), key.clone());
             users.spawn(async move {
+                if user == 2 {
+                    // In the midst of them.
+                    return remove(&*engine, &key).await;
+                }
                 // Who came too late is told, or finds that somebody else was quicker.
                 let _ = engine.get_and_keep(&key, SHORT * 10).await;
                 let _ = engine.keep(&key, LONG).await;
             });
         }
-        remove(&*engine, &key).await;
         users.join_all().await;
         assert_eq!(get(&*engine, &key).await, None, "it was removed");
     }

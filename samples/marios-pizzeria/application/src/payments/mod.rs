@@ -2,7 +2,7 @@
 //!
 //! Each of the three is a durable job that is asked for in the unit of work of the order's own change, and calls the
 //! [`PaymentGateway`] with an idempotency key made of the order's id. What the gateway says, as an answer or by a
-//! webhook, is written down in one place, the [till](till), whichever comes first, twice, or too late.
+//! webhook, is written down in one place, the [`till`], whichever comes first, twice, or too late.
 //!
 //! # Design notes
 //! - A job may be tried again after its call has had its effect. So every attempt but the first asks the gateway what

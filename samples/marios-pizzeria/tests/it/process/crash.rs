@@ -121,7 +121,7 @@ fn two_migrations_at_once_apply_once() {
             }
         }
         applied.sort_unstable();
-        assert_eq!(applied, ["1", "2", "3", "4", "5", "6", "7", "8"]);
+        assert_eq!(applied, ["1", "2", "3", "4", "5", "6", "7", "8", "9"]);
         premises.run(&["admin", "seed"]).assert_code(0);
         premises.open().close().assert_code(0);
     }

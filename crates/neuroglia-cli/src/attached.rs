@@ -1,0 +1,234 @@
+//! Servers that `neuroglia dev --with` starts beside the application: private, on free ports of this machine, gone at the
+//! end with all that they hold.
+//!
+//! A server is a child of the script by which the tests start it, which waits at the other end of a pipe: however this
+//! process ends, the pipe closes, and the script stops the server and deletes its folder.
+
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+
+use crate::Result;
+use crate::environment::Environment;
+
+/// How long a server may take until its port answers; RabbitMQ takes ten seconds on a quiet machine.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// How often its port is tried meanwhile.
+const POLL: Duration = Duration::from_millis(20);
+
+/// What can be attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Server {
+    /// PostgreSQL keeps the orders
+    Postgres,
+    /// Redis is the cache
+    Redis,
+    /// RabbitMQ carries events
+    Rabbitmq,
+    /// NATS JetStream carries events
+    Nats,
+    /// A mail server that keeps what it gets
+    Smtp,
+}
+
+/// A server of this kind on a port, as the application is told of it.
+struct Kind {
+    name: &'static str,
+    script: &'static str,
+    /// The variable that attaches it.
+    variable: &'static str,
+    /// The URL before the port, and after it.
+    url: (&'static str, &'static str),
+}
+
+macro_rules! script {
+    ($($part:literal),+) => {
+        concat!($(include_str!(concat!("../../neuroglia-testing/src/services/", $part))),+)
+    };
+}
+
+impl Server {
+    fn kind(self) -> Kind {
+        let kind = |name, script, variable, url| Kind { name, script, variable, url };
+        match self {
+            Self::Postgres => kind(
+                "PostgreSQL",
+                concat!("set -eu\n", script!("certify.sh", "postgres.sh", "watch.sh")),
+                "DATABASE_URL",
+                ("postgres://postgres@127.0.0.1:", "/postgres"),
+            ),
+            Self::Redis => kind(
+                "Redis",
+                script!("program.sh", "certify.sh", "redis.sh", "watch.sh"),
+                "CACHE_URL",
+                ("redis://127.0.0.1:", ""),
+            ),
+            Self::Rabbitmq => kind(
+                "RabbitMQ",
+                script!("program.sh", "rabbitmq.sh", "watch.sh"),
+                "EVENT_BUS_URL",
+                ("amqp://guest:guest@127.0.0.1:", ""),
+            ),
+            Self::Nats => kind(
+                "NATS",
+                script!("program.sh", "nats.sh", "watch.sh"),
+                "EVENT_BUS_URL",
+                ("nats://127.0.0.1:", ""),
+            ),
+            Self::Smtp => kind(
+                "aiosmtpd",
+                concat!(
+                    script!("program.sh", "certify.sh"),
+                    "smtp_py() { cat <<'PYTHON'\n",
+                    script!("smtp.py"),
+                    "PYTHON\n}\n",
+                    script!("smtp.sh", "watch.sh")
+                ),
+                "SMTP_URL",
+                ("smtp://127.0.0.1:", ""),
+            ),
+        }
+    }
+
+    /// Arguments after the port: RabbitMQ has two more ports.
+    fn more(self) -> Result<Option<String>> {
+        match self {
+            Self::Rabbitmq => Ok(Some(format!("{},{}", free_port()?, free_port()?))),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Servers that run until this is dropped.
+pub(crate) struct Attached {
+    running: Vec<Running>,
+    rows: Vec<(String, String)>,
+}
+
+struct Running {
+    watch: Child,
+    open: Option<ChildStdin>,
+}
+
+impl Attached {
+    /// Starts them one after another, and attaches each by its variable.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub(crate) fn start(servers: &[Server], environment: &mut Environment) -> Result<Self> {
+        let mut attached = Self { running: Vec::new(), rows: Vec::new() };
+        for server in servers {
+            attached.add(*server, environment)?;
+        }
+        Ok(attached)
+    }
+
+    fn add(&mut self, server: Server, environment: &mut Environment) -> Result<()> {
+        let kind = server.kind();
+        println!("starting {}", kind.name);
+        let (port, folder) = (free_port()?, folder(kind.variable));
+        let mut watch = script(kind.script, "watch")
+            .arg(&folder)
+            .arg(port.to_string())
+            .args(server.more()?)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // Ctrl-C is for the application; the script notices the end by itself.
+            .process_group(0)
+            .spawn()
+            .map_err(|error| format!("there is no shell: {error}"))?;
+        let (open, answer) = (watch.stdin.take(), watch.stdout.take());
+        self.running.push(Running { watch, open });
+        let mut line = String::new();
+        let read = answer.map(|answer| BufReader::new(answer).read_line(&mut line));
+        if !matches!(read, Some(Ok(_))) || line.trim() != "done" {
+            return Err(format!("{} did not start; it said why above", kind.name));
+        }
+        await_port(kind.name, port)?;
+        let url = format!("{}{port}{}", kind.url.0, kind.url.1);
+        self.rows.push((kind.variable.to_owned(), url.clone()));
+        if server == Server::Smtp {
+            self.rows.push(("Mail".to_owned(), folder.join("arrived").display().to_string()));
+        }
+        environment.set(kind.variable, url);
+        Ok(())
+    }
+
+    /// What was attached, and where mail can be read, for the table.
+    pub(crate) fn rows(&self) -> &[(String, String)] {
+        &self.rows
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // All scripts see the end of their input before one of them is waited for.
+        for server in &mut self.running {
+            server.open = None;
+        }
+        for server in &mut self.running {
+            drop(server.watch.wait());
+        }
+    }
+}
+
+/// Whether they can be attached together, and are all there.
+///
+/// # Errors
+/// When two would be the same resource; all that are not installed, with the command that installs them.
+pub(crate) fn check(servers: &[Server]) -> Result<()> {
+    for (place, server) in servers.iter().enumerate() {
+        let variable = server.kind().variable;
+        if let Some(other) = servers[..place].iter().find(|other| other.kind().variable == variable) {
+            let (one, two) = (other.kind().name, server.kind().name);
+            return Err(format!("{one} and {two} would both be {variable}: name one of them"));
+        }
+    }
+    let is_missing = |server: &&Server| {
+        let find = script(server.kind().script, "find").stdin(Stdio::null()).output();
+        !find.is_ok_and(|output| output.status.success())
+    };
+    let missing: Vec<_> = servers.iter().filter(is_missing).map(|server| server.kind().name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "not installed: {}; `cargo xtask services install` installs what tests need",
+        missing.join(", ")
+    ))
+}
+
+fn await_port(name: &str, port: u16) -> Result<()> {
+    let (address, began) = (SocketAddr::from((Ipv4Addr::LOCALHOST, port)), Instant::now());
+    while TcpStream::connect_timeout(&address, POLL).is_err() {
+        if began.elapsed() > START_MAX {
+            return Err(format!("{name} does not answer on port {port} within {START_MAX:?}"));
+        }
+        thread::park_timeout(POLL);
+    }
+    Ok(())
+}
+
+fn script(text: &str, order: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", text, "server.sh", order]);
+    command
+}
+
+/// A folder that the server's own user can enter, which is not sure of the workspace.
+fn folder(variable: &str) -> PathBuf {
+    let name = variable.trim_end_matches("_URL").to_lowercase().replace('_', "-");
+    Path::new(&std::env::temp_dir()).join(format!("neuroglia-dev-{name}-{}", std::process::id()))
+}
+
+fn free_port() -> Result<u16> {
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+    bound.map(|address| address.port()).map_err(|error| format!("no port is free: {error}"))
+}
