@@ -27,6 +27,7 @@ const SAMPLE: [&str; 2] = ["--package", "marios-pizzeria"];
 /// When one fails, or the page cannot be written; then the page stays as it was.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     tools::provide(&[NGINX, FAKETIME])?;
+    services::mongo()?;
     let machine = Machine::describe()?;
     execute(workspace.cargo().arg("build").args(SAMPLE).args(["--bins", "--examples"]))?;
     let server = services::Postgres::for_run()?;

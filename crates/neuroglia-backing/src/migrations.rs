@@ -1,4 +1,4 @@
-//! The schema: the framework's own tables, then the application's, alike on every engine.
+//! The schema: the framework's own tables, then the application's, alike on every engine of SQL.
 //!
 //! Both histories are kept in `ng_migration`, each under its owner. A migration runs in one transaction with the
 //! row that says so, while nobody else applies any: of two processes at once the second finds the row. An engine
@@ -10,21 +10,7 @@ use neuroglia::data::{AppliedMigration, Migration, MigrationRun, Migrations, Ste
 use neuroglia::error::{Error, Result};
 use sqlx::{Connection, Database, Transaction};
 
-/// Whose history.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Owner {
-    Framework,
-    Application,
-}
-
-impl Owner {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Framework => "neuroglia",
-            Self::Application => "application",
-        }
-    }
-}
+use crate::owner::Owner;
 
 /// What an engine's connection does for a migration.
 #[async_trait]

@@ -70,7 +70,8 @@ use self::location::Location;
 use self::news::News;
 use self::select::{Bound, Compiled, bind};
 use self::together::Together;
-use crate::migrations::{self, Migrating, Owner};
+use crate::migrations::{self, Migrating};
+use crate::owner::Owner;
 
 pub use self::commit::{PostgresStep, StepFuture, statement};
 pub use self::error::error;

@@ -53,7 +53,8 @@ use self::connections::Connections;
 use self::presence::{Entered, Presence};
 use self::select::{Bound, Compiled, bind};
 use self::statements::Catalogue;
-use crate::migrations::{self, Migrating, Owner};
+use crate::migrations::{self, Migrating};
+use crate::owner::Owner;
 
 pub use self::commit::{SqliteStep, StepFuture, statement};
 pub use self::error::error;

@@ -3,6 +3,8 @@
 //!
 //! A server is a child of the script by which the tests start it, which waits at the other end of a pipe: however this
 //! process ends, the pipe closes, and the script stops the server and deletes its folder.
+//!
+//! The payment gateway is played by a package of the workspace, [`SANDBOX`], which is built like the application itself.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -14,8 +16,10 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
-use crate::Result;
 use crate::environment::Environment;
+use crate::project::Project;
+use crate::secrets::Vault;
+use crate::{Result, readiness};
 
 /// How long a server may take until its port answers; RabbitMQ takes ten seconds on a quiet machine.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -23,11 +27,19 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// How often its port is tried meanwhile.
 const POLL: Duration = Duration::from_millis(20);
 
+/// The package that plays the payment gateway.
+const SANDBOX: &str = "payment-sandbox";
+
+/// Where an application hears of its payments; the sandbox's own example.
+const WEBHOOKS: &str = "/api/v1/payments/webhook";
+
 /// What can be attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Server {
     /// PostgreSQL keeps the orders
     Postgres,
+    /// SecantusDB, which speaks MongoDB's protocol, keeps the orders
+    Mongodb,
     /// Redis is the cache
     Redis,
     /// RabbitMQ carries events
@@ -36,6 +48,8 @@ pub(crate) enum Server {
     Nats,
     /// A mail server that keeps what it gets
     Smtp,
+    /// The payment sandbox is the gateway for cards
+    Payment,
 }
 
 /// A server of this kind on a port, as the application is told of it.
@@ -63,6 +77,12 @@ impl Server {
                 concat!("set -eu\n", script!("certify.sh", "postgres.sh", "watch.sh")),
                 "DATABASE_URL",
                 ("postgres://postgres@127.0.0.1:", "/postgres"),
+            ),
+            Self::Mongodb => kind(
+                "SecantusDB",
+                script!("program.sh", "mongo.sh", "watch.sh"),
+                "DATABASE_URL",
+                ("mongodb://127.0.0.1:", "/application"),
             ),
             Self::Redis => kind(
                 "Redis",
@@ -94,15 +114,52 @@ impl Server {
                 "SMTP_URL",
                 ("smtp://127.0.0.1:", ""),
             ),
+            Self::Payment => kind(
+                SANDBOX,
+                concat!(
+                    script!("program.sh"),
+                    "find_server() { :; }\n",
+                    "start() { begin env PORT=\"$port\" \"$more\" all; }\n",
+                    script!("watch.sh")
+                ),
+                "PAYMENT_URL",
+                ("http://127.0.0.1:", ""),
+            ),
         }
     }
 
-    /// Arguments after the port: RabbitMQ has two more ports.
+    /// The argument after the port: RabbitMQ has two more ports, and the sandbox is where cargo puts it.
     fn more(self) -> Result<Option<String>> {
         match self {
             Self::Rabbitmq => Ok(Some(format!("{},{}", free_port()?, free_port()?))),
+            Self::Payment => {
+                let sandbox = Project::locate(Some(SANDBOX))?.build()?;
+                Ok(Some(sandbox.display().to_string()))
+            }
             _ => Ok(None),
         }
+    }
+}
+
+/// What a server may need of the application that it is attached to.
+pub(crate) struct Application<'a> {
+    /// Where it will answer.
+    pub(crate) web: SocketAddr,
+    /// Where its secrets are kept.
+    pub(crate) vault: &'a Vault,
+}
+
+impl Application<'_> {
+    /// What the sandbox shares with the application: by files, which both are told of.
+    fn share_payments(&self, sandbox: &mut Command, environment: &mut Environment) -> Result<()> {
+        let api_key = self.vault.signing_key("PAYMENT_API_KEY")?;
+        let webhook_key = self.vault.webhook_key("PAYMENT_WEBHOOK_KEY")?;
+        environment.set("PAYMENT_API_KEY_FILE", api_key.to_string_lossy());
+        environment.set("PAYMENT_WEBHOOK_KEY_FILE", webhook_key.to_string_lossy());
+        let web = readiness::reachable(self.web);
+        sandbox.env("DATABASE_URL", "memory:").env("WEBHOOK_URL", format!("http://{web}{WEBHOOKS}"));
+        sandbox.env("API_KEY_FILE", api_key).env("WEBHOOK_KEY_FILE", webhook_key);
+        Ok(())
     }
 }
 
@@ -122,22 +179,36 @@ impl Attached {
     ///
     /// # Errors
     /// When one does not start.
-    pub(crate) fn start(servers: &[Server], environment: &mut Environment) -> Result<Self> {
+    pub(crate) fn start(
+        servers: &[Server],
+        application: &Application<'_>,
+        environment: &mut Environment,
+    ) -> Result<Self> {
         let mut attached = Self { running: Vec::new(), rows: Vec::new() };
         for server in servers {
-            attached.add(*server, environment)?;
+            attached.add(*server, application, environment)?;
         }
         Ok(attached)
     }
 
-    fn add(&mut self, server: Server, environment: &mut Environment) -> Result<()> {
+    fn add(
+        &mut self,
+        server: Server,
+        application: &Application<'_>,
+        environment: &mut Environment,
+    ) -> Result<()> {
         let kind = server.kind();
+        let more = server.more()?;
         println!("starting {}", kind.name);
         let (port, folder) = (free_port()?, folder(kind.variable));
-        let mut watch = script(kind.script, "watch")
+        let mut command = script(kind.script, "watch");
+        if server == Server::Payment {
+            application.share_payments(&mut command, environment)?;
+        }
+        let mut watch = command
             .arg(&folder)
             .arg(port.to_string())
-            .args(server.more()?)
+            .args(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // Ctrl-C is for the application; the script notices the end by itself.
@@ -182,7 +253,8 @@ impl Drop for Attached {
 /// Whether they can be attached together, and are all there.
 ///
 /// # Errors
-/// When two would be the same resource; all that are not installed, with the command that installs them.
+/// When two would be the same resource, or the workspace has no sandbox; all that are not installed, with the command
+/// that installs them.
 pub(crate) fn check(servers: &[Server]) -> Result<()> {
     for (place, server) in servers.iter().enumerate() {
         let variable = server.kind().variable;
@@ -195,6 +267,9 @@ pub(crate) fn check(servers: &[Server]) -> Result<()> {
         let find = script(server.kind().script, "find").stdin(Stdio::null()).output();
         !find.is_ok_and(|output| output.status.success())
     };
+    if servers.contains(&Server::Payment) {
+        Project::locate(Some(SANDBOX))?;
+    }
     let missing: Vec<_> = servers.iter().filter(is_missing).map(|server| server.kind().name).collect();
     if missing.is_empty() {
         return Ok(());

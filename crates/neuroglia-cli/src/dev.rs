@@ -54,7 +54,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let executable = project.build()?;
 
     let vault = Vault::open(&project)?;
-    let attached = Attached::start(&arguments.with, &mut environment)?;
+    let told = attached::Application { web: addresses.web, vault: &vault };
+    let attached = Attached::start(&arguments.with, &told, &mut environment)?;
     if arguments.fresh {
         println!("{}", database::delete(environment.get("DATABASE_URL"), &project, vault.folder())?);
     }

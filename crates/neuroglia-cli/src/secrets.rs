@@ -42,6 +42,13 @@ impl Vault {
         Ok(path)
     }
 
+    /// The file of a key for Standard Webhooks: the same, with the prefix that says so.
+    pub(crate) fn webhook_key(&self, name: &str) -> Result<PathBuf> {
+        let path = self.folder.join(name);
+        keep(&path, || Ok(format!("whsec_{}", STANDARD.encode(random::<32>()?))))?;
+        Ok(path)
+    }
+
     /// The password of a demo account.
     pub(crate) fn password(&self, username: &str) -> Result<String> {
         keep(&self.folder.join("accounts").join(username), || Ok(legible(random::<16>()?)))

@@ -46,7 +46,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
             }
             Ok(())
         }
-        Order::Install => install::postgres().and_then(|()| tools::provide_servers()),
+        Order::Install => {
+            install::postgres().and_then(|()| tools::provide_servers()).and_then(|()| install::mongo())
+        }
     }
 }
 

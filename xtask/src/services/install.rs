@@ -6,7 +6,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::services::postgres::script;
+use crate::tools;
 use crate::workspace::{Result, read, run};
+
+const MONGO: &str = concat!(
+    include_str!("../../../crates/neuroglia-testing/src/services/program.sh"),
+    include_str!("../../../crates/neuroglia-testing/src/services/mongo.sh"),
+    include_str!("../../../crates/neuroglia-testing/src/services/watch.sh"),
+);
 
 /// Debian asks this file whether a package may start its service, and 101 says no.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -44,6 +51,16 @@ pub(crate) fn postgres() -> Result<()> {
     drop(asked);
     installed?;
     read(&mut script("find")).map(|_| ())
+}
+
+/// Installs what stands in for MongoDB where it is missing, into the user's cache; its own script knows how.
+///
+/// # Errors
+/// When it cannot be installed; the sentence says what to do instead.
+pub(crate) fn mongo() -> Result<()> {
+    tools::provide(&[tools::PYTHON])?;
+    let mut command = Command::new("sh");
+    read(command.args(["-c", MONGO, "mongo.sh", "find"])).map(drop)
 }
 
 /// What stands before a command that takes root.

@@ -11,5 +11,5 @@ mod watched;
 
 pub(crate) use brokers::{Broker, provide_nats};
 pub(crate) use chore::{Arguments, run};
-pub(crate) use install::Policy;
+pub(crate) use install::{Policy, mongo};
 pub(crate) use postgres::{Postgres, VARIABLE};

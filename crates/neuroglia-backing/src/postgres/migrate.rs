@@ -13,7 +13,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Row, Transaction};
 use super::error::{code, error, is_of_connection};
 use super::select::Field;
 use super::{ENGINE, schema};
-use crate::migrations::{Migrating, Owner};
+use crate::migrations::Migrating;
+use crate::owner::Owner;
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS ng_migration (
                            owner text NOT NULL,

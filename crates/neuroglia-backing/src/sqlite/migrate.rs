@@ -9,7 +9,8 @@ use sqlx::{AssertSqlSafe, Connection, Row, Sqlite, SqliteConnection, Transaction
 use super::error::error;
 use super::select::field;
 use super::{ENGINE, schema};
-use crate::migrations::{Migrating, Owner};
+use crate::migrations::Migrating;
+use crate::owner::Owner;
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS ng_migration (
                            owner TEXT NOT NULL,

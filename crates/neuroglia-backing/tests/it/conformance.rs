@@ -43,3 +43,19 @@ mod postgres {
 
     neuroglia_testing::store_conformance!(make);
 }
+
+mod mongodb {
+    use std::sync::Arc;
+
+    use neuroglia::data::Store;
+    use neuroglia_testing::services::MongoDatabase;
+
+    use crate::support;
+
+    async fn make() -> (Arc<dyn Store>, MongoDatabase) {
+        let (store, database) = support::mongodb().await;
+        (store, database)
+    }
+
+    neuroglia_testing::store_conformance!(make);
+}

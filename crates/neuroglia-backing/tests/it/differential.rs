@@ -123,7 +123,8 @@ fn all_engines_give_the_same_documents_in_the_same_order() {
     let runtime = runtime.expect("a machine that runs tests has a thread to spare");
     let (sqlite, _folder) = runtime.block_on(support::sqlite());
     let (postgres, _database) = runtime.block_on(support::postgres());
-    let stores: [Arc<dyn Store>; 3] = [Arc::new(MemoryStore::new()), sqlite, postgres];
+    let (mongodb, _mongodb) = runtime.block_on(support::mongodb());
+    let stores: [Arc<dyn Store>; 4] = [Arc::new(MemoryStore::new()), sqlite, postgres, mongodb];
     runtime.block_on(async {
         for store in &stores {
             store.migrate(&[schema()], Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
@@ -160,6 +161,7 @@ fn all_engines_give_the_same_documents_in_the_same_order() {
             for (select, all) in answers {
                 prop_assert_eq!(&all[0], &all[1], "memory and sqlite on {:?} over {:#?}", select, &bodies);
                 prop_assert_eq!(&all[0], &all[2], "memory and postgres on {:?} over {:#?}", select, &bodies);
+                prop_assert_eq!(&all[0], &all[3], "memory and mongodb on {:?} over {:#?}", select, &bodies);
             }
             Ok(())
         })

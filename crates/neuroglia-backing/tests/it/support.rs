@@ -6,9 +6,10 @@ use std::sync::Arc;
 use neuroglia::clock::Timestamp;
 use neuroglia::data::{Batch, Change, Index, Migration, NativeStep, Step, Store, Write};
 use neuroglia::error::Error;
+use neuroglia_backing::mongodb::{MongoOptions, MongoStore};
 use neuroglia_backing::postgres::{PostgresOptions, PostgresStore};
 use neuroglia_backing::sqlite::{self, SqliteOptions, SqliteStep, SqliteStore, sqlx};
-use neuroglia_testing::services::Database;
+use neuroglia_testing::services::{Database, MongoDatabase};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -45,6 +46,17 @@ pub(crate) async fn migrate(store: &dyn Store, steps: Vec<Step>) {
     store.migrate(&[migration], Timestamp::UNIX_EPOCH).await.expect("a sound migration is applied");
 }
 
+/// A new store, and its database.
+pub(crate) async fn mongodb() -> (Arc<MongoStore>, MongoDatabase) {
+    let database = MongoDatabase::create();
+    (connect_mongodb(&database.url()).await, database)
+}
+
+pub(crate) async fn connect_mongodb(url: &str) -> Arc<MongoStore> {
+    let url = url.parse().expect("a URL");
+    MongoStore::open(&url, MongoOptions::default()).await.expect("the server is there")
+}
+
 /// A new store with a collection `orders`.
 pub(crate) async fn orders() -> (Arc<SqliteStore>, TempDir) {
     orders_with(SqliteOptions::default()).await
@@ -78,6 +90,7 @@ pub(crate) fn history() -> Vec<Migration> {
                 engine: "postgres",
                 statement: "CREATE TABLE sales (pizza text PRIMARY KEY, sold integer)",
             },
+            Step::Sql { engine: "mongodb", statement: r#"{"create": "sales"}"# },
         ],
     }]
 }

@@ -183,10 +183,38 @@ fn servers_are_attached_by_url_and_gone_at_the_end() {
 }
 
 #[test]
+fn a_card_is_charged_by_the_sandbox_that_is_attached() {
+    let workshop = Workshop::of_the_sample();
+    let port = free_port();
+    let address = port.to_string();
+    let arguments = [&PACKAGE[..], &["--port", &address, "--with", "payment,mongodb"]].concat();
+    let mut session = workshop.neuroglia(&arguments);
+    session.wait_for("marios-pizzeria is ready");
+    assert!(session.row("DATABASE_URL").starts_with("mongodb://"));
+    assert!(session.row("PAYMENT_URL").starts_with("http://"));
+    let manager = log_everybody_in(&mut session, port);
+    let mut by_card = order();
+    by_card["payment_method"] = json!("credit_card");
+    by_card["payment_source"] = json!("tok_visa");
+    let (status, placed) = ask(port, "POST", "/api/v1/orders", "", &by_card);
+    assert_eq!(status, 201, "{placed}");
+    let path = format!("/api/v1/orders/{}", placed["id"].as_str().expect("an id"));
+    let began = Instant::now();
+    let payment = || ask(port, "GET", &path, &manager, &Value::Null).1["payment"]["status"].clone();
+    while payment() != "authorized" {
+        assert!(began.elapsed() < Duration::from_secs(60), "the order is still {}", payment());
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    close(session);
+}
+
+#[test]
 fn one_resource_is_not_attached_twice() {
     let workshop = Workshop::of_the_sample();
     let session = workshop.neuroglia(&[&PACKAGE[..], &["--with", "nats,rabbitmq"]].concat());
     let (output, status) = session.end();
     assert_eq!(status.code(), Some(1), "{output}");
     assert!(output.contains("would both be EVENT_BUS_URL"), "{output}");
+    let session = workshop.neuroglia(&[&PACKAGE[..], &["--with", "mongodb,postgres"]].concat());
+    assert!(session.end().0.contains("would both be DATABASE_URL"));
 }

@@ -3,6 +3,8 @@
 //! `cargo xtask test` starts one server for the whole run and names it in [`POSTGRES_VARIABLE`]. Where the
 //! variable is not set, as under a plain `cargo test`, each test process starts its own when it first needs it.
 
+mod mongo;
+mod mongo_wire;
 mod nats;
 mod openid;
 mod postgres;
@@ -11,6 +13,8 @@ mod rabbitmq;
 mod redis;
 mod smtp;
 
+pub use mongo::{MONGODB_VARIABLE, Mongo, MongoDatabase};
+pub use mongo_wire::Command as MongoCommand;
 pub use nats::Nats;
 pub use openid::OpenId;
 pub use postgres::{Database, POSTGRES_VARIABLE, Postgres};

@@ -256,7 +256,7 @@ async fn a_test_replaces_a_port() {
 
 #[tokio::test]
 async fn what_was_stored_is_there_after_a_restart() {
-    for engine in [Engine::Sqlite, Engine::Postgres] {
+    for engine in [Engine::Sqlite, Engine::Postgres, Engine::Mongo] {
         let shop = Opening::new().on(engine).open().await;
         let order = shop.guest_order().await;
         shop.bring_to(&order.id, "cooking").await;

@@ -46,7 +46,7 @@ const TO_READY: [&str; 4] = ["order.created", "order.confirmed", "order.cooking.
 
 #[tokio::test]
 async fn who_was_away_goes_on_after_the_last_event_also_after_a_restart() {
-    for engine in [Engine::Sqlite, Engine::Postgres] {
+    for engine in [Engine::Sqlite, Engine::Postgres, Engine::Mongo] {
         let shop = Opening::new().on(engine).open().await;
         let (manager, customer) = (shop.people.manager.clone(), shop.people.customer.clone());
         // What was before is not told without an id.

@@ -14,6 +14,7 @@ mod town;
 mod farewells;
 mod kills;
 mod mail;
+mod matrix;
 mod mishaps;
 mod outages;
 mod pauses;

@@ -1,5 +1,6 @@
 //! A pizzeria that opens for one test: with its own database, its menu, and somebody of each role.
 
+use std::any::Any;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use neuroglia::identity::Identity;
 use neuroglia::messaging::{CloudEvent, EventBus, Inbox, LocalBus, Origin};
 use neuroglia::web::Web;
 use neuroglia::work::{WorkClass, WorkFilter, WorkState};
-use neuroglia_testing::services::Database;
+use neuroglia_testing::services::{Database, MongoDatabase};
 use neuroglia_testing::{TestApp, TestRequest, TestResponse};
 use pizzeria_application::accounts::CreateUser;
 use pizzeria_application::menu::SeedMenu;
@@ -39,10 +40,11 @@ pub(crate) enum Engine {
     Memory,
     Sqlite,
     Postgres,
+    Mongo,
 }
 
 impl Engine {
-    pub(crate) const ALL: [Self; 3] = [Self::Memory, Self::Sqlite, Self::Postgres];
+    pub(crate) const ALL: [Self; 4] = [Self::Memory, Self::Sqlite, Self::Postgres, Self::Mongo];
 }
 
 /// Longer than anything here takes on a busy machine.
@@ -159,11 +161,17 @@ impl Opening {
 
     pub(crate) async fn open(mut self) -> Shop {
         let folder = tempfile::tempdir().expect("a folder");
-        let database = (self.engine == Engine::Postgres).then(Database::create);
-        let url = match (self.engine, &database) {
-            (_, Some(database)) => database.url(),
-            (Engine::Sqlite, None) => sqlite_url(&folder),
-            (_, None) => "memory:".to_owned(),
+        let (url, database): (_, Option<Box<dyn Any + Send>>) = match self.engine {
+            Engine::Memory => ("memory:".to_owned(), None),
+            Engine::Sqlite => (sqlite_url(&folder), None),
+            Engine::Postgres => {
+                let database = Database::create();
+                (database.url(), Some(Box::new(database)))
+            }
+            Engine::Mongo => {
+                let database = MongoDatabase::create();
+                (database.url(), Some(Box::new(database)))
+            }
         };
         migrate(&url).await;
         self.variables.push(("DATABASE_URL".to_owned(), url));
@@ -242,7 +250,7 @@ pub(crate) struct Shop {
     pub(crate) people: People,
     variables: Vec<(String, String)>,
     journal: Journal,
-    kept: (TempDir, Option<Database>),
+    kept: (TempDir, Option<Box<dyn Any + Send>>),
 }
 
 impl Deref for Shop {

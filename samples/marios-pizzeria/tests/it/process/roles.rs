@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use neuroglia::data::{Batch, Change, Store, Write};
-use neuroglia_testing::services::Database;
+use neuroglia_testing::services::{Database, MongoDatabase};
 use neuroglia_testing::workbench::job;
 use serde_json::{Value, json};
 
@@ -59,7 +59,9 @@ const EXPIRY: &str = "expire-unpaid-orders";
 fn what_fell_due_while_no_scheduler_ran_is_made_up_for_by_the_next() {
     let database = Database::create();
     let on_postgres = Premises::new().set("DATABASE_URL", database.url());
-    for premises in [Premises::new(), on_postgres] {
+    let mongo = MongoDatabase::create();
+    let on_mongo = Premises::new().set("DATABASE_URL", mongo.url());
+    for premises in [Premises::new(), on_postgres, on_mongo] {
         premises.run(&["admin", "migrate"]).assert_code(0);
         premises.run(&["admin", "seed"]).assert_code(0);
         let web = premises.open();

@@ -8,11 +8,18 @@ use std::time::Duration;
 
 use crate::process::{Client, eventually, guest_order};
 
-/// How many order at the same time.
-const COUNT: usize = 3;
+/// How many order at the same time, and how long each of them waits between two orders.
+#[derive(Debug, Clone, Copy)]
+struct Crowd {
+    count: usize,
+    pause: Duration,
+}
 
-/// What each of them does between two orders.
-const PAUSE: Duration = Duration::from_millis(80);
+/// As many as a store of its own bears.
+const CROWD: Crowd = Crowd { count: 3, pause: Duration::from_millis(80) };
+
+/// As many as one bears whose server is a stand-in, which takes a hundredth of a second for each thing it is asked.
+const FEW: Crowd = Crowd { count: 2, pause: Duration::from_millis(800) };
 
 /// How often somebody asks again with the same key before giving up.
 const TRIES_MAX: usize = 5;
@@ -35,11 +42,20 @@ struct Shared {
 impl Customers {
     /// They begin to order at these doors.
     pub(crate) fn come(doors: &[SocketAddr]) -> Self {
+        Self::come_as(CROWD, doors)
+    }
+
+    /// They begin to order at these doors, one by one.
+    pub(crate) fn come_few(doors: &[SocketAddr]) -> Self {
+        Self::come_as(FEW, doors)
+    }
+
+    fn come_as(Crowd { count, pause }: Crowd, doors: &[SocketAddr]) -> Self {
         let shared = Arc::new(Shared { doors: Mutex::new(doors.to_vec()), ..Shared::default() });
-        let threads = (0..COUNT)
+        let threads = (0..count)
             .map(|number| {
                 let shared = Arc::clone(&shared);
-                std::thread::spawn(move || shared.order(number))
+                std::thread::spawn(move || shared.order(number, pause))
             })
             .collect();
         Self { shared, threads }
@@ -83,7 +99,7 @@ impl Drop for Customers {
 }
 
 impl Shared {
-    fn order(&self, customer: usize) {
+    fn order(&self, customer: usize, pause: Duration) {
         let mut connection: Option<(SocketAddr, Client)> = None;
         for number in 0_usize.. {
             let key = format!("{customer}-{number}");
@@ -98,9 +114,9 @@ impl Shared {
                 }
                 self.refused.fetch_add(1, Ordering::AcqRel);
                 connection = None;
-                std::thread::park_timeout(PAUSE * 2);
+                std::thread::park_timeout(pause * 2);
             }
-            std::thread::park_timeout(PAUSE);
+            std::thread::park_timeout(pause);
         }
     }
 

@@ -35,6 +35,11 @@ fn killed_at_each_point_on_postgres_nothing_is_lost_or_doubled() {
     at_once(3, CASES, |(role, point)| kill_at(Engine::Postgres, role, point));
 }
 
+#[test]
+fn killed_at_each_point_on_mongodb_nothing_is_lost_or_doubled() {
+    at_once(2, CASES, |(role, point)| kill_at(Engine::Mongo, role, point));
+}
+
 fn kill_at(engine: Engine, role: &str, point: &str) {
     // The first to ask for the lease leads, and the second time that it asks it renews it: nobody else is there.
     let leads = role == "scheduler";
@@ -52,7 +57,10 @@ fn kill_at(engine: Engine, role: &str, point: &str) {
     if role == "web" {
         doors.push(victim.address());
     }
-    let customers = Customers::come(&doors);
+    let (customers, more) = match engine {
+        Engine::Mongo => (Customers::come_few(&doors), 3),
+        Engine::Sqlite | Engine::Postgres => (Customers::come(&doors), 20),
+    };
     if drains {
         // Nobody else could be at it.
         town.books.wait_for_running("proof", 1);
@@ -65,7 +73,7 @@ fn kill_at(engine: Engine, role: &str, point: &str) {
     let accepted = customers.accepted();
     let successor = town.open(role);
     let took = town.books.wait_for_effects(&accepted, dead.at, RECOVERY_MAX);
-    customers.wait_for_more(20);
+    customers.wait_for_more(more);
     if leads {
         let before = town.books.ticks().len();
         eventually("the successor leads", || (town.books.ticks().len() > before + 10).then_some(()));
@@ -84,7 +92,7 @@ fn kill_at(engine: Engine, role: &str, point: &str) {
 
 #[test]
 fn a_migration_killed_between_two_is_finished_by_the_next() {
-    for engine in [Engine::Sqlite, Engine::Postgres] {
+    for engine in [Engine::Sqlite, Engine::Postgres, Engine::Mongo] {
         for nth in 1..=2 {
             let (premises, _database) = ground(engine);
             killed(perilous(&premises, &["admin", "migrate"], &format!("migrate.middle:{nth}")));

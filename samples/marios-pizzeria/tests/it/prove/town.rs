@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use neuroglia_testing::services::Database;
+use neuroglia_testing::services::{Database, MongoDatabase};
 
 use super::Books;
 use crate::process::{Finished, PATIENCE, Premises, Process};
@@ -12,6 +12,8 @@ use crate::process::{Finished, PATIENCE, Premises, Process};
 pub(crate) enum Engine {
     Sqlite,
     Postgres,
+    /// Or what stands in for it.
+    Mongo,
 }
 
 /// A database with a schema and a menu, on which processes of the `perilous` example are opened.
@@ -19,13 +21,20 @@ pub(crate) struct Town {
     pub(crate) books: Books,
     pub(crate) premises: Premises,
     /// Deleted when nobody uses it any more.
-    database: Option<Database>,
+    ground: Ground,
+}
+
+/// What there is beside a file, for as long as this lives.
+pub(crate) enum Ground {
+    Bare,
+    Postgres(Database),
+    Mongo { _database: MongoDatabase },
 }
 
 impl Town {
     pub(crate) fn found(engine: Engine) -> Self {
-        let (premises, database) = ground(engine);
-        Self::furnish(premises, database)
+        let (premises, ground) = ground(engine);
+        Self::furnish(premises, ground)
     }
 
     /// In which a task of the scheduler ticks ten times a second.
@@ -39,19 +48,22 @@ impl Town {
     pub(crate) fn found_on(server: &str) -> Self {
         let database = Database::create_on(server);
         let premises = vacant().set("DATABASE_URL", database.url());
-        Self::furnish(premises, Some(database))
+        Self::furnish(premises, Ground::Postgres(database))
     }
 
-    fn furnish(premises: Premises, database: Option<Database>) -> Self {
+    fn furnish(premises: Premises, ground: Ground) -> Self {
         premises.run(&["admin", "migrate"]).assert_code(0);
         premises.run(&["admin", "seed"]).assert_code(0);
         let books = Books::open(premises.setting("DATABASE_URL"));
-        Self { books, premises, database }
+        Self { books, premises, ground }
     }
 
     /// Has the server end every connection to the database; gives how many there were.
     pub(crate) fn end_connections(&self) -> usize {
-        self.database.as_ref().expect("only a server has connections").end_connections()
+        match &self.ground {
+            Ground::Postgres(database) => database.end_connections(),
+            Ground::Bare | Ground::Mongo { .. } => panic!("only PostgreSQL is asked to"),
+        }
     }
 
     /// Opens a process, and waits until it is ready.
@@ -68,12 +80,16 @@ impl Town {
 }
 
 /// Premises of the example, on an empty database.
-pub(crate) fn ground(engine: Engine) -> (Premises, Option<Database>) {
+pub(crate) fn ground(engine: Engine) -> (Premises, Ground) {
     match engine {
-        Engine::Sqlite => (vacant(), None),
+        Engine::Sqlite => (vacant(), Ground::Bare),
         Engine::Postgres => {
             let database = Database::create();
-            (vacant().set("DATABASE_URL", database.url()), Some(database))
+            (vacant().set("DATABASE_URL", database.url()), Ground::Postgres(database))
+        }
+        Engine::Mongo => {
+            let database = MongoDatabase::create();
+            (vacant().set("DATABASE_URL", database.url()), Ground::Mongo { _database: database })
         }
     }
 }

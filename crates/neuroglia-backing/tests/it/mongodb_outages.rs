@@ -1,0 +1,236 @@
+//! MongoDB made ill: gone, silent, restarted, crashed, standing alone, and failing in the middle of a transaction.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use neuroglia::clock::Timestamp;
+use neuroglia::cluster::{ClusterStore, NODE_TTL, Node};
+use neuroglia::data::{Batch, Change, NativeStep, Store, Write};
+use neuroglia::error::{Error, ErrorKind, Result};
+use neuroglia::id::Ids;
+use neuroglia::work::{Claim, Due, NewWork, OnCrash, QueueRoom, WorkClass, WorkStore};
+use neuroglia_backing::mongodb::driver::bson::{Document, doc};
+use neuroglia_backing::mongodb::{self, MongoOptions, MongoStore, driver};
+use neuroglia_testing::services::{Mongo, MongoCommand};
+use neuroglia_testing::{Strait, Weather};
+
+use crate::support::{batch, history, order};
+
+/// What somebody waits for, who is impatient.
+fn impatient() -> MongoOptions {
+    MongoOptions {
+        acquire_timeout: Duration::from_millis(500),
+        connect_timeout: Duration::from_millis(500),
+        selection_timeout: Duration::from_millis(500),
+        operation_timeout: Duration::from_secs(2),
+        ping_timeout: Duration::from_millis(500),
+        startup_patience: Duration::from_secs(1),
+        ..MongoOptions::default()
+    }
+}
+
+async fn open(url: &str, options: MongoOptions) -> Result<Arc<MongoStore>> {
+    MongoStore::open(&url.parse().expect("a URL"), options).await
+}
+
+/// A store with a collection `orders`, at the far side of a strait or at once.
+async fn orders_at(port: u16, options: MongoOptions) -> Arc<MongoStore> {
+    let url = format!("mongodb://127.0.0.1:{port}/shop?directConnection=true");
+    let store = open(&url, options).await.expect("the server is there");
+    store.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
+    store
+}
+
+/// Asks until the store answers.
+async fn answers_again(store: &MongoStore) {
+    let began = Instant::now();
+    while let Err(error) = store.ping().await {
+        assert!(began.elapsed() < Duration::from_secs(30), "it does not answer again: {error:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_stands_alone_is_refused_with_what_to_do() {
+    let server = Mongo::start_alone();
+    let error =
+        open(&format!("{}shop", server.url()), impatient()).await.expect_err("it has no transactions");
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Invalid, "store.no_replica_set"));
+    assert!(error.detail().contains("--replSet"), "{error:?}");
+}
+
+#[tokio::test]
+async fn nobody_at_the_port_is_said_without_the_password() {
+    let url = "mongodb://mario:Gorgonzola7@127.0.0.1:1/shop";
+    let error = open(url, impatient()).await.expect_err("nobody is there");
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "store.open"));
+    assert!(error.detail().contains("shop at 127.0.0.1:1"), "{error:?}");
+    let all = format!("{error:?} {}", neuroglia::error::chain(&error));
+    assert!(!all.contains("Gorgonzola7"), "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_answer_is_unavailable_in_time_and_found_again() {
+    let server = Mongo::start();
+    let strait = Strait::to(server.port());
+    let store = orders_at(strait.port(), impatient()).await;
+    store.commit(batch([order("before", "new")])).await.expect("the weather is fair");
+    for weather in [Weather::Silent, Weather::HalfOpen, Weather::Closed] {
+        strait.turn(weather);
+        let began = Instant::now();
+        let read = store.load("orders", "before").await.expect_err("nothing passes");
+        let both = batch([order("x", "new"), order("y", "new")]);
+        let written = store.commit(both).await.expect_err("nothing passes");
+        assert_eq!((read.kind(), written.kind()), (ErrorKind::Unavailable, ErrorKind::Unavailable));
+        assert!(began.elapsed() < Duration::from_secs(15), "{weather:?}: {:?}", began.elapsed());
+        strait.turn(Weather::Fair);
+        answers_again(&store).await;
+        assert!(store.load("orders", "before").await.expect("it answers").is_some());
+        let found = [
+            store.load("orders", "x").await.expect("it answers").is_some(),
+            store.load("orders", "y").await.expect("it answers").is_some(),
+        ];
+        assert!(found[0] == found[1], "{weather:?}: half of a batch is there");
+        assert!(!found[0] || weather == Weather::HalfOpen, "what never left is not there");
+        if found[0] {
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_confirmed_outlives_a_crash_of_the_server() {
+    let mut server = Mongo::start();
+    let store = orders_at(server.port(), MongoOptions::default()).await;
+    let both = |one: &str, other: &str| batch([order(one, "new"), order(other, "new")]);
+    for (round, end) in [Mongo::crash as fn(&mut Mongo), Mongo::stop].into_iter().enumerate() {
+        for place in 0..10 {
+            let (one, other) = (format!("a-{round}-{place}"), format!("b-{round}-{place}"));
+            store.commit(both(&one, &other)).await.expect("the server is there");
+        }
+        end(&mut server);
+        server.start_again();
+        answers_again(&store).await;
+        for place in 0..10 {
+            for id in [format!("a-{round}-{place}"), format!("b-{round}-{place}")] {
+                assert!(store.load("orders", &id).await.expect("it answers").is_some(), "{id} is lost");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_is_begun_again_and_a_commit_sent_again() {
+    let server = Mongo::start();
+    let store = orders_at(server.port(), MongoOptions::default()).await;
+    let two = |place: u32| batch([order(&format!("a-{place}"), "new"), order(&format!("b-{place}"), "new")]);
+
+    let conflict = MongoCommand::new().texts("failCommands", &["insert"]).whole("errorCode", 112);
+    server.fail(3, conflict.texts("errorLabels", &["TransientTransactionError"]));
+    store.commit(two(0)).await.expect("the fourth attempt meets nobody");
+
+    let lost = MongoCommand::new().texts("failCommands", &["commitTransaction"]);
+    server.fail(1, lost.truth("closeConnection", true));
+    store.commit(two(1)).await.expect("the commit is sent again");
+
+    for place in 0..2 {
+        for id in [format!("a-{place}"), format!("b-{place}")] {
+            let found = store.load("orders", &id).await.expect("it answers").expect("it is there");
+            assert_eq!(found.version, 0, "{id} is there once");
+        }
+    }
+
+    let always = MongoCommand::new().texts("failCommands", &["insert"]).whole("errorCode", 112);
+    server.fail(1_000, always.texts("errorLabels", &["TransientTransactionError"]));
+    let error = store.commit(two(2)).await.expect_err("somebody is always in the way");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    server.heal();
+    store.commit(two(2)).await.expect("nobody is in the way any more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dead_node_has_locked_is_free_when_it_is_buried() {
+    let (store, database) = crate::support::mongodb().await;
+    store.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
+    store.commit(batch([order("o-1", "new")])).await.expect("an order");
+    let moved = || {
+        let body = r#"{"status":"moved"}"#.to_owned();
+        let change = Change::Update { expected: 0, body };
+        batch([Write { collection: "orders", id: "o-1".to_owned(), change }, order("beside", "new")])
+    };
+
+    let dead = crate::support::connect_mongodb(&database.url()).await;
+    let (is_at_it, at_it) = tokio::sync::oneshot::channel();
+    let parts = std::sync::Mutex::new(Some(is_at_it));
+    let stuck = mongodb::step(move |_, _| {
+        Box::pin(async move {
+            let tell = parts.into_inner().ok().flatten();
+            tell.and_then(|tell| tell.send(()).ok()).ok_or_else(|| Error::internal("a step runs once"))?;
+            std::future::pending().await
+        })
+    });
+    dead.beat(&node("worker")).await.expect("a node lives");
+    let mut whole = moved();
+    whole.native.push(NativeStep { engine: mongodb::ENGINE, step: Box::new(stuck) });
+    let stuck = tokio::spawn(async move { dead.commit(whole).await });
+    at_it.await.expect("its transaction is open");
+
+    let refused = store.commit(moved()).await.expect_err("it is locked");
+    assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused:?}");
+    for _ in 0..2 {
+        store.bury(Duration::ZERO, Duration::ZERO, 10).await.expect("the dead are buried");
+    }
+    store.commit(moved()).await.expect("it is free");
+    stuck.abort();
+}
+
+fn node(role: &str) -> Node {
+    Node {
+        id: Ids::random().next_uuid(),
+        role: role.to_owned(),
+        host: "oven-1".to_owned(),
+        version: "1".to_owned(),
+        is_draining: false,
+    }
+}
+
+#[tokio::test]
+async fn work_of_an_owner_that_is_no_node_is_noticed_and_given_back() {
+    let (store, database) = crate::support::mongodb().await;
+    store.migrate(&[], Timestamp::UNIX_EPOCH).await.expect("the store's own collections are made");
+    let (claimer, witness) = (node("worker"), node("web"));
+    store.beat(&claimer).await.expect("a node lives");
+    let work = NewWork {
+        id: Ids::random().next_uuid(),
+        class: WorkClass::Job,
+        queue: "default".to_owned(),
+        kind: "kind".to_owned(),
+        lane: None,
+        key: None,
+        payload: "{}".to_owned(),
+        priority: 0,
+        due: Due::Now,
+        attempts_max: 10,
+        on_crash: OnCrash::Retry,
+        correlation_id: None,
+        traceparent: None,
+    };
+    let asking = Batch { work: vec![work], ..batch([]) };
+    store.commit(asking).await.expect("a job is asked for");
+    let claim = Claim {
+        owner: claimer.id,
+        token: Ids::random().next_uuid(),
+        rooms: vec![QueueRoom { queue: "default".to_owned(), limit: 1 }],
+        kinds: vec!["kind".to_owned()],
+    };
+    assert_eq!(store.claim(&claim).await.expect("work is claimed").len(), 1);
+    // As it is when a claim arrives after the burial of its node, and its process is dead.
+    let client = driver::Client::with_uri_str(database.url()).await.expect("a URI");
+    let nodes = client.default_database().expect("it is named").collection::<Document>("ng_node");
+    nodes.delete_many(doc! {}).await.expect("nobody is a node");
+    let said = store.beat(&witness).await.expect("a node lives");
+    assert!(said.longest_silence >= NODE_TTL, "{said:?}");
+    let burials = store.bury(Duration::from_secs(60), Duration::ZERO, 10).await.expect("the dead are buried");
+    assert_eq!((burials.len(), burials[0].node, burials[0].released), (1, claimer.id, 1), "{burials:?}");
+    assert_eq!(store.beat(&witness).await.expect("a node lives").longest_silence, Duration::ZERO);
+}

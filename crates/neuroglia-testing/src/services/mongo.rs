@@ -1,0 +1,200 @@
+//! MongoDB, or what stands in for it: one server for many tests, one database for each.
+//!
+//! Unless [`MONGODB_VARIABLE`] names a deployment, it is SecantusDB, which is not MongoDB and must never be taken for it:
+//! what runs against it is said to, on standard error, when a test process first uses it.
+
+use std::fmt;
+use std::io::Write;
+use std::net::TcpStream;
+use std::process::Stdio;
+use std::sync::OnceLock;
+
+use neuroglia::id::Ids;
+
+use super::mongo_wire::Command;
+use super::private::{Private, script};
+
+/// The environment variable that names a genuine deployment for the tests, such as
+/// `mongodb://tester:secret@db.example.com/?authSource=admin`; its user may create and drop databases.
+pub const MONGODB_VARIABLE: &str = "MONGODB_TEST_URI";
+
+const SCRIPT: &str = concat!(include_str!("program.sh"), include_str!("mongo.sh"), include_str!("watch.sh"));
+
+/// A private server, for tests that stop it.
+#[derive(Debug)]
+pub struct Mongo(Private);
+
+impl Mongo {
+    /// Starts one, a replica set of one member. What it has confirmed, as kept by a majority, is on the disk.
+    ///
+    /// # Panics
+    /// When it cannot be installed, or does not start.
+    pub fn start() -> Self {
+        Self::start_with("--sync-on-commit")
+    }
+
+    /// Starts one that stands alone, as one does that nobody has made a replica set of.
+    ///
+    /// # Panics
+    /// When it cannot be installed, or does not start.
+    pub fn start_alone() -> Self {
+        Self::start_with("--standalone")
+    }
+
+    fn start_with(argument: &str) -> Self {
+        Self(Private::start(SCRIPT, "mongo", Some(argument), greets))
+    }
+
+    /// Where it answers.
+    pub fn url(&self) -> String {
+        format!("mongodb://127.0.0.1:{}/", self.0.port())
+    }
+
+    /// Its port on the loopback interface.
+    pub fn port(&self) -> u16 {
+        self.0.port()
+    }
+
+    /// Has the next so many of these commands fail, by a fault that MongoDB's own tests use as well: `data` as in
+    /// `{"failCommands": ["commitTransaction"], "errorCode": 91}`.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub fn fail(&self, times: i32, data: Command) {
+        let mode = Command::new().whole("times", times);
+        let fault = Command::new().text("configureFailPoint", "failCommand").inner("mode", mode);
+        self.tell(fault.inner("data", data));
+    }
+
+    /// Lets commands succeed again.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub fn heal(&self) {
+        self.tell(Command::new().text("configureFailPoint", "failCommand").text("mode", "off"));
+    }
+
+    fn tell(&self, command: Command) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port())).expect("the server is there");
+        command.run(&mut stream, "admin").expect("the server obeys");
+    }
+
+    /// Stops the server.
+    ///
+    /// # Panics
+    /// When the script that watches it is gone.
+    pub fn stop(&mut self) {
+        self.0.stop();
+    }
+
+    /// Ends the server as a crash would.
+    ///
+    /// # Panics
+    /// When the script that watches it is gone.
+    pub fn crash(&mut self) {
+        self.0.crash();
+    }
+
+    /// Starts the server again, on the same port with the same data.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_again(&mut self) {
+        self.0.start_again();
+    }
+}
+
+fn greets(stream: &mut TcpStream) -> bool {
+    Command::new().whole("hello", 1).run(stream, "admin").is_ok()
+}
+
+/// A database of one test, deleted when this is dropped.
+pub struct MongoDatabase {
+    server: &'static Server,
+    name: String,
+}
+
+impl MongoDatabase {
+    /// A name for one on the server of this test run; it is there once something is in it.
+    ///
+    /// # Panics
+    /// When no server is named and none can be started.
+    pub fn create() -> Self {
+        Self { server: server(), name: format!("t_{}", Ids::random().next_uuid().simple()) }
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        let (hosts, parameters) = self.server.url.split_once('?').unwrap_or((&self.server.url, ""));
+        let mark = if parameters.is_empty() { "" } else { "?" };
+        format!("{}/{}{mark}{parameters}", hosts.trim_end_matches('/'), self.name)
+    }
+}
+
+impl Drop for MongoDatabase {
+    fn drop(&mut self) {
+        // What cannot be deleted is worth no second panic.
+        match &self.server.own {
+            Some(own) => {
+                let stream = TcpStream::connect(("127.0.0.1", own.port()));
+                drop(stream.and_then(|mut stream| {
+                    Command::new().whole("dropDatabase", 1).run(&mut stream, &self.name)
+                }));
+            }
+            None => {
+                let mut delete = script(SCRIPT, "drop");
+                drop(delete.args([&self.server.url, &self.name]).stdin(Stdio::null()).status());
+            }
+        }
+    }
+}
+
+impl fmt::Debug for MongoDatabase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MongoDatabase({})", self.name)
+    }
+}
+
+struct Server {
+    url: String,
+    own: Option<Mongo>,
+}
+
+/// The server of this test run: the one that the environment names, or one of this process.
+#[expect(clippy::disallowed_methods, reason = "a test run is told about its services by the environment")]
+fn server() -> &'static Server {
+    // The process's end closes the pipe of the server's script; a static is never dropped, and need not be.
+    static OWN: OnceLock<Server> = OnceLock::new();
+    OWN.get_or_init(|| match std::env::var(MONGODB_VARIABLE) {
+        Ok(url) => {
+            announce("the deployment that MONGODB_TEST_URI names");
+            Server { url, own: None }
+        }
+        Err(_) => {
+            // The tests that end it as a crash would start one of their own.
+            let own = Mongo::start_with("");
+            announce(&own.name());
+            Server { url: own.url(), own: Some(own) }
+        }
+    })
+}
+
+impl Mongo {
+    /// What it says that it is.
+    fn name(&self) -> String {
+        let told = TcpStream::connect(("127.0.0.1", self.port()))
+            .and_then(|mut stream| Command::new().whole("buildInfo", 1).run(&mut stream, "admin"));
+        let told = told.expect("the server says what it is");
+        let version = |name| told.text(name).unwrap_or_else(|| "unknown".to_owned());
+        format!(
+            "SecantusDB {}, which presents itself as MongoDB {}, not mongod",
+            version("secantusVersion"),
+            version("version")
+        )
+    }
+}
+
+/// On standard error, past what the test harness captures.
+fn announce(server: &str) {
+    drop(writeln!(std::io::stderr(), "tests of MongoDB run against {server}"));
+}
