@@ -255,7 +255,9 @@ fn assert_kinds(pizzeria: &Process, choice: Choice, has_redis: bool) {
 
 #[test]
 fn a_store_is_swapped_and_swapped_back_by_its_url_alone() {
-    for (one, other) in [(Store::Sqlite, Store::Postgres), (Store::Postgres, Store::Mongo), (Store::Mongo, Store::Sqlite)] {
+    for (one, other) in
+        [(Store::Sqlite, Store::Postgres), (Store::Postgres, Store::Mongo), (Store::Mongo, Store::Sqlite)]
+    {
         let digest = digest_of_executable();
         let ((here, _here), (there, _there)) = (one.attach(Premises::new()), other.attach(Premises::new()));
         for premises in [&here, &there] {
