@@ -35,10 +35,15 @@ fn killed_at_each_point_on_postgres_nothing_is_lost_or_doubled() {
     at_once(3, CASES, |(role, point)| kill_at(Engine::Postgres, role, point));
 }
 
+/// What stands in for MongoDB computes in one thread: beside other proofs it bears those whose recovery is quick.
 #[test]
 fn killed_at_each_point_on_mongodb_nothing_is_lost_or_doubled() {
-    at_once(2, CASES, |(role, point)| kill_at(Engine::Mongo, role, point));
+    let points = times(3, CASES.len());
+    at_once(1, CASES.into_iter().take(points), |(role, point)| kill_at(Engine::Mongo, role, point));
 }
+
+/// How long MongoDB keeps what was written in a transaction whose process is dead, unless it is told otherwise.
+const TRANSACTION_LIFE: Duration = Duration::from_secs(60);
 
 fn kill_at(engine: Engine, role: &str, point: &str) {
     // The first to ask for the lease leads, and the second time that it asks it renews it: nobody else is there.
@@ -57,9 +62,9 @@ fn kill_at(engine: Engine, role: &str, point: &str) {
     if role == "web" {
         doors.push(victim.address());
     }
-    let (customers, more) = match engine {
-        Engine::Mongo => (Customers::come_few(&doors), 3),
-        Engine::Sqlite | Engine::Postgres => (Customers::come(&doors), 20),
+    let (customers, more, recovery_max) = match engine {
+        Engine::Mongo => (Customers::come_few(&doors), 3, RECOVERY_MAX + TRANSACTION_LIFE),
+        Engine::Sqlite | Engine::Postgres => (Customers::come(&doors), 20, RECOVERY_MAX),
     };
     if drains {
         // Nobody else could be at it.
@@ -72,7 +77,7 @@ fn kill_at(engine: Engine, role: &str, point: &str) {
     }
     let accepted = customers.accepted();
     let successor = town.open(role);
-    let took = town.books.wait_for_effects(&accepted, dead.at, RECOVERY_MAX);
+    let took = town.books.wait_for_effects(&accepted, dead.at, recovery_max);
     customers.wait_for_more(more);
     if leads {
         let before = town.books.ticks().len();

@@ -11,6 +11,7 @@ use neuroglia_testing::services::{Database, MongoDatabase, Nats, RabbitMq, Redis
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::town::mongodb;
 use super::{at_once, is_full, report};
 use crate::process::{Client, Premises, Process, eventually, guest_order};
 
@@ -65,7 +66,7 @@ struct Choice {
 enum Kept {
     File,
     Postgres { _database: Database },
-    Mongo { _database: MongoDatabase },
+    Mongo { _database: MongoDatabase, _turn: MutexGuard<'static, ()> },
 }
 
 impl Store {
@@ -77,8 +78,9 @@ impl Store {
                 (premises.set("DATABASE_URL", database.url()), Kept::Postgres { _database: database })
             }
             Self::Mongo => {
-                let database = MongoDatabase::create();
-                (premises.set("DATABASE_URL", database.url()), Kept::Mongo { _database: database })
+                let (database, turn) = mongodb();
+                let premises = premises.set("DATABASE_URL", database.url());
+                (premises, Kept::Mongo { _database: database, _turn: turn })
             }
         }
     }

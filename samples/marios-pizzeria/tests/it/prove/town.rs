@@ -1,6 +1,7 @@
 //! A database, and the processes that share it.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use neuroglia_testing::services::{Database, MongoDatabase};
 
@@ -28,7 +29,14 @@ pub(crate) struct Town {
 pub(crate) enum Ground {
     Bare,
     Postgres(Database),
-    Mongo { _database: MongoDatabase },
+    Mongo { _database: MongoDatabase, _turn: MutexGuard<'static, ()> },
+}
+
+/// A database on MongoDB, when nobody else has one: what stands in for it computes in one thread.
+pub(crate) fn mongodb() -> (MongoDatabase, MutexGuard<'static, ()>) {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    (MongoDatabase::create(), turn)
 }
 
 impl Town {
@@ -88,8 +96,8 @@ pub(crate) fn ground(engine: Engine) -> (Premises, Ground) {
             (vacant().set("DATABASE_URL", database.url()), Ground::Postgres(database))
         }
         Engine::Mongo => {
-            let database = MongoDatabase::create();
-            (vacant().set("DATABASE_URL", database.url()), Ground::Mongo { _database: database })
+            let (database, turn) = mongodb();
+            (vacant().set("DATABASE_URL", database.url()), Ground::Mongo { _database: database, _turn: turn })
         }
     }
 }
