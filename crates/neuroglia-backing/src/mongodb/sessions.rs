@@ -69,8 +69,7 @@ impl Sessions {
 
 /// Ends the transactions of a node that is given up. Every user may end the sessions of his own.
 pub(super) async fn end(connection: &Connection, node: &Document) -> Result<()> {
-    let sessions: Vec<Bson> =
-        node.get_array("sessions").map(|all| all.iter().cloned().collect()).unwrap_or_default();
+    let sessions: Vec<Bson> = node.get_array("sessions").map(|all| all.to_vec()).unwrap_or_default();
     if sessions.is_empty() {
         return Ok(());
     }

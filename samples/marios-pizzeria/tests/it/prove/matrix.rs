@@ -5,8 +5,8 @@
 //! another, and is there again when the first comes back.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use neuroglia::clock::{Clock, Timestamp};
 use neuroglia_testing::services::{Database, MongoDatabase, Nats, RabbitMq, Redis, Smtp};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -205,7 +205,7 @@ fn pass(choice: Choice) {
 
 /// A time zone whose clock shows this many seconds of a day now: of yesterday for those after noon, of today otherwise.
 fn zone_in_which_it_is(local_s: u64) -> String {
-    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()) % DAY_S;
+    let now_s = Clock::system().now().since(Timestamp::UNIX_EPOCH).as_secs() % DAY_S;
     let local_s = if local_s > DAY_S / 2 { local_s } else { local_s + DAY_S };
     // POSIX writes what is added to the local time to have the universal one.
     let (sign, west_s) =
