@@ -12,6 +12,7 @@ mod customers;
 mod town;
 
 mod farewells;
+mod illnesses;
 mod kills;
 mod mail;
 mod matrix;

@@ -32,17 +32,17 @@ const EVENING_S: u64 = 23 * HOUR_S;
 /// What it shows when the pizzeria is opened again: the report is written at four.
 const MORNING_S: u64 = 4 * HOUR_S - 10;
 
-const PASSWORD: &str = "it is a me, mario";
+pub(super) const PASSWORD: &str = "it is a me, mario";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Store {
+pub(super) enum Store {
     Sqlite,
     Postgres,
     Mongo,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bus {
+pub(super) enum Bus {
     Local,
     RabbitMq,
     Nats,
@@ -63,14 +63,14 @@ struct Choice {
 }
 
 /// A database that is deleted when this is dropped.
-enum Kept {
+pub(super) enum Kept {
     File,
     Postgres { _database: Database },
     Mongo { _database: MongoDatabase, _turn: MutexGuard<'static, ()> },
 }
 
 impl Store {
-    fn attach(self, premises: Premises) -> (Premises, Kept) {
+    pub(super) fn attach(self, premises: Premises) -> (Premises, Kept) {
         match self {
             Self::Sqlite => (premises, Kept::File),
             Self::Postgres => {
@@ -96,7 +96,7 @@ impl Store {
 }
 
 impl Bus {
-    fn attach(self, premises: Premises) -> Premises {
+    pub(super) fn attach(self, premises: Premises) -> Premises {
         match self {
             Self::Local => premises,
             Self::RabbitMq => premises.set("EVENT_BUS_URL", RabbitMq::shared().url()),
@@ -114,7 +114,7 @@ impl Bus {
     }
 
     /// A broker serves one day at a time: its exchanges and queues have the pizzeria's name, not the day's.
-    fn take_turns(self) -> Option<MutexGuard<'static, ()>> {
+    pub(super) fn take_turns(self) -> Option<MutexGuard<'static, ()>> {
         static RABBITMQ: Mutex<()> = Mutex::new(());
         static NATS: Mutex<()> = Mutex::new(());
         let turn = match self {

@@ -1,0 +1,247 @@
+//! Each attached resource, ill in each way: the pizzeria stands, answers in bounded time, loses nothing that it has
+//! accepted, and is well again without a restart.
+//!
+//! The effect that is waited for is an e-mail to who ordered. On its way are the store, the bus, a handler, a job and the
+//! mail server, so whichever of them was ill, it arrives when all of them are well.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use neuroglia::id::Ids;
+use neuroglia_testing::services::{Nats, RabbitMq, Redis, Smtp};
+use neuroglia_testing::{Strait, Weather};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::matrix::{Bus, PASSWORD, Store};
+use super::{at_once, report};
+use crate::process::{Answer, Premises, Process, eventually, guest_order};
+
+/// How long an illness lasts; longer than what waits for a resource when nobody looks.
+const ILL: Duration = Duration::from_secs(4);
+
+/// How long anybody may wait for an answer, whatever it says.
+const ANSWER_MAX: Duration = Duration::from_secs(31);
+
+/// How long the process itself may take to say that it lives.
+const ALIVE_MAX: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resource {
+    Postgres,
+    Redis,
+    RabbitMq,
+    Nats,
+    Smtp,
+}
+
+const RESOURCES: [Resource; 5] =
+    [Resource::Postgres, Resource::Redis, Resource::RabbitMq, Resource::Nats, Resource::Smtp];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Illness {
+    Refused,
+    Reset,
+    Silent,
+    Slow,
+    HalfOpen,
+}
+
+const ILLNESSES: [Illness; 5] =
+    [Illness::Refused, Illness::Reset, Illness::Silent, Illness::Slow, Illness::HalfOpen];
+
+impl Illness {
+    const fn weather(self) -> Weather {
+        match self {
+            Self::Refused => Weather::Closed,
+            Self::Reset => Weather::Fair,
+            Self::Silent => Weather::Silent,
+            Self::Slow => Weather::Slow(Duration::from_millis(100)),
+            Self::HalfOpen => Weather::HalfOpen,
+        }
+    }
+}
+
+#[test]
+fn whatever_ails_a_resource_nothing_is_lost_and_nobody_starts_again() {
+    at_once(3, RESOURCES, |resource| {
+        let _turn = match resource {
+            Resource::RabbitMq => Bus::RabbitMq.take_turns(),
+            Resource::Nats => Bus::Nats.take_turns(),
+            Resource::Postgres | Resource::Redis | Resource::Smtp => None,
+        };
+        let ward = Ward::open(resource);
+        for illness in ILLNESSES {
+            ward.suffer(illness);
+        }
+        ward.pizzeria.close().assert_code(0);
+    });
+}
+
+/// A pizzeria with a resource that may fall ill.
+struct Ward {
+    resource: Resource,
+    pizzeria: Process,
+    manager: String,
+    strait: Strait,
+    smtp: Smtp,
+    _premises: Premises,
+    _kept: super::matrix::Kept,
+    _redis: Option<Redis>,
+}
+
+/// A guest's order: the key that it is asked for by, and who is told of it.
+struct Asked {
+    key: String,
+    address: String,
+    body: Value,
+}
+
+impl Asked {
+    fn new() -> Self {
+        let key = Ids::random().next_uuid().simple().to_string();
+        let address = format!("{key}@example.com");
+        let mut body = guest_order("+1 555 0100", "");
+        body["customer"]["email"] = json!(address);
+        Self { key, address, body }
+    }
+}
+
+impl Ward {
+    fn open(resource: Resource) -> Self {
+        let smtp = Smtp::start();
+        let redis = (resource == Resource::Redis).then(Redis::start);
+        let store = if resource == Resource::Postgres { Store::Postgres } else { Store::Sqlite };
+        let (premises, kept) = store.attach(Premises::new());
+        let premises = premises.set("SMTP_URL", smtp.url()).set("HTTP_RATE_LIMIT", "10000/1s");
+        let premises = match resource {
+            Resource::RabbitMq => Bus::RabbitMq.attach(premises),
+            Resource::Nats => Bus::Nats.attach(premises),
+            _ => premises,
+        };
+        let premises = match &redis {
+            Some(redis) => premises.set("CACHE_URL", redis.url()),
+            None => premises,
+        };
+        premises.run(&["admin", "migrate"]).assert_code(0);
+        premises.run(&["admin", "seed"]).assert_code(0);
+        premises.hire("mario", "manager", PASSWORD);
+
+        let variable = match resource {
+            Resource::Postgres => "DATABASE_URL",
+            Resource::Redis => "CACHE_URL",
+            Resource::RabbitMq | Resource::Nats => "EVENT_BUS_URL",
+            Resource::Smtp => "SMTP_URL",
+        };
+        let mut url: Url = premises.setting(variable).parse().expect("a URL");
+        let strait = Strait::to(url.port().expect("it names a port"));
+        url.set_port(Some(strait.port())).expect("it has a host");
+        let premises = premises.set(variable, url.as_str());
+        let pizzeria = premises.open_as("all");
+        let manager = pizzeria.log_in("mario", PASSWORD);
+        Self { resource, pizzeria, manager, strait, smtp, _premises: premises, _kept: kept, _redis: redis }
+    }
+
+    fn suffer(&self, illness: Illness) {
+        // What it tells of is on its way when the illness begins.
+        let before = Asked::new();
+        let accepted = self.order(&before).expect("all are well");
+        self.cook(&accepted).expect("all are well");
+
+        let began = Instant::now();
+        self.strait.turn(illness.weather());
+        let (mut slowest, mut during) = (Duration::ZERO, Vec::new());
+        while began.elapsed() < ILL {
+            if illness == Illness::Reset {
+                self.strait.cut();
+            }
+            let (alive, took) = timed(|| self.get("/health/live"));
+            assert!(alive.is_some_and(|answer| answer.status == 200), "{self:?} {illness:?}: it is dead");
+            assert!(took < ALIVE_MAX, "{self:?} {illness:?}: {took:?} until it said that it lives");
+            let (menu, took) = timed(|| self.get("/api/v1/pizzas"));
+            assert!(menu.is_some_and(|answer| [200, 503].contains(&answer.status)), "{self:?} {illness:?}");
+            slowest = slowest.max(took);
+            let asked = Asked::new();
+            let (order, took) = timed(|| self.order(&asked));
+            slowest = slowest.max(took);
+            during.push((asked, order));
+        }
+        assert!(slowest < ANSWER_MAX, "{self:?} {illness:?}: somebody waited {slowest:?}");
+
+        let well = Instant::now();
+        self.strait.turn(Weather::Fair);
+        // Who was not answered, or was told "later", asks again: nobody gets a second order.
+        for (asked, order) in &during {
+            let again = eventually("an order is accepted", || self.order(asked));
+            assert!(
+                order.as_ref().is_none_or(|order| *order == again),
+                "{self:?} {illness:?}: a second order"
+            );
+            eventually("an order is cooked", || self.cook(&again));
+        }
+        for asked in during.iter().map(|(asked, _)| asked).chain([&before]) {
+            let what = format!("{self:?} {illness:?}: the mail of each order");
+            let ids = eventually(&what, || {
+                let ids = self.mail_to(&asked.address);
+                (!ids.is_empty()).then_some(ids)
+            });
+            // A server that has taken it and could not say so gets the same message again.
+            assert_eq!(ids.len(), 1, "{self:?} {illness:?}: two messages of one order");
+        }
+        let recovered = well.elapsed();
+        let resource = self.resource;
+        let orders = during.len();
+        report(&format!(
+            "{resource:?} {illness:?}: {orders} orders, the slowest answer after {slowest:.1?}, all done {recovered:.1?} after it was well"
+        ));
+    }
+
+    fn get(&self, path: &str) -> Option<Answer> {
+        self.pizzeria.connect().request("GET", path, &[], b"").ok()
+    }
+
+    /// The order's id, when it was accepted.
+    fn order(&self, asked: &Asked) -> Option<String> {
+        let key = [("idempotency-key", asked.key.as_str())];
+        let answer = self.pizzeria.connect().post("/api/v1/orders", &key, &asked.body).ok()?;
+        match answer.status {
+            201 => Some(answer.json()["id"].as_str().expect("an id").to_owned()),
+            409 | 503 | 504 => None,
+            status => panic!("{self:?}: an order was answered with {status}: {}", answer.text()),
+        }
+    }
+
+    /// Begins to cook an order; nothing when that was not confirmed.
+    fn cook(&self, order: &str) -> Option<()> {
+        let bearer = format!("Bearer {}", self.manager);
+        for step in ["confirm", "cook"] {
+            let path = format!("/api/v1/orders/{order}/{step}");
+            let answer = self.pizzeria.connect().request("POST", &path, &[("authorization", &bearer)], b"");
+            // A step that was taken already, by a try that nobody heard of, is refused.
+            if ![200, 409, 422].contains(&answer.ok()?.status) {
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// The ids of the messages to an address.
+    fn mail_to(&self, address: &str) -> BTreeSet<String> {
+        let arrived = self.smtp.arrived().into_iter().filter(|mail| mail.to == [address]);
+        let id = |headers: Vec<(String, String)>| {
+            headers.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("message-id")).expect("an id").1
+        };
+        arrived.map(|mail| id(mail.headers)).collect()
+    }
+}
+
+impl std::fmt::Debug for Ward {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.resource)
+    }
+}
+
+fn timed<T>(ask: impl FnOnce() -> T) -> (T, Duration) {
+    let began = Instant::now();
+    (ask(), began.elapsed())
+}
