@@ -51,6 +51,7 @@ use neuroglia::data::{
     check_name,
 };
 use neuroglia::error::{Error, Result};
+use neuroglia::health::Details;
 use url::Url;
 
 use self::connection::Connection;
@@ -174,8 +175,9 @@ impl Store for MongoStore {
         migrate::migrate(&self.connection, migrations, now).await
     }
 
-    async fn ping(&self) -> Result<()> {
-        self.connection.ask(doc! { "ping": 1 }).await.map(drop)
+    async fn ping(&self) -> Result<Details> {
+        let told = self.connection.ask(doc! { "buildInfo": 1 }).await?;
+        Ok(told.get_str("version").map_or_else(|_| Details::new(), Details::of_version))
     }
 
     async fn close(&self) {

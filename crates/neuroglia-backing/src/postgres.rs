@@ -61,6 +61,7 @@ use neuroglia::data::{
     check_name,
 };
 use neuroglia::error::{Error, Result};
+use neuroglia::health::Details;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row};
 use url::Url;
@@ -202,7 +203,7 @@ impl Store for PostgresStore {
         lease.work(async |connection| migrations::migrate(connection, migrations, now).await).await
     }
 
-    async fn ping(&self) -> Result<()> {
+    async fn ping(&self) -> Result<Details> {
         self.connections.ping().await
     }
 

@@ -45,6 +45,7 @@ use neuroglia::data::{
     AppliedMigration, Batch, Document, History, Migration, MigrationRun, Reservation, Reserve, Select, Store,
 };
 use neuroglia::error::{Error, Result};
+use neuroglia::health::Details;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use url::Url;
@@ -228,7 +229,7 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn ping(&self) -> Result<()> {
+    async fn ping(&self) -> Result<Details> {
         self.connections.ping().await
     }
 

@@ -15,6 +15,7 @@ use neuroglia::data::{
     Select, Store,
 };
 use neuroglia::error::Result;
+use neuroglia::health::Details;
 use neuroglia::messaging::{OutboxDepth, OutboxStore, Parcel, Subscription, Wake};
 use neuroglia::work::{
     Claim, Claimed, Depth, NewWork, Revision, Settlement, Ticket, WorkFilter, WorkRecord, WorkStore,
@@ -28,6 +29,7 @@ use uuid::Uuid;
 /// use async_trait::async_trait;
 /// use neuroglia::data::{Store, memory::MemoryStore};
 /// use neuroglia::error::{Error, Result};
+/// use neuroglia::health::Details;
 /// use neuroglia_testing::{Layered, StoreLayer};
 ///
 /// struct Sick(MemoryStore);
@@ -38,7 +40,7 @@ use uuid::Uuid;
 ///         &self.0
 ///     }
 ///
-///     async fn ping(&self) -> Result<()> {
+///     async fn ping(&self) -> Result<Details> {
 ///         Err(Error::unavailable("the test made it sick"))
 ///     }
 /// }
@@ -113,7 +115,7 @@ layer! {
         fn own_history() -> History;
         fn applied_migrations() -> Vec<AppliedMigration>;
         fn migrate(migrations: &[Migration], now: Timestamp) -> MigrationRun;
-        fn ping() -> ();
+        fn ping() -> Details;
         {
             fn engine(&self) -> &'static str {
                 self.0.behind().engine()

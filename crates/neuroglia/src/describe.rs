@@ -5,12 +5,13 @@ use std::fmt::{self, Write};
 use neuroglia_core::data::Migration;
 use neuroglia_core::di::ServiceDescription;
 use neuroglia_core::mediation::MessageDescription;
-use neuroglia_core::settings::{Schema, Settings};
+use neuroglia_core::settings::{Deploy, Schema, Settings};
 use neuroglia_core::work::WorkDescription;
 use serde::Serialize;
 
 use crate::app::App;
 use crate::host::HostSettings;
+use crate::parity;
 use crate::web::RouteDescription;
 
 /// Everything that the application declares.
@@ -27,6 +28,8 @@ pub(crate) struct Description {
     admin_commands: Vec<AdminDescription>,
     migrations: Vec<String>,
     settings: Vec<SettingDescription>,
+    /// What this deploy attaches.
+    resources: Vec<ResourceDescription>,
     /// `None` when the settings that decide on them are not there.
     services: Option<Vec<ServiceDescription>>,
 }
@@ -45,8 +48,35 @@ struct SettingDescription {
     help: String,
 }
 
+#[derive(Debug, Serialize)]
+struct ResourceDescription {
+    setting: String,
+    kind: String,
+    /// Host and port, where it has them; nothing else of its URL.
+    address: Option<String>,
+}
+
+impl ResourceDescription {
+    fn all(deploy: &Deploy) -> Vec<Self> {
+        let attached = deploy.settings().filter_map(|setting| Some((setting, setting.url()?)));
+        let resource = attached.map(|(setting, url)| Self {
+            setting: setting.name().to_owned(),
+            kind: parity::kind(deploy, setting),
+            address: url.host_str().filter(|host| !host.is_empty()).map(|host| match url.port() {
+                Some(port) => format!("{host}:{port}"),
+                None => host.to_owned(),
+            }),
+        });
+        resource.collect()
+    }
+}
+
 impl Description {
-    pub(crate) fn of<S: Settings>(app: &App<S>, services: Option<Vec<ServiceDescription>>) -> Self {
+    pub(crate) fn of<S: Settings>(
+        app: &App<S>,
+        deploy: &Deploy,
+        services: Option<Vec<ServiceDescription>>,
+    ) -> Self {
         let messages = app.message_table();
         let schema = Schema::of::<(HostSettings, S)>();
         let settings = schema
@@ -78,6 +108,7 @@ impl Description {
                 .collect(),
             migrations: app.migration_list().0.iter().map(Migration::title).collect(),
             settings,
+            resources: ResourceDescription::all(deploy),
             services,
         }
     }
@@ -119,6 +150,14 @@ impl fmt::Display for Description {
             vec![setting.name.clone(), default, setting.help.clone()]
         });
         table(f, "settings", settings.collect())?;
+        let resources = self.resources.iter().map(|resource| {
+            vec![
+                resource.setting.clone(),
+                resource.kind.clone(),
+                resource.address.clone().unwrap_or_default(),
+            ]
+        });
+        table(f, "attached resources", resources.collect())?;
         let services = self.services.iter().flatten().map(|service| {
             vec![service.lifetime.to_string(), service.service.clone(), service.implementation.clone()]
         });

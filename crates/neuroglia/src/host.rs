@@ -156,7 +156,8 @@ fn describe<S: Settings>(app: &App<S>, environment: &Environment, json: bool) ->
     if services.is_none() {
         let _ = writeln!(io::stderr(), "note: the settings are not complete, so the services are left out");
     }
-    let description = Description::of(app, services);
+    let deploy = Deploy::of(&Schema::of::<(HostSettings, S)>(), environment);
+    let description = Description::of(app, &deploy, services);
     print(&if json { pretty(&description) } else { description.to_string().trim_end().to_owned() })
 }
 
@@ -433,11 +434,12 @@ fn run_admin<S: Settings>(
         let mut context = AdminContext::new(scope.clone(), app.name);
         if command.name == SHELL {
             let described = collect(&app, &assignment, &host, &settings).services.describe();
+            let deploy = Deploy::of(&Schema::of::<(HostSettings, S)>(), environment);
             context = context.within(Room {
                 admin: app.admin_table(),
                 services: services.clone(),
                 config: report.table(),
-                describe: Description::of(&app, Some(described)).to_string(),
+                describe: Description::of(&app, &deploy, Some(described)).to_string(),
             });
         }
         let outcome = tokio::select! {

@@ -14,6 +14,7 @@ use std::path::Path;
 
 use neuroglia_core::settings::{Deploy, Environment, Schema, Warning, read_env_file};
 
+pub(crate) use compare::kind;
 pub use compare::{Comparison, Difference};
 
 /// A rule that judges one deploy.

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use neuroglia::error::{Error, Result};
+use neuroglia::health::Details;
 use sqlx::postgres::{PgConnectOptions, PgRow};
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use sqlx::{ConnectOptions, Connection, PgConnection, Row};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
@@ -163,13 +164,12 @@ impl Connections {
         }
     }
 
-    /// Whether the server answers.
-    pub(super) async fn ping(self: &Arc<Self>) -> Result<()> {
-        let asked = self.rows(|| sqlx::query("SELECT 1"));
-        match timeout(self.settings.ping_timeout, asked).await {
-            Ok(outcome) => outcome.map(|_| ()),
-            Err(late) => Err(Error::unavailable(late)),
-        }
+    /// Whether the server answers; its version.
+    pub(super) async fn ping(self: &Arc<Self>) -> Result<Details> {
+        let asked = self.rows(|| sqlx::query("SELECT current_setting('server_version')"));
+        let rows = timeout(self.settings.ping_timeout, asked).await.map_err(Error::unavailable)??;
+        let version: Option<String> = rows.first().map(|row| row.try_get(0)).transpose().map_err(error)?;
+        Ok(version.map_or_else(Details::new, Details::of_version))
     }
 
     /// Waits for who is at work, then closes everything.

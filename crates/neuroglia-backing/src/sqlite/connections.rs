@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use neuroglia::error::{Error, ErrorKind, Result};
+use neuroglia::health::Details;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -81,16 +82,16 @@ impl Connections {
         &self.writer
     }
 
-    /// Whether the file can be read.
-    pub(super) async fn ping(&self) -> Result<()> {
+    /// Whether the file can be read; the version of the library.
+    pub(super) async fn ping(&self) -> Result<Details> {
         let ask = async {
             let mut reader = self.reader().await?;
-            // A plain `SELECT 1` would not touch the file.
-            let query = sqlx::query("SELECT 1 FROM sqlite_schema LIMIT 1");
-            reader.run(async |connection| query.fetch_optional(connection).await).await
+            // The version alone would not touch the file.
+            let query = sqlx::query_scalar("SELECT sqlite_version() WHERE (SELECT count(*) FROM sqlite_schema) >= 0");
+            reader.run(async |connection| query.fetch_one(connection).await).await
         };
         match timeout(self.settings.ping_timeout, ask).await {
-            Ok(outcome) => outcome.map(|_| ()),
+            Ok(version) => version.map(|version: String| Details::of_version(version)),
             Err(elapsed) => Err(Error::unavailable(elapsed)),
         }
     }

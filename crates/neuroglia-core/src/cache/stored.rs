@@ -224,7 +224,7 @@ impl CacheEngine for StoredEntries {
     }
 
     fn check(&self) -> Answer<'_, Details> {
-        Answer::later(async move { self.store.ping().await.map(|()| Details::new()) })
+        Answer::later(async move { self.store.ping().await })
     }
 
     fn limits(self: Arc<Self>) -> Option<Arc<dyn SharedLimits>> {

@@ -25,6 +25,7 @@ use super::{
 };
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result, VersionConflict};
+use crate::health::Details;
 
 /// What [`Store::engine`] gives for this engine.
 pub const ENGINE: &str = "memory";
@@ -233,8 +234,8 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn ping(&self) -> Result<()> {
-        self.with(|_| Ok(()))
+    async fn ping(&self) -> Result<Details> {
+        self.with(|_| Ok(Details::new()))
     }
 
     async fn close(&self) {

@@ -11,6 +11,7 @@ use super::{AppliedMigration, History, Migration, MigrationRun, Select};
 use crate::clock::Timestamp;
 use crate::cluster::ClusterStore;
 use crate::error::{Error, Result};
+use crate::health::Details;
 use crate::messaging::OutboxStore;
 use crate::work::{Finish, NewWork, WorkStore};
 
@@ -73,8 +74,8 @@ pub trait Store: OutboxStore + WorkStore + ClusterStore + Send + Sync + 'static 
     /// than the expected one.
     async fn migrate(&self, migrations: &[Migration], now: Timestamp) -> Result<MigrationRun>;
 
-    /// Whether the engine answers.
-    async fn ping(&self) -> Result<()>;
+    /// Whether the engine answers, and what operators may know of it, such as its version.
+    async fn ping(&self) -> Result<Details>;
 
     /// Gives back connections and files; later calls fail as unavailable.
     async fn close(&self);

@@ -13,6 +13,7 @@ use neuroglia::data::{
     Reservation, Reserve, Select, Step, Store, Value, Write,
 };
 use neuroglia::error::{Error, ErrorKind, Result};
+use neuroglia::health::Details;
 use neuroglia::messaging::OutboxStore;
 use neuroglia::work::{
     Depth, NewWork, Revision, Settlement, Ticket, WorkFilter, WorkRecord, WorkState, WorkStore,
@@ -481,8 +482,8 @@ impl StoreLayer for Broken {
         Ok(run)
     }
 
-    async fn ping(&self) -> Result<()> {
-        if self.is(Defect::PingsForEver) { Ok(()) } else { self.inner.ping().await }
+    async fn ping(&self) -> Result<Details> {
+        if self.is(Defect::PingsForEver) { Ok(Details::new()) } else { self.inner.ping().await }
     }
 
     async fn unsubscribe(&self, consumer: &str) -> Result<bool> {

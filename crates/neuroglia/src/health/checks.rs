@@ -154,6 +154,14 @@ fn log_change(check: &Check, cause: Option<&Error>, was_up: Option<bool>) {
             error.cause = cause.and_then(|error| error.source()).map(tracing::field::display),
             "an attached resource does not answer"
         ),
+        (true, None) => tracing::info!(
+            resource.name = check.name,
+            resource.kind = check.kind,
+            resource.version = check.details.get("version").map(tracing::field::display),
+            resource.required = check.required,
+            latency_ms = check.latency_ms,
+            "an attached resource answers"
+        ),
         (true, Some(false)) => tracing::info!(
             resource.name = check.name,
             resource.kind = check.kind,

@@ -30,7 +30,7 @@ impl Indicator for StoreIndicator {
     }
 
     async fn check(&self) -> Result<Details> {
-        self.0.ping().await.map(|()| Details::new())
+        self.0.ping().await
     }
 }
 

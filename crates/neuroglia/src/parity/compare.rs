@@ -126,7 +126,7 @@ fn differences(name: &str, deploys: &[(String, Deploy)]) -> Vec<Difference> {
 }
 
 /// Of what kind the resource is: URLs of one engine are of one kind, encrypted or not.
-fn kind(deploy: &Deploy, setting: &Setting) -> String {
+pub(crate) fn kind(deploy: &Deploy, setting: &Setting) -> String {
     let said = version(deploy, setting).0;
     let Some(url) = setting.url() else {
         return if setting.is_set() { said } else { NOT_SET.to_owned() };

@@ -168,6 +168,9 @@ impl Site {
             replicas = host.replicas.map(NonZeroUsize::get),
             "ready"
         );
+        // The log says what is attached, and whether it answers, also where nobody asks.
+        let asked = health.clone();
+        tokio::spawn(async move { asked.readiness().await });
         Ok(Self {
             services,
             scope,
