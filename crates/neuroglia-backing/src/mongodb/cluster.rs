@@ -24,7 +24,7 @@ use super::MongoStore;
 use super::commit::insert_work;
 use super::connection::Connection;
 use super::error::{error, is_duplicate};
-use super::fields::{Fields, NOTHING, after, as_uuid, either, has, literal, micros, now, uuid};
+use super::fields::{Fields, NOTHING, after, as_uuid, either, has, literal, micros, nobody_holds, now, uuid};
 use super::schema::{LEASES, NODES, RUNS, WORK};
 use super::transaction::{ATTEMPTS_MAX, Numbers, Refusal, Transacted, transact};
 use super::{sessions, work};
@@ -161,26 +161,29 @@ impl ClusterStore for MongoStore {
     }
 
     async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<Option<Lease>> {
-        let is_over = doc! { "$expr": { "$lte": ["$expires_at", now()] } };
-        let free = doc! { "_id": name, "$or": [{ "holder": uuid(holder) }, { "holder": null }, is_over] };
+        // The filter of an upsert may not ask the server's clock, so the update does.
         let is_own = doc! { "$eq": ["$holder", literal(uuid(holder))] };
+        let is_free = nobody_holds();
+        let may_have = doc! { "$or": [is_own.clone(), is_free] };
+        let next = doc! { "$add": [{ "$ifNull": ["$epoch", 0_i64] }, either(is_own, 0_i64, 1_i64)] };
         let take = vec![doc! { "$set": {
-            "epoch": { "$add": [{ "$ifNull": ["$epoch", 0_i64] }, either(is_own, 0_i64, 1_i64)] },
-            "holder": literal(uuid(holder)),
-            "expires_at": after(ttl),
+            "epoch": either(may_have.clone(), next, "$epoch"),
+            "holder": either(may_have.clone(), literal(uuid(holder)), "$holder"),
+            "expires_at": either(may_have, after(ttl), "$expires_at"),
         } }];
         let leases = self.connection.collection(LEASES);
-        let take = leases.find_one_and_update(free, take).upsert(true).return_document(ReturnDocument::After);
-        match self.connection.tried(take.into_future()).await? {
-            // It is there, and not free; so a new one cannot be inserted.
-            Err(cause) if is_duplicate(&cause) => Ok(None),
-            outcome => {
-                let read = |taken: Document| {
-                    Ok(Lease { epoch: taken.whole("epoch")?, expires_at: taken.moment("expires_at")? })
-                };
-                outcome.map_err(error)?.map(read).transpose()
-            }
+        let take = leases.find_one_and_update(doc! { "_id": name }, take);
+        let take = take.upsert(true).return_document(ReturnDocument::After);
+        let taken = match self.connection.tried(take.into_future()).await? {
+            // Somebody was quicker to insert it.
+            Err(cause) if is_duplicate(&cause) => None,
+            outcome => outcome.map_err(error)?,
+        };
+        let Some(taken) = taken else { return Ok(None) };
+        if taken.id("holder")? != holder {
+            return Ok(None);
         }
+        Ok(Some(Lease { epoch: taken.whole("epoch")?, expires_at: taken.moment("expires_at")? }))
     }
 
     async fn resign(&self, name: &str, holder: Uuid) -> Result<()> {

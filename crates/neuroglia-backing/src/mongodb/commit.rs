@@ -278,6 +278,8 @@ impl Transacted for Whole<'_> {
     type Output = ();
 
     async fn attempt(&mut self, session: &mut ClientSession, attempt: u32) -> Result<(), Refusal> {
+        // A batch with steps has one attempt, so it looks at once who was there before.
+        let attempt = if self.steps.is_empty() { attempt } else { attempt + 1 };
         self.batch.run(self.connection, Some(&mut *session), self.stored, attempt).await?;
         for MongoStep(step) in self.steps.drain(..) {
             step(self.connection.database(), session).await?;

@@ -68,6 +68,17 @@ pub(super) fn is_collision(error: &DriverError) -> bool {
     error.contains_label(TRANSIENT_TRANSACTION_ERROR)
 }
 
+/// Whether the server may have done it all the same: it was not confirmed by a majority, or its answer was lost and the
+/// driver has asked again in vain.
+pub(super) fn may_be_kept(error: &DriverError) -> bool {
+    error.contains_label(RETRYABLE_WRITE_ERROR)
+        || match &*error.kind {
+            DriverKind::Write(failure) => matches!(failure, WriteFailure::WriteConcernError(_)),
+            DriverKind::InsertMany(said) => said.write_errors.is_none() && said.write_concern_error.is_some(),
+            _ => false,
+        }
+}
+
 /// The index of a unique value that is taken, and its collection.
 pub(super) fn duplicate(error: &DriverError) -> Option<(String, String)> {
     Said::of(error).duplicate()

@@ -32,6 +32,13 @@ pub(super) fn either(condition: impl Into<Bson>, one: impl Into<Bson>, other: im
     Bson::Document(doc! { "$cond": [condition.into(), one.into(), other.into()] })
 }
 
+/// Whether nobody holds what has a `holder`, or his time is over, as an expression.
+pub(super) fn nobody_holds() -> Bson {
+    let is_nobodys = doc! { "$eq": [{ "$ifNull": ["$holder", Bson::Null] }, Bson::Null] };
+    let is_over = doc! { "$lte": ["$expires_at", now()] };
+    Bson::Document(doc! { "$or": [is_nobodys, is_over] })
+}
+
 /// No field at all, as the value of an expression.
 pub(super) const NOTHING: &str = "$$REMOVE";
 

@@ -10,6 +10,7 @@ mod step;
 use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
+use mongodb::options::ReturnDocument;
 use neuroglia::clock::Timestamp;
 use neuroglia::data::{AppliedMigration, Migration, MigrationRun, Migrations};
 use neuroglia::error::{Error, ErrorKind, Result};
@@ -19,7 +20,7 @@ use uuid::Uuid;
 
 use super::connection::Connection;
 use super::error::{error, is_duplicate};
-use super::fields::{Fields, after, literal, now, uuid};
+use super::fields::{Fields, after, either, literal, nobody_holds, uuid};
 use super::schema::{self, MIGRATIONS};
 use crate::owner::Owner;
 
@@ -135,14 +136,19 @@ impl<'c> Lock<'c> {
     /// Waits until nobody else has it.
     async fn take(connection: &'c Connection) -> Result<Self> {
         let lock = Self { connection, holder: Ids::random().next_uuid() };
-        let is_over = doc! { "$expr": { "$lte": ["$expires_at", now()] } };
-        let free = doc! { "_id": LOCK, "$or": [{ "holder": null }, is_over] };
-        let take = doc! { "$set": { "holder": literal(uuid(lock.holder)), "expires_at": after(LOCK_TTL) } };
+        // The filter of an upsert may not ask the server's clock, so the update does.
+        let is_free = nobody_holds();
+        let take = doc! { "$set": {
+            "holder": either(is_free.clone(), literal(uuid(lock.holder)), "$holder"),
+            "expires_at": either(is_free, after(LOCK_TTL), "$expires_at"),
+        } };
         let migrations = connection.collection(MIGRATIONS);
         loop {
-            let taken = migrations.update_one(free.clone(), vec![take.clone()]).upsert(true);
+            let taken = migrations.find_one_and_update(doc! { "_id": LOCK }, vec![take.clone()]);
+            let taken = taken.upsert(true).return_document(ReturnDocument::After);
             match connection.tried(taken.into_future()).await? {
-                Ok(_) => return Ok(lock),
+                Ok(Some(taken)) if taken.id("holder")? == lock.holder => return Ok(lock),
+                Ok(_) => sleep(PAUSE).await,
                 Err(cause) if is_duplicate(&cause) => sleep(PAUSE).await,
                 Err(cause) => return Err(error(cause)),
             }

@@ -14,7 +14,7 @@ use neuroglia::error::{Error, Result};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connection::{Connection, majority};
-use super::error::{error, is_collision, unknown_outcome};
+use super::error::{error, is_collision, may_be_kept, unknown_outcome};
 use super::fields::{Fields, now};
 use super::schema::COUNTERS;
 
@@ -29,7 +29,7 @@ const COMMIT_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) enum Refusal {
     /// Others got in the way; the same again may succeed.
     Collision(DriverError),
-    /// The connection was lost before the commit was sent.
+    /// The connection was lost before the commit was sent, or the only operation may have been done.
     Lost(DriverError),
     /// It cannot be.
     Final(Error),
@@ -41,6 +41,7 @@ impl From<DriverError> for Refusal {
             DriverKind::Io(_) | DriverKind::ConnectionPoolCleared { .. } => Self::Lost(cause),
             DriverKind::ServerSelection { .. } => Self::Final(error(cause)),
             _ if is_collision(&cause) => Self::Collision(cause),
+            _ if may_be_kept(&cause) => Self::Lost(cause),
             _ => Self::Final(error(cause)),
         }
     }

@@ -29,6 +29,9 @@ use super::schema::{SUBSCRIPTIONS, WORK};
 use super::transaction::{ATTEMPTS_MAX, Numbers, Refusal, Transacted, transact};
 
 use self::standing::{called_off, record, standing, state, with_failure};
+
+/// How often a lane is looked at before a piece of it is deleted.
+const LOOKS_MAX: u32 = 5;
 pub(super) use self::standing::{document, finish, held};
 
 /// The error of the server for a value of a unique index that is taken.
@@ -143,8 +146,19 @@ impl WorkStore for MongoStore {
         let update = match revision {
             Revision::Delete => {
                 // Its note, that its lane is to be looked at, would go with it.
-                claim::LANES.look(&self.connection).await?;
-                return Ok(self.connection.run(work.delete_one(this).into_future()).await?.deleted_count == 1);
+                let mut bare = this.clone();
+                bare.insert("look", doc! { "$exists": false });
+                for _ in 0..LOOKS_MAX {
+                    claim::LANES.look(&self.connection).await?;
+                    let gone = work.delete_one(bare.clone()).into_future();
+                    if self.connection.run(gone).await?.deleted_count == 1 {
+                        return Ok(true);
+                    }
+                    if self.connection.run(work.find_one(this.clone()).into_future()).await?.is_none() {
+                        return Ok(false);
+                    }
+                }
+                return Err(Error::unavailable("the lane of this work does not come to rest; try again"));
             }
             Revision::Edit { payload } => vec![doc! { "$set": { "payload": literal(payload.as_str()) } }],
             Revision::Cancel => {

@@ -87,7 +87,8 @@ impl Connections {
         let ask = async {
             let mut reader = self.reader().await?;
             // The version alone would not touch the file.
-            let query = sqlx::query_scalar("SELECT sqlite_version() WHERE (SELECT count(*) FROM sqlite_schema) >= 0");
+            let query =
+                sqlx::query_scalar("SELECT sqlite_version() WHERE (SELECT count(*) FROM sqlite_schema) >= 0");
             reader.run(async |connection| query.fetch_one(connection).await).await
         };
         match timeout(self.settings.ping_timeout, ask).await {

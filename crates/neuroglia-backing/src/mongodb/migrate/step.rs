@@ -70,7 +70,21 @@ async fn try_run(connection: &Connection, mut command: Document) -> Result<mongo
         command.insert("writeConcern", doc! { "w": "majority" });
     }
     let run = connection.database().run_command(command).into_future();
-    Ok(connection.at_once(LIMIT, run).await?.map(drop))
+    match connection.at_once(LIMIT, run).await? {
+        Ok(answer) => all_done(&answer).map(Ok),
+        Err(cause) => Ok(Err(cause)),
+    }
+}
+
+/// A command that writes answers also when it could not do a part of it. Values stay out of the error.
+fn all_done(answer: &Document) -> Result<()> {
+    let faults = answer.get_array("writeErrors").into_iter().flatten().filter_map(Bson::as_document);
+    let faults = faults.chain(answer.get_document("writeConcernError"));
+    let codes: Vec<_> = faults.map(|fault| fault.get_i32("code").unwrap_or_default().to_string()).collect();
+    if codes.is_empty() {
+        return Ok(());
+    }
+    Err(Error::internal(format!("a step was not done as a whole; the server's codes: {}", codes.join(", "))))
 }
 
 fn code(error: &mongodb::error::Error) -> Option<i32> {
@@ -105,7 +119,8 @@ async fn takes_back(connection: &Connection, command: &Document) -> Result<Vec<D
 }
 
 async fn collections(connection: &Connection) -> Result<Vec<String>> {
-    connection.run(connection.database().list_collection_names().into_future()).await
+    let only = doc! { "type": "collection" };
+    connection.run(connection.database().list_collection_names().filter(only).into_future()).await
 }
 
 /// The index of this name, as it would be created again.

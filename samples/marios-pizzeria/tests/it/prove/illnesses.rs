@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use neuroglia::id::Ids;
-use neuroglia_testing::services::{Nats, RabbitMq, Redis, Smtp};
+use neuroglia_testing::services::{Redis, Smtp};
 use neuroglia_testing::{Strait, Weather};
 use serde_json::{Value, json};
 use url::Url;
