@@ -135,8 +135,11 @@ fn at_a_terminal_lines_are_prompted_for_completed_and_taken_back() {
     seat.sees("marios-pizzeria> ");
     seat.types("\u{1b}[A\r");
     seat.sees("6 were there");
+    seat.sees("marios-pizzeria> ");
     seat.types("sead\r");
     seat.sees("'sead'");
+    // Before the prompt is there, the terminal itself would take the end of the input, and tell nobody.
+    seat.sees("marios-pizzeria> ");
     seat.types("\u{4}");
     let Seat { process, .. } = seat;
     process.end_within(PATIENCE).assert_code(0);
