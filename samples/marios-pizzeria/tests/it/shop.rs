@@ -47,8 +47,8 @@ impl Engine {
     pub(crate) const ALL: [Self; 4] = [Self::Memory, Self::Sqlite, Self::Postgres, Self::Mongo];
 }
 
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than anything here takes on a busy machine, four pauses between tries among it.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An event as it left the pizzeria.
 #[derive(Debug, Clone)]
