@@ -151,7 +151,11 @@ impl Books {
         let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();
         let lost: Vec<_> = expected.difference(&found).collect();
         let extra: Vec<_> = found.difference(&expected).collect();
-        assert!(lost.is_empty() && extra.is_empty(), "lost: {lost:?}, of no order: {extra:?}");
+        assert!(
+            lost.is_empty() && extra.is_empty(),
+            "lost: {lost:?}, of no order: {extra:?}, given up: {:#?}",
+            self.given_up()
+        );
         orders.len()
     }
 
@@ -232,6 +236,13 @@ impl Books {
             limit: u32::MAX,
             ..WorkFilter::default()
         };
+        self.ask(async |store| store.list_work(&filter).await)
+    }
+
+    /// The work that nobody tries any more.
+    fn given_up(&self) -> Vec<WorkRecord> {
+        let states = vec![WorkState::Dead, WorkState::Parked];
+        let filter = WorkFilter { states, limit: u32::MAX, ..WorkFilter::default() };
         self.ask(async |store| store.list_work(&filter).await)
     }
 

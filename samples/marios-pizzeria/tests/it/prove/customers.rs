@@ -4,15 +4,22 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::process::{Client, eventually, guest_order};
 
 /// How many order at the same time.
 const COUNT: usize = 3;
 
-/// What each of them does between two orders.
+/// How long each of them waits between two orders, at least.
 const PAUSE: Duration = Duration::from_millis(80);
+
+/// How long each of them waits, at most.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How many times as long as the last answer took. Behind an order come a dozen writes; customers who did not heed how
+/// slow a disk is would pile up more than it can bear, and what is measured then is the pile.
+const PACE: u32 = 8;
 
 /// How often somebody asks again with the same key before giving up.
 const TRIES_MAX: usize = 5;
@@ -88,19 +95,22 @@ impl Shared {
         for number in 0_usize.. {
             let key = format!("{customer}-{number}");
             let order = guest_order(&format!("+1 555 {customer:03} {number:05}"), &key);
+            let mut took = Duration::ZERO;
             for attempt in 0..TRIES_MAX {
+                let asked = Instant::now();
                 if self.have_left.load(Ordering::Acquire) {
                     return;
                 }
                 if let Some(id) = self.try_order(&mut connection, customer + attempt, &key, &order) {
                     lock(&self.accepted).push(id);
+                    took = asked.elapsed();
                     break;
                 }
                 self.refused.fetch_add(1, Ordering::AcqRel);
                 connection = None;
                 std::thread::park_timeout(PAUSE * 2);
             }
-            std::thread::park_timeout(PAUSE);
+            std::thread::park_timeout((took * PACE).clamp(PAUSE, PAUSE_MAX));
         }
     }
 
