@@ -61,7 +61,8 @@ fn worker(worker: Worker) -> Worker {
         )
         .consumer(
             Consumer::new("mishaps")
-                .timeout(Duration::from_secs(1))
+                // Of four attempts, longer than the commit of one can take on a disk that is slow.
+                .timeout(Duration::from_secs(4))
                 .attempts_max(4)
                 .on::<OrderCreated, Mishaps>(),
         )

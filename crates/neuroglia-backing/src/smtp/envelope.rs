@@ -112,7 +112,11 @@ mod tests {
         let content =
             sealed("hello\n--=_o-1.ready_=\nContent-Type: text/html\n\n<p>forged</p>\n--=_o-1.ready_=--\n");
         assert_eq!(content.matches("\r\n--=_o-1.ready_=").count(), 3, "{content}");
-        assert_eq!(content.matches("\r\nContent-Type: text/html; charset").count(), 1, "{content}");
+        // What was forged is text of both parts, and begins none.
+        let parts_of =
+            |kind: &str| content.matches(&format!("\r\n--=_o-1.ready_=\r\nContent-Type: {kind}")).count();
+        assert_eq!((parts_of("text/plain"), parts_of("text/html")), (1, 1), "{content}");
+        assert!(content.ends_with("\r\n--=_o-1.ready_=--\r\n"), "{content}");
     }
 
     #[test]

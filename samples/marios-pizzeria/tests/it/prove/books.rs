@@ -52,11 +52,6 @@ pub(crate) struct Done {
     pub(crate) runs: usize,
 }
 
-/// The ids of all effects that an order must have.
-fn of_order(order: &String) -> impl Iterator<Item = String> {
-    EFFECTS.iter().map(move |effect| format!("{effect}:{order}"))
-}
-
 impl Books {
     pub(crate) fn open(url: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -126,15 +121,18 @@ impl Books {
     #[track_caller]
     pub(crate) fn assert_exactly_once(&self, accepted: &[String]) -> usize {
         let orders_now = || self.all("orders").into_iter().map(|order| order.id).collect::<BTreeSet<_>>();
-        // An order whose customer has hung up may come when it is quiet already. What is there before must be done;
-        // what is done must be of an order that is there afterwards.
-        self.wait_until_quiet();
-        let orders = orders_now();
-        self.wait_until_quiet();
+        // An order whose customer has hung up may come when it is quiet already; then the books are read again.
+        let (orders, effects) = loop {
+            let orders = orders_now();
+            self.wait_until_quiet();
+            let effects = self.effects();
+            if orders == orders_now() {
+                break (orders, effects);
+            }
+        };
         for order in accepted {
             assert!(orders.contains(order), "the accepted order {order} is lost");
         }
-        let effects = self.effects();
         for effect in effects.values() {
             assert_eq!(
                 effect.runs.len(),
@@ -146,11 +144,18 @@ impl Books {
         }
         let found: BTreeSet<&str> =
             effects.keys().map(String::as_str).filter(|id| !id.starts_with("tick:")).collect();
-        let lost: Vec<_> =
-            orders.iter().flat_map(of_order).filter(|id| !found.contains(id.as_str())).collect();
-        let known: BTreeSet<String> = orders_now().iter().flat_map(of_order).collect();
-        let extra: Vec<_> = found.into_iter().filter(|id| !known.contains(*id)).collect();
-        assert!(lost.is_empty() && extra.is_empty(), "lost: {lost:?}, of no order: {extra:?}");
+        let expected: BTreeSet<String> = orders
+            .iter()
+            .flat_map(|order| EFFECTS.iter().map(move |effect| format!("{effect}:{order}")))
+            .collect();
+        let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();
+        let lost: Vec<_> = expected.difference(&found).collect();
+        let extra: Vec<_> = found.difference(&expected).collect();
+        assert!(
+            lost.is_empty() && extra.is_empty(),
+            "lost: {lost:?}, of no order: {extra:?}, given up: {:#?}",
+            self.given_up()
+        );
         orders.len()
     }
 
@@ -231,6 +236,13 @@ impl Books {
             limit: u32::MAX,
             ..WorkFilter::default()
         };
+        self.ask(async |store| store.list_work(&filter).await)
+    }
+
+    /// The work that nobody tries any more.
+    fn given_up(&self) -> Vec<WorkRecord> {
+        let states = vec![WorkState::Dead, WorkState::Parked];
+        let filter = WorkFilter { states, limit: u32::MAX, ..WorkFilter::default() };
         self.ask(async |store| store.list_work(&filter).await)
     }
 

@@ -4,22 +4,22 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::process::{Client, eventually, guest_order};
 
-/// How many order at the same time, and how long each of them waits between two orders.
-#[derive(Debug, Clone, Copy)]
-struct Crowd {
-    count: usize,
-    pause: Duration,
-}
+/// How many order at the same time.
+const COUNT: usize = 3;
 
-/// As many as a store of its own bears.
-const CROWD: Crowd = Crowd { count: 3, pause: Duration::from_millis(80) };
+/// How long each of them waits between two orders, at least.
+const PAUSE: Duration = Duration::from_millis(80);
 
-/// As many as one bears whose server is a stand-in, which takes a hundredth of a second for each thing it is asked.
-const FEW: Crowd = Crowd { count: 2, pause: Duration::from_millis(800) };
+/// How long each of them waits, at most.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How many times as long as the last answer took. Behind an order come a dozen writes; customers who did not heed how
+/// slow a disk is would pile up more than it can bear, and what is measured then is the pile.
+const PACE: u32 = 8;
 
 /// How often somebody asks again with the same key before giving up.
 const TRIES_MAX: usize = 5;
@@ -42,20 +42,11 @@ struct Shared {
 impl Customers {
     /// They begin to order at these doors.
     pub(crate) fn come(doors: &[SocketAddr]) -> Self {
-        Self::come_as(CROWD, doors)
-    }
-
-    /// They begin to order at these doors, one by one.
-    pub(crate) fn come_few(doors: &[SocketAddr]) -> Self {
-        Self::come_as(FEW, doors)
-    }
-
-    fn come_as(Crowd { count, pause }: Crowd, doors: &[SocketAddr]) -> Self {
         let shared = Arc::new(Shared { doors: Mutex::new(doors.to_vec()), ..Shared::default() });
-        let threads = (0..count)
+        let threads = (0..COUNT)
             .map(|number| {
                 let shared = Arc::clone(&shared);
-                std::thread::spawn(move || shared.order(number, pause))
+                std::thread::spawn(move || shared.order(number))
             })
             .collect();
         Self { shared, threads }
@@ -99,24 +90,27 @@ impl Drop for Customers {
 }
 
 impl Shared {
-    fn order(&self, customer: usize, pause: Duration) {
+    fn order(&self, customer: usize) {
         let mut connection: Option<(SocketAddr, Client)> = None;
         for number in 0_usize.. {
             let key = format!("{customer}-{number}");
             let order = guest_order(&format!("+1 555 {customer:03} {number:05}"), &key);
+            let mut took = Duration::ZERO;
             for attempt in 0..TRIES_MAX {
+                let asked = Instant::now();
                 if self.have_left.load(Ordering::Acquire) {
                     return;
                 }
                 if let Some(id) = self.try_order(&mut connection, customer + attempt, &key, &order) {
                     lock(&self.accepted).push(id);
+                    took = asked.elapsed();
                     break;
                 }
                 self.refused.fetch_add(1, Ordering::AcqRel);
                 connection = None;
-                std::thread::park_timeout(pause * 2);
+                std::thread::park_timeout(PAUSE * 2);
             }
-            std::thread::park_timeout(pause);
+            std::thread::park_timeout((took * PACE).clamp(PAUSE, PAUSE_MAX));
         }
     }
 

@@ -62,9 +62,10 @@ fn kill_at(engine: Engine, role: &str, point: &str) {
     if role == "web" {
         doors.push(victim.address());
     }
-    let (customers, more, recovery_max) = match engine {
-        Engine::Mongo => (Customers::come_few(&doors), 3, RECOVERY_MAX + TRANSACTION_LIFE),
-        Engine::Sqlite | Engine::Postgres => (Customers::come(&doors), 20, RECOVERY_MAX),
+    let customers = Customers::come(&doors);
+    let recovery_max = match engine {
+        Engine::Mongo => RECOVERY_MAX + TRANSACTION_LIFE,
+        Engine::Sqlite | Engine::Postgres => RECOVERY_MAX,
     };
     if drains {
         // Nobody else could be at it.
@@ -78,7 +79,7 @@ fn kill_at(engine: Engine, role: &str, point: &str) {
     let accepted = customers.accepted();
     let successor = town.open(role);
     let took = town.books.wait_for_effects(&accepted, dead.at, recovery_max);
-    customers.wait_for_more(more);
+    customers.wait_for_more(20);
     if leads {
         let before = town.books.ticks().len();
         eventually("the successor leads", || (town.books.ticks().len() > before + 10).then_some(()));
