@@ -1,5 +1,4 @@
-//! A document database that many processes share: one database of a MongoDB replica set or cluster, version 5.0 or
-//! newer.
+//! A document database that many processes share: one database of a MongoDB replica set, version 5.0 or newer.
 //!
 //! - **A batch is one transaction**, kept by a majority in its journals, and read at one moment; a batch that changes
 //!   one document only is one operation. When others get in its way it is begun again, as often as the driver's labels

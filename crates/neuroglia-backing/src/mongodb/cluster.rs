@@ -37,16 +37,10 @@ pub(super) async fn known(connection: &Connection, node: Uuid) -> Result<Option<
     connection.all(node.into_future()).await?.first().map(|found| found.moment("now")).transpose()
 }
 
-/// The clock in a server's greeting.
-pub(super) fn local_time(hello: &Document) -> Result<Timestamp> {
-    let time = hello.get_datetime("localTime").map_err(Error::internal)?;
-    Ok(Timestamp::from_unix_micros(time.timestamp_millis().saturating_mul(1000)))
-}
-
 #[async_trait]
 impl ClusterStore for MongoStore {
     async fn now(&self) -> Result<Timestamp> {
-        local_time(&self.connection.ask(doc! { "hello": 1 }).await?)
+        self.connection.now().await
     }
 
     async fn beat(&self, node: &Node) -> Result<Beat> {
@@ -86,7 +80,7 @@ impl ClusterStore for MongoStore {
         };
         let (beat, owners, known, held) = self.connection.at_once(limit, at_once).await?.map_err(error)?;
         let beat = beat.ok_or_else(|| Error::internal("a node that said that it lives was not kept"))?;
-        self.connection.sessions.live_as(node.id, beat.is("is_new"));
+        self.connection.sessions.live_as(node.id, beat.moment("started_at")?);
         let at = beat.moment("heartbeat_at")?;
         let ids = known.iter().map(|known| known.id("_id")).collect::<Result<HashSet<_>>>()?;
         let others = known.iter().filter(|known| known.id("_id").is_ok_and(|id| id != node.id));
@@ -115,7 +109,7 @@ impl ClusterStore for MongoStore {
         for (node, silent) in give_up(&self.connection, ttl, apart).await? {
             let released = work::release_of_dead(&self.connection, node, left).await?;
             left = left.saturating_sub(u32::try_from(released).unwrap_or(u32::MAX));
-            if left > 0 || is_free(&self.connection, node).await? {
+            if is_free(&self.connection, node).await? {
                 // One that has said meanwhile that it lives is a new node.
                 let gone = doc! { "_id": uuid(node), "given_up": true };
                 self.connection.run(nodes.delete_one(gone).into_future()).await?;

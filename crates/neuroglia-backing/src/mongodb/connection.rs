@@ -4,6 +4,7 @@
 //! meanwhile. Reads see what a majority has; writes are kept by a majority, in its journals.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use mongodb::options::{
     Acknowledgment, ClientOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
 };
 use mongodb::{Client, Collection, Cursor, Database};
+use neuroglia::clock::Timestamp;
 use neuroglia::error::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
@@ -67,8 +69,10 @@ impl Connection {
     }
 
     async fn connect(location: &Location, settings: &MongoOptions) -> mongodb::error::Result<Self> {
+        let late = |_| io::Error::from(io::ErrorKind::TimedOut);
         // Resolves the name of `mongodb+srv`, and the credentials' defaults.
-        let mut options = ClientOptions::parse(location.connect.clone()).await?;
+        let options = ClientOptions::parse(location.connect.clone()).into_future();
+        let mut options = timeout(settings.connect_timeout, options).await.map_err(late)??;
         options.app_name.get_or_insert_with(|| "neuroglia".to_owned());
         options.connect_timeout = Some(settings.connect_timeout);
         options.server_selection_timeout = Some(settings.selection_timeout);
@@ -81,7 +85,8 @@ impl Connection {
         options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
         let client = Client::with_options(options)?;
         let database = client.database(&location.database);
-        database.run_command(doc! { "ping": 1 }).await?;
+        let ping = database.run_command(doc! { "ping": 1 }).into_future();
+        timeout(settings.selection_timeout + settings.connect_timeout, ping).await.map_err(late)??;
         let places = Arc::new(Semaphore::new(settings.connections_max as usize));
         Ok(Self {
             location: location.clone(),
@@ -95,22 +100,19 @@ impl Connection {
         })
     }
 
-    /// Refuses a server that has no transactions.
+    /// Refuses a server that has no transactions, and one that is not itself the clock.
     async fn judged(self) -> Result<Self> {
         let hello = self.ask(doc! { "hello": 1 }).await?;
-        let is_set =
-            hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|kind| kind == "isdbgrid");
-        if is_set {
+        if hello.contains_key("setName") {
             return Ok(self);
         }
-        Err(Error::invalid(
-            "store.no_replica_set",
-            format!(
-                "the server of {} stands alone, and only a replica set or a cluster has transactions: start it with \
-                 --replSet and run rs.initiate() once; one member is enough",
-                self.location
-            ),
-        ))
+        let what_to_do = if hello.get_str("msg").is_ok_and(|kind| kind == "isdbgrid") {
+            "is a router of a sharded cluster, and the clocks of routers do not agree on who is dead: name a replica set"
+        } else {
+            "stands alone, and only a replica set has transactions: start it with --replSet and run rs.initiate() \
+             once; one member is enough"
+        };
+        Err(Error::invalid("store.no_replica_set", format!("the server of {} {what_to_do}", self.location)))
     }
 
     pub(super) fn location(&self) -> &Location {
@@ -155,8 +157,17 @@ impl Connection {
         &self,
         operation: impl Future<Output = mongodb::error::Result<T>>,
     ) -> Result<mongodb::error::Result<T>> {
+        self.within(self.settings.operation_timeout, operation).await
+    }
+
+    /// Runs one operation that may take so long, once it has its place.
+    pub(super) async fn within<T>(
+        &self,
+        limit: Duration,
+        operation: impl Future<Output = mongodb::error::Result<T>>,
+    ) -> Result<mongodb::error::Result<T>> {
         let _place = self.place().await?;
-        self.at_once(self.settings.operation_timeout, operation).await
+        self.at_once(limit, operation).await
     }
 
     /// Runs one operation that waits for no place.
@@ -179,7 +190,14 @@ impl Connection {
         self.run(async { query.await?.try_collect().await }).await
     }
 
-    /// Asks the server something about itself.
+    /// The server's clock.
+    pub(super) async fn now(&self) -> Result<Timestamp> {
+        let hello = self.run(self.database.run_command(doc! { "hello": 1 }).into_future()).await?;
+        let time = hello.get_datetime("localTime").map_err(Error::internal)?;
+        Ok(Timestamp::from_unix_micros(time.timestamp_millis().saturating_mul(1000)))
+    }
+
+    /// Asks the server something about itself, past those who wait for a place.
     pub(super) async fn ask(&self, command: Document) -> Result<Document> {
         let asked = self.database.run_command(command).into_future();
         self.at_once(self.settings.ping_timeout, asked).await?.map_err(error)

@@ -4,7 +4,6 @@ use mongodb::bson::doc;
 use neuroglia::data::{Reservation, Reserve};
 use neuroglia::error::{Error, Result};
 
-use super::cluster::local_time;
 use super::connection::Connection;
 use super::error::{error, is_duplicate};
 use super::fields::{Fields, micros};
@@ -16,7 +15,7 @@ const ATTEMPTS_MAX: u32 = 5;
 pub(super) async fn reserve(connection: &Connection, reserve: &Reserve) -> Result<Reservation> {
     let keys = connection.collection(KEYS);
     // An upsert knows no expression with the server's clock, so the clock is asked before.
-    let now = local_time(&connection.ask(doc! { "hello": 1 }).await?)?.unix_micros();
+    let now = connection.now().await?.unix_micros();
     for _ in 0..ATTEMPTS_MAX {
         // A record that has not expired does not match, and a second one with its key cannot be inserted.
         let taken = keys.update_one(
@@ -58,7 +57,7 @@ pub(super) async fn purge_expired(connection: &Connection, limit: u32) -> Result
         return Ok(0);
     }
     let keys = connection.collection(KEYS);
-    let now = local_time(&connection.ask(doc! { "hello": 1 }).await?)?.unix_micros();
+    let now = connection.now().await?.unix_micros();
     let over = doc! { "expires_at": { "$lte": now } };
     let some = keys.find(over).projection(doc! { "_id": 1 }).limit(i64::from(limit));
     let ids = connection.all(some.into_future()).await?;

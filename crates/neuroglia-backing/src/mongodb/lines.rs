@@ -15,6 +15,8 @@ use super::error::is_duplicate;
 
 /// How many notes are read at once.
 const NOTES_MAX: i64 = 200;
+/// How often one look reads some: who comes faster than they are read is for the next look.
+const PAGES_MAX: usize = 5;
 /// How many lines are looked at at once.
 const LINES_AT_ONCE: usize = 4;
 
@@ -30,17 +32,17 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Looks at every line that somebody came into or left.
+    /// Looks at the lines that somebody came into or left; which ones first is as random as the notes' tokens.
     pub(super) async fn look(&self, connection: &Connection) -> Result<()> {
         let collection = connection.collection(self.collection);
-        loop {
+        for _ in 0..PAGES_MAX {
             let notes = collection
                 .find(doc! { "look": { "$exists": true } })
                 .projection(doc! { "look": 1, "line.key": 1, self.key: 1 })
                 .limit(NOTES_MAX);
             let notes = connection.all(notes.into_future()).await?;
             if notes.is_empty() {
-                return Ok(());
+                break;
             }
             let lines: BTreeSet<_> = notes.iter().filter_map(|note| note.get_str(self.key).ok()).collect();
             let lines: Vec<_> = lines.into_iter().collect();
@@ -53,9 +55,10 @@ impl Lines {
             }
             self.take_notes_away(connection, &notes).await?;
             if notes.len() < NOTES_MAX as usize {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
     }
 
     async fn give_mark(&self, connection: &Connection, line: &str) -> Result<()> {

@@ -1,14 +1,19 @@
 //! The schema: the framework's own collections, then the application's, under a lock.
 //!
 //! MongoDB has no transaction for changes of the schema. So each step is written down before it is done, together with
-//! what takes it back: a step that fails takes back those before it, and where the process died in between, whoever
-//! has the lock next does. A command of the application's own is taken back only when it creates a collection or
-//! indexes; any other should be one that can be run twice.
+//! what takes it back: a step that fails takes back those before it, and where the process died in between, or it is not
+//! known whether a step was done, whoever has the lock next does. A command of the application's own is taken back only
+//! when it creates a collection or indexes; any other should be one that can be run twice.
+//!
+//! The lock is a lease, and every step is fenced by it: it is renewed with what is written down before the step, who
+//! could not renew it in time begins no other, and that a migration was applied is written in one transaction with the
+//! lock. A command that the server is at when its process loses the lock is nobody's to stop.
 
 mod step;
 
 use std::time::Duration;
 
+use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
 use mongodb::options::ReturnDocument;
 use neuroglia::clock::Timestamp;
@@ -22,6 +27,7 @@ use super::connection::Connection;
 use super::error::{error, is_duplicate};
 use super::fields::{Fields, after, either, literal, nobody_holds, uuid};
 use super::schema::{self, MIGRATIONS};
+use super::transaction::{ATTEMPTS_MAX, Refusal, Transacted, transact};
 use crate::owner::Owner;
 
 /// The document that is the lock.
@@ -30,6 +36,8 @@ const LOCK: &str = "lock";
 const LOCK_TTL: Duration = Duration::from_secs(10);
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(3);
+/// How long that may take. With the pause before it, it is over before the lock is.
+const RENEWAL_LIMIT: Duration = Duration::from_secs(5);
 /// How often a lock that somebody else has is asked for.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -95,11 +103,17 @@ async fn apply_all(
             continue;
         }
         let outcome = apply(lock, owner, migration, at).await;
-        if let Err(cause) = outcome {
-            lock.take_back().await?;
-            return Err(if cause.kind() == ErrorKind::Unavailable { cause } else { migration.failed(cause) });
+        match outcome {
+            Ok(()) => versions.push(migration.version),
+            // It may have been done, or still be done; whoever is next looks when it is over.
+            Err(cause) if cause.kind() == ErrorKind::Unavailable => return Err(cause),
+            Err(cause) => {
+                if let Err(cause) = lock.take_back().await {
+                    tracing::warn!(error = %cause, "what the migration had done is taken back by the next run");
+                }
+                return Err(migration.failed(cause));
+            }
         }
-        versions.push(migration.version);
     }
     Ok(versions)
 }
@@ -108,9 +122,7 @@ async fn apply(lock: &Lock<'_>, owner: Owner, migration: &Migration, at: Timesta
     let id = format!("{}/{}", owner.name(), migration.version);
     for step in &migration.steps {
         let Some((command, takes_back)) = step::plan(lock.connection, step).await? else { continue };
-        if !takes_back.is_empty() {
-            lock.write_down(&id, takes_back).await?;
-        }
+        lock.write_down(&id, takes_back).await?;
         step::run(lock.connection, command).await?;
     }
     let record = doc! {
@@ -121,9 +133,36 @@ async fn apply(lock: &Lock<'_>, owner: Owner, migration: &Migration, at: Timesta
         "checksum": migration.checksum(),
         "applied_at": at.unix_micros(),
     };
-    let migrations = lock.connection.collection(MIGRATIONS);
-    lock.connection.run(migrations.insert_one(record).into_future()).await?;
-    lock.forget().await
+    transact(lock.connection, ATTEMPTS_MAX, Applied { lock, record }).await
+}
+
+/// That a migration was applied, written with the lock by which it was.
+struct Applied<'l> {
+    lock: &'l Lock<'l>,
+    record: Document,
+}
+
+impl Transacted for Applied<'_> {
+    type Output = ();
+
+    async fn attempt(&mut self, session: &mut ClientSession, _: u32) -> Result<(), Refusal> {
+        let migrations = self.lock.connection.collection(MIGRATIONS);
+        let forget = migrations.update_one(self.lock.own(), vec![forget()]).session(&mut *session);
+        if forget.await?.matched_count != 1 {
+            return Err(taken_over().into());
+        }
+        migrations.insert_one(&self.record).session(session).await?;
+        Ok(())
+    }
+}
+
+/// The stage of an update by which nothing would have to be taken back any more.
+fn forget() -> Document {
+    doc! { "$unset": ["migration", "takes_back"] }
+}
+
+fn taken_over() -> Error {
+    Error::unavailable("another process has taken over the migration; look at what it says")
 }
 
 /// The right to change the schema; and what would have to be taken back.
@@ -160,8 +199,7 @@ impl<'c> Lock<'c> {
         let renewals = async {
             loop {
                 sleep(RENEWAL).await;
-                let renewed = self.update(vec![doc! { "$set": { "expires_at": after(LOCK_TTL) } }]).await;
-                if let Err(cause) = renewed {
+                if let Err(cause) = self.update(Vec::new()).await {
                     return cause;
                 }
             }
@@ -175,7 +213,7 @@ impl<'c> Lock<'c> {
     async fn write_down(&self, migration: &str, takes_back: Vec<Document>) -> Result<()> {
         let known = doc! { "$ifNull": ["$takes_back", []] };
         let more = doc! { "$concatArrays": [known, literal(takes_back)] };
-        self.update(vec![doc! { "$set": { "migration": migration, "takes_back": more } }]).await
+        self.update(vec![doc! { "$set": { "migration": literal(migration), "takes_back": more } }]).await
     }
 
     /// Takes back what a migration did that was not applied to its end.
@@ -190,14 +228,11 @@ impl<'c> Lock<'c> {
             self.connection.run(migrations.find_one(doc! { "_id": migration }).into_future()).await?;
         if applied.is_none() {
             for step in steps.iter().rev().filter_map(|step| step.as_document()) {
+                self.update(Vec::new()).await?;
                 step::take_back(self.connection, step.clone()).await?;
             }
         }
-        self.forget().await
-    }
-
-    async fn forget(&self) -> Result<()> {
-        self.update(vec![doc! { "$unset": ["migration", "takes_back"] }]).await
+        self.update(vec![forget()]).await
     }
 
     async fn give_back(&self) {
@@ -207,15 +242,19 @@ impl<'c> Lock<'c> {
         }
     }
 
-    async fn update(&self, update: Vec<Document>) -> Result<()> {
-        let own = doc! { "_id": LOCK, "holder": uuid(self.holder) };
+    /// Renews it, and changes what it says.
+    async fn update(&self, mut update: Vec<Document>) -> Result<()> {
+        update.insert(0, doc! { "$set": { "expires_at": after(LOCK_TTL) } });
         let migrations = self.connection.collection(MIGRATIONS);
-        let update = migrations.update_one(own, update);
-        match self.connection.run(update.into_future()).await?.matched_count {
+        let update = migrations.update_one(self.own(), update).into_future();
+        // Whoever has all connections does not take the lock away.
+        match self.connection.at_once(RENEWAL_LIMIT, update).await?.map_err(error)?.matched_count {
             1 => Ok(()),
-            _ => {
-                Err(Error::unavailable("another process has taken over the migration; look at what it says"))
-            }
+            _ => Err(taken_over()),
         }
+    }
+
+    fn own(&self) -> Document {
+        doc! { "_id": LOCK, "holder": uuid(self.holder) }
     }
 }

@@ -4,11 +4,12 @@
 //! has written. So each process notes its sessions in the document of its node, and whoever buries the node ends them.
 //! The driver uses a session again, so there are about as many as there are places at once.
 
-use std::collections::HashSet;
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, Document, doc};
+use neuroglia::clock::Timestamp;
 use neuroglia::error::Result;
 use uuid::Uuid;
 
@@ -16,8 +17,9 @@ use super::connection::Connection;
 use super::fields::uuid;
 use super::schema::NODES;
 
-/// How many sessions of a node are remembered; more would be of connections that it has no more.
-const SESSIONS_MAX: i32 = 100;
+/// How many sessions of a node are remembered for each place. The driver drops one that nobody used for half an hour,
+/// so a node has had more than it has.
+const PER_PLACE: usize = 4;
 
 /// What this process has noted.
 #[derive(Default)]
@@ -25,16 +27,18 @@ pub(super) struct Sessions(Mutex<Noted>);
 
 #[derive(Default)]
 struct Noted {
-    node: Option<Uuid>,
-    sessions: HashSet<String>,
+    /// The node, and when it began to live. One that was taken for dead begins anew, with nothing noted.
+    life: Option<(Uuid, Timestamp)>,
+    /// Those that the document of the node has, the oldest first.
+    sessions: VecDeque<String>,
 }
 
 impl Sessions {
-    /// Notes as which node this process lives; a new one has nothing noted.
-    pub(super) fn live_as(&self, node: Uuid, is_new: bool) {
+    /// Notes as which node this process lives, and since when.
+    pub(super) fn live_as(&self, node: Uuid, since: Timestamp) {
         let mut noted = self.noted();
-        if is_new || noted.node != Some(node) {
-            *noted = Noted { node: Some(node), sessions: HashSet::new() };
+        if noted.life != Some((node, since)) {
+            *noted = Noted { life: Some((node, since)), sessions: VecDeque::new() };
         }
     }
 
@@ -46,18 +50,25 @@ impl Sessions {
     ) -> mongodb::error::Result<()> {
         let id = session.id();
         let name = id.to_string();
-        let node = {
+        let life = {
             let noted = self.noted();
-            match noted.node {
-                Some(node) if !noted.sessions.contains(&name) => node,
+            match noted.life {
+                Some(life) if !noted.sessions.contains(&name) => life,
                 _ => return Ok(()),
             }
         };
-        let one_more = doc! { "$push": { "sessions": { "$each": [id.clone()], "$slice": -SESSIONS_MAX } } };
-        let noted = connection.collection(NODES).update_one(doc! { "_id": uuid(node) }, one_more).await?;
+        let most = connection.settings().connections_max as usize * PER_PLACE;
+        let last = -i64::try_from(most).unwrap_or(i64::MAX);
+        let one_more = doc! { "$push": { "sessions": { "$each": [id.clone()], "$slice": last } } };
+        let node = doc! { "_id": uuid(life.0), "started_at": life.1.unix_micros() };
+        let noted = connection.collection(NODES).update_one(node, one_more).await?;
         let mut own = self.noted();
-        if noted.matched_count == 1 && own.node == Some(node) {
-            own.sessions.insert(name);
+        if noted.matched_count == 1 && own.life == Some(life) {
+            own.sessions.push_back(name);
+            // What the document has no more is noted again when it is used again.
+            if own.sessions.len() > most {
+                own.sessions.pop_front();
+            }
         }
         Ok(())
     }

@@ -102,8 +102,13 @@ async fn once<W: Transacted>(
     work: &mut W,
     attempt: u32,
 ) -> Result<W::Output, Refusal> {
-    let mut session = connection.client().start_session().await?;
-    connection.sessions.note(connection, &session).await?;
+    let late = || Error::unavailable("the database did not answer in time; nothing was kept");
+    let noted = async {
+        let session = connection.client().start_session().await?;
+        connection.sessions.note(connection, &session).await?;
+        Ok::<_, DriverError>(session)
+    };
+    let mut session = timeout_at(deadline, noted).await.map_err(|_| late())??;
     let begin = session.start_transaction().read_concern(ReadConcern::snapshot()).write_concern(majority());
     begin.await?;
     match timeout_at(deadline, work.attempt(&mut session, attempt)).await {
@@ -114,7 +119,7 @@ async fn once<W: Transacted>(
             drop(timeout(connection.settings().ping_timeout, abort).await);
             Err(refusal)
         }
-        Err(_) => Err(Error::unavailable("the database did not answer in time; nothing was kept").into()),
+        Err(_) => Err(late().into()),
     }
 }
 

@@ -195,8 +195,7 @@ impl WorkStore for MongoStore {
             return Ok(0);
         }
         let work = self.connection.collection(WORK);
-        let at = self.connection.ask(doc! { "hello": 1 }).await?;
-        let at = super::cluster::local_time(&at)?.unix_micros();
+        let at = self.connection.now().await?.unix_micros();
         // What somebody replays meanwhile has no such time any more.
         let over = doc! { "forget_at": { "$lte": at } };
         let some = work.find(over.clone()).projection(doc! { "_id": 1 }).limit(i64::from(limit));
@@ -365,6 +364,12 @@ fn settled(settlement: &Settlement, note: Uuid) -> Vec<Document> {
     vec![doc! { "$set": end }, standing(DEAD_KEEP, note)]
 }
 
+/// How long the work of a dead node is waited for that a transaction has locked; it is released at a later look, and
+/// keeps nobody else from being released.
+const RELEASE_LIMIT: Duration = Duration::from_secs(2);
+/// How many pieces are left for a later look; with more it is the database that does not answer.
+const MISSES_MAX: u32 = 3;
+
 /// Gives back what a dead node had, at most so many pieces; gives how many there were.
 pub(super) async fn release_of_dead(connection: &Connection, owner: Uuid, limit: u32) -> Result<u64> {
     if limit == 0 {
@@ -373,7 +378,7 @@ pub(super) async fn release_of_dead(connection: &Connection, owner: Uuid, limit:
     let work = connection.collection(WORK);
     let of_dead = work.find(doc! { "owner": uuid(owner) }).sort(doc! { "seq": 1 }).limit(i64::from(limit));
     let mut inquest = Inquest::default();
-    let mut released = 0;
+    let (mut released, mut misses) = (0, 0);
     for piece in connection.all(of_dead.into_future()).await? {
         let on_crash = OnCrash::named(&piece.text("on_crash")?);
         let (crashes, attempt) = (piece.number("crashes")? + 1, piece.number("attempt")?);
@@ -386,8 +391,15 @@ pub(super) async fn release_of_dead(connection: &Connection, owner: Uuid, limit:
         put(&mut end, "failures", verdict.reason.map(with_failure));
         let ticket = Ticket { id: piece.id("_id")?, token: piece.id("token")? };
         let update = vec![doc! { "$set": end }, standing(DEAD_KEEP, Ids::random().next_uuid())];
-        let release = work.update_one(held(ticket), update);
-        released += connection.run(release.into_future()).await?.matched_count;
+        let release = work.update_one(held(ticket), update).into_future();
+        match connection.within(RELEASE_LIMIT, release).await {
+            Ok(outcome) => released += outcome.map_err(error)?.matched_count,
+            Err(cause) if misses == MISSES_MAX => return Err(cause),
+            Err(cause) => {
+                misses += 1;
+                tracing::debug!(error = %cause, "work of a dead node is not released yet");
+            }
+        }
     }
     Ok(released)
 }

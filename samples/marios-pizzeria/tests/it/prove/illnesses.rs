@@ -170,7 +170,10 @@ impl Ward {
             assert!(alive.is_some_and(|answer| answer.status == 200), "{self:?} {illness:?}: it is dead");
             assert!(took < ALIVE_MAX, "{self:?} {illness:?}: {took:?} until it said that it lives");
             let (menu, took) = timed(|| self.get("/api/v1/pizzas"));
-            assert!(menu.is_some_and(|answer| [200, 503, 504].contains(&answer.status)), "{self:?} {illness:?}");
+            assert!(
+                menu.is_some_and(|answer| [200, 503, 504].contains(&answer.status)),
+                "{self:?} {illness:?}"
+            );
             slowest = slowest.max(took);
             let asked = Asked::new();
             let (order, took) = timed(|| self.order(&asked));
