@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use neuroglia::clock::Timestamp;
-use neuroglia::data::{Batch, Change, NativeStep, Store, Write};
+use neuroglia::data::{Batch, Change, Migration, NativeStep, Step, Store, Write};
 use neuroglia::error::{Error, ErrorKind};
 use neuroglia_backing::mongodb::driver::bson::{Bson, Document, doc};
 use neuroglia_backing::mongodb::driver::{Client, Database};
@@ -190,12 +190,12 @@ async fn a_migration_runs_a_command_and_a_broken_one_is_taken_back_by_the_next()
 
     let command = r#"{"create": "tills", "validator": {"number": {"$type": "int"}}}"#;
     let mut history = history();
-    history.push(neuroglia::data::Migration {
+    history.push(Migration {
         version: 2,
         name: "tills",
         steps: vec![
-            neuroglia::data::Step::CreateCollection("half"),
-            neuroglia::data::Step::Sql { engine: mongodb::ENGINE, statement: command },
+            Step::CreateCollection("half"),
+            Step::Sql { engine: mongodb::ENGINE, statement: command },
         ],
     });
     let run = store.migrate(&history, Timestamp::UNIX_EPOCH).await.expect("what was left is taken back");
@@ -204,6 +204,32 @@ async fn a_migration_runs_a_command_and_a_broken_one_is_taken_back_by_the_next()
     assert!(!lock.contains_key("holder") && !lock.contains_key("takes_back"), "{lock}");
     let tills = other.collection::<Document>("tills").insert_one(doc! { "number": 1 }).await;
     tills.expect("the collection is there");
+}
+
+#[tokio::test]
+async fn who_has_lost_the_lock_of_the_schema_does_nothing_more_to_it() {
+    let (store, database) = orders().await;
+    // By the time that this step is done, somebody else may have the lock.
+    let lose =
+        r#"{"update": "ng_migration", "updates": [{"q": {"_id": "lock"}, "u": {"$unset": {"holder": ""}}}]}"#;
+    let lose = || Step::Sql { engine: mongodb::ENGINE, statement: lose };
+    let (early, late) = (|| Step::CreateCollection("early"), || Step::CreateCollection("late"));
+    let with = |steps| {
+        let mut history = history();
+        history.push(Migration { version: 2, name: "two collections", steps });
+        history
+    };
+    for steps in [vec![early(), lose(), late()], vec![early(), lose()]] {
+        let lost = store.migrate(&with(steps), Timestamp::UNIX_EPOCH).await;
+        assert_eq!(lost.expect_err("the lock is lost").kind(), ErrorKind::Unavailable);
+        let there = behind(&database).await.list_collection_names().await.expect("it answers");
+        assert!(there.iter().any(|name| name == "early"), "nothing was taken back: {there:?}");
+        assert!(!there.iter().any(|name| name == "late"), "the next step was not begun: {there:?}");
+        let applied = store.applied_migrations().await.expect("they are read");
+        assert_eq!(applied.len(), 1, "nor was it written that it was applied");
+    }
+    let run = store.migrate(&with(vec![early(), late()]), Timestamp::UNIX_EPOCH).await;
+    assert_eq!(run.expect("whoever is next takes back what was done").applied, [2]);
 }
 
 #[tokio::test]
