@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::Write;
 use std::net::TcpStream;
 use std::process::Stdio;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 use neuroglia::id::Ids;
 
@@ -110,22 +110,50 @@ fn greets(stream: &mut TcpStream) -> bool {
 
 /// A database of one test; a named deployment has it deleted when this is dropped, one of our own goes with it.
 pub struct MongoDatabase {
-    server: &'static Server,
+    server: String,
     name: String,
+    is_deleted: bool,
+    _own: Option<Mongo>,
 }
 
 impl MongoDatabase {
-    /// A name for one on the server of this test run; it is there once something is in it.
+    /// A name for one on the server of this test process; it is there once something is in it.
     ///
     /// # Panics
     /// When no server is named and none can be started.
     pub fn create() -> Self {
-        Self { server: server(), name: format!("t_{}", Ids::random().next_uuid().simple()) }
+        // The process's end closes the pipe of the server's script; a static is never dropped, and need not be.
+        static SHARED: OnceLock<Mongo> = OnceLock::new();
+        match named() {
+            Some(server) => Self::of(server, None),
+            None => Self::of(SHARED.get_or_init(Mongo::start_quick).url(), None),
+        }
+    }
+
+    /// The same on a server of its own, for tests that give it so much to do that others would wait; on the one that is
+    /// named, where one is.
+    ///
+    /// # Panics
+    /// When no server is named and none can be started.
+    pub fn create_apart() -> Self {
+        match named() {
+            Some(server) => Self::of(server, None),
+            None => {
+                let own = Mongo::start_quick();
+                Self::of(own.url(), Some(own))
+            }
+        }
+    }
+
+    fn of(server: String, own: Option<Mongo>) -> Self {
+        // A server of our own is gone with all its databases soon, and answers nobody while it deletes one.
+        let is_deleted = named().is_some();
+        Self { server, name: format!("t_{}", Ids::random().next_uuid().simple()), is_deleted, _own: own }
     }
 
     /// Its URL.
     pub fn url(&self) -> String {
-        let (hosts, parameters) = self.server.url.split_once('?').unwrap_or((&self.server.url, ""));
+        let (hosts, parameters) = self.server.split_once('?').unwrap_or((&self.server, ""));
         let mark = if parameters.is_empty() { "" } else { "?" };
         format!("{}/{}{mark}{parameters}", hosts.trim_end_matches('/'), self.name)
     }
@@ -133,11 +161,10 @@ impl MongoDatabase {
 
 impl Drop for MongoDatabase {
     fn drop(&mut self) {
-        // A server of our own is gone with all its databases soon, and answers nobody while it deletes one.
-        if self.server.own.is_none() {
+        if self.is_deleted {
             let mut delete = script(SCRIPT, "drop");
             // What cannot be deleted is worth no second panic.
-            drop(delete.args([&self.server.url, &self.name]).stdin(Stdio::null()).status());
+            drop(delete.args([&self.server, &self.name]).stdin(Stdio::null()).status());
         }
     }
 }
@@ -148,31 +175,24 @@ impl fmt::Debug for MongoDatabase {
     }
 }
 
-struct Server {
-    url: String,
-    own: Option<Mongo>,
-}
-
-/// The server of this test run: the one that the environment names, or one of this process.
+/// The deployment that the environment names for the tests.
 #[expect(clippy::disallowed_methods, reason = "a test run is told about its services by the environment")]
-fn server() -> &'static Server {
-    // The process's end closes the pipe of the server's script; a static is never dropped, and need not be.
-    static OWN: OnceLock<Server> = OnceLock::new();
-    OWN.get_or_init(|| match std::env::var(MONGODB_VARIABLE) {
-        Ok(url) => {
-            announce("the deployment that MONGODB_TEST_URI names");
-            Server { url, own: None }
-        }
-        Err(_) => {
-            // The tests that end it as a crash would start one of their own.
-            let own = Mongo::start_with("");
-            announce(&own.name());
-            Server { url: own.url(), own: Some(own) }
-        }
-    })
+fn named() -> Option<String> {
+    let named = std::env::var(MONGODB_VARIABLE).ok();
+    if named.is_some() {
+        announce(|| "the deployment that MONGODB_TEST_URI names".to_owned());
+    }
+    named
 }
 
 impl Mongo {
+    /// One that may lose what it has confirmed when it is killed.
+    fn start_quick() -> Self {
+        let server = Self::start_with("");
+        announce(|| server.name());
+        server
+    }
+
     /// What it says that it is.
     fn name(&self) -> String {
         let told = TcpStream::connect(("127.0.0.1", self.port()))
@@ -187,7 +207,8 @@ impl Mongo {
     }
 }
 
-/// On standard error, past what the test harness captures.
-fn announce(server: &str) {
-    drop(writeln!(std::io::stderr(), "tests of MongoDB run against {server}"));
+/// Once, on standard error, past what the test harness captures.
+fn announce(server: impl FnOnce() -> String) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| drop(writeln!(std::io::stderr(), "tests of MongoDB run against {}", server())));
 }

@@ -179,6 +179,12 @@ impl Books {
         self.all(collection).into_iter().map(parse).collect()
     }
 
+    /// How many workers are taken to live.
+    pub(crate) fn workers(&self) -> usize {
+        let nodes = self.ask(async |store| store.nodes().await);
+        nodes.iter().filter(|node| node.node.role == "worker").count()
+    }
+
     /// Waits until so much of this kind runs.
     pub(crate) fn wait_for_running(&self, kind: &str, count: u64) {
         eventually("work runs", || {

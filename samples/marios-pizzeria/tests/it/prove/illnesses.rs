@@ -13,8 +13,9 @@ use neuroglia_testing::{Strait, Weather};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::matrix::{Bus, Store};
-use super::{at_once, report};
+use super::matrix::Bus;
+use super::town::Ground;
+use super::{Engine, at_once, report};
 use crate::process::{Answer, Premises, Process, eventually, guest_order};
 
 /// How long an illness lasts.
@@ -89,7 +90,7 @@ struct Ward {
     strait: Strait,
     smtp: Smtp,
     _premises: Premises,
-    _kept: super::matrix::Kept,
+    _ground: Ground,
     _redis: Option<Redis>,
 }
 
@@ -123,8 +124,8 @@ impl Ward {
     fn open(resource: Resource) -> Self {
         let smtp = Smtp::start();
         let redis = (resource == Resource::Redis).then(Redis::start);
-        let store = if resource == Resource::Postgres { Store::Postgres } else { Store::Sqlite };
-        let (premises, kept) = store.attach(Premises::new());
+        let engine = if resource == Resource::Postgres { Engine::Postgres } else { Engine::Sqlite };
+        let (premises, ground) = engine.attach(Premises::new());
         let premises = premises.set("SMTP_URL", smtp.url()).set("HTTP_RATE_LIMIT", "10000/1s");
         let premises = premises.set("HTTP_REQUEST_TIMEOUT", REQUEST_TIMEOUT);
         let premises = match resource {
@@ -150,7 +151,7 @@ impl Ward {
         url.set_port(Some(strait.port())).expect("it has a host");
         let premises = premises.set(variable, url.as_str());
         let pizzeria = premises.open_as("all");
-        Self { resource, pizzeria, strait, smtp, _premises: premises, _kept: kept, _redis: redis }
+        Self { resource, pizzeria, strait, smtp, _premises: premises, _ground: ground, _redis: redis }
     }
 
     fn suffer(&self, illness: Illness) {

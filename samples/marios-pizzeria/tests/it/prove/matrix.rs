@@ -7,15 +7,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use neuroglia::clock::{Clock, Timestamp};
-use neuroglia_testing::services::{Database, MongoDatabase, Nats, RabbitMq, Redis, Smtp};
+use neuroglia_testing::services::{Nats, RabbitMq, Redis, Smtp};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::town::mongodb;
-use super::{at_once, is_full, report};
+use super::{Engine, at_once, is_full, report};
 use crate::process::{Client, Premises, Process, eventually, guest_order};
 
-const STORES: [Store; 3] = [Store::Sqlite, Store::Postgres, Store::Mongo];
+const STORES: [Engine; 3] = [Engine::Sqlite, Engine::Postgres, Engine::Mongo];
 const BUSES: [Bus; 3] = [Bus::Local, Bus::RabbitMq, Bus::Nats];
 const CACHES: [Cache; 2] = [Cache::Memory, Cache::Redis];
 
@@ -35,13 +34,6 @@ const MORNING_S: u64 = 4 * HOUR_S - 10;
 pub(super) const PASSWORD: &str = "it is a me, mario";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Store {
-    Sqlite,
-    Postgres,
-    Mongo,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bus {
     Local,
     RabbitMq,
@@ -57,42 +49,9 @@ enum Cache {
 /// What a day is attached to.
 #[derive(Debug, Clone, Copy)]
 struct Choice {
-    store: Store,
+    store: Engine,
     bus: Bus,
     cache: Cache,
-}
-
-/// A database that is deleted when this is dropped.
-pub(super) enum Kept {
-    File,
-    Postgres { _database: Database },
-    Mongo { _database: MongoDatabase, _turn: MutexGuard<'static, ()> },
-}
-
-impl Store {
-    pub(super) fn attach(self, premises: Premises) -> (Premises, Kept) {
-        match self {
-            Self::Sqlite => (premises, Kept::File),
-            Self::Postgres => {
-                let database = Database::create();
-                (premises.set("DATABASE_URL", database.url()), Kept::Postgres { _database: database })
-            }
-            Self::Mongo => {
-                let (database, turn) = mongodb();
-                let premises = premises.set("DATABASE_URL", database.url());
-                (premises, Kept::Mongo { _database: database, _turn: turn })
-            }
-        }
-    }
-
-    /// What health calls it.
-    fn kind(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-            Self::Postgres => "postgres",
-            Self::Mongo => "mongodb",
-        }
-    }
 }
 
 impl Bus {
@@ -243,13 +202,22 @@ fn ask(pizzeria: &Process, method: &str, path: &str, token: &str) -> Value {
     answer.json()
 }
 
+/// What health calls a store.
+fn kind_of(store: Engine) -> &'static str {
+    match store {
+        Engine::Sqlite => "sqlite",
+        Engine::Postgres => "postgres",
+        Engine::Mongo => "mongodb",
+    }
+}
+
 /// Health tells operators what is attached, and that all of it is well.
 fn assert_kinds(pizzeria: &Process, choice: Choice, has_redis: bool) {
     let mut client = Client::connect(pizzeria.admin_address()).expect("it listens");
     let health = client.request("GET", "/health/ready", &[], b"").expect("an answer").json();
     let checks = health["checks"].as_array().expect("a list");
     let is_up = |kind: &str| checks.iter().any(|check| check["kind"] == kind && check["up"] == true);
-    let kinds = [Some(choice.store.kind()), choice.bus.kind(), has_redis.then_some("redis"), Some("smtp")];
+    let kinds = [Some(kind_of(choice.store)), choice.bus.kind(), has_redis.then_some("redis"), Some("smtp")];
     for kind in kinds.into_iter().flatten() {
         assert!(is_up(kind), "{choice:?}: {kind} is not well: {health}");
     }
@@ -257,9 +225,11 @@ fn assert_kinds(pizzeria: &Process, choice: Choice, has_redis: bool) {
 
 #[test]
 fn a_store_is_swapped_and_swapped_back_by_its_url_alone() {
-    for (one, other) in
-        [(Store::Sqlite, Store::Postgres), (Store::Postgres, Store::Mongo), (Store::Mongo, Store::Sqlite)]
-    {
+    for (one, other) in [
+        (Engine::Sqlite, Engine::Postgres),
+        (Engine::Postgres, Engine::Mongo),
+        (Engine::Mongo, Engine::Sqlite),
+    ] {
         let digest = digest_of_executable();
         let ((here, _here), (there, _there)) = (one.attach(Premises::new()), other.attach(Premises::new()));
         for premises in [&here, &there] {

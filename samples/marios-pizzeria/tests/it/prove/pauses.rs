@@ -26,6 +26,8 @@ fn an_awakened_worker_finishes_nothing_that_another_has_taken_over() {
         let since = Instant::now();
         let accepted = customers.accepted();
         town.books.wait_for_effects(&accepted, since, RECOVERY_MAX);
+        // What it has may be work that has none of these effects.
+        eventually("it is taken for dead", || (town.books.workers() == 1).then_some(()));
 
         victim.signal(Signal::CONT);
         victim.wait_for_line("lost", |line| {

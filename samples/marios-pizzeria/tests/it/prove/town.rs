@@ -1,7 +1,6 @@
 //! A database, and the processes that share it.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use neuroglia_testing::services::{Database, MongoDatabase};
 
@@ -29,14 +28,24 @@ pub(crate) struct Town {
 pub(crate) enum Ground {
     Bare,
     Postgres(Database),
-    Mongo { _database: MongoDatabase, _turn: MutexGuard<'static, ()> },
+    Mongo { _database: MongoDatabase },
 }
 
-/// A database on MongoDB, when nobody else has one: what stands in for it computes in one thread.
-pub(crate) fn mongodb() -> (MongoDatabase, MutexGuard<'static, ()>) {
-    static TURN: Mutex<()> = Mutex::new(());
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    (MongoDatabase::create(), turn)
+impl Engine {
+    /// Premises on an empty database of this engine.
+    pub(crate) fn attach(self, premises: Premises) -> (Premises, Ground) {
+        match self {
+            Self::Sqlite => (premises, Ground::Bare),
+            Self::Postgres => {
+                let database = Database::create();
+                (premises.set("DATABASE_URL", database.url()), Ground::Postgres(database))
+            }
+            Self::Mongo => {
+                let database = MongoDatabase::create_apart();
+                (premises.set("DATABASE_URL", &database.url()), Ground::Mongo { _database: database })
+            }
+        }
+    }
 }
 
 impl Town {
@@ -89,17 +98,7 @@ impl Town {
 
 /// Premises of the example, on an empty database.
 pub(crate) fn ground(engine: Engine) -> (Premises, Ground) {
-    match engine {
-        Engine::Sqlite => (vacant(), Ground::Bare),
-        Engine::Postgres => {
-            let database = Database::create();
-            (vacant().set("DATABASE_URL", database.url()), Ground::Postgres(database))
-        }
-        Engine::Mongo => {
-            let (database, turn) = mongodb();
-            (vacant().set("DATABASE_URL", database.url()), Ground::Mongo { _database: database, _turn: turn })
-        }
-    }
+    engine.attach(vacant())
 }
 
 fn vacant() -> Premises {
