@@ -87,9 +87,10 @@ struct Built {
 }
 
 impl Built {
-    /// Builds the executables as `cargo test --workspace` does, so that nothing is built twice.
+    /// Builds the executables as the step before the tests does, with the features of the examples, so that nothing is
+    /// built twice.
     fn make(workspace: &Workspace) -> Result<Self> {
-        let mut built = workspace.build(&["--workspace", "--bins"])?;
+        let mut built = workspace.build(&["--workspace", "--bins", "--examples"])?;
         let mut take = |name: &str| {
             built.remove(name).ok_or_else(|| format!("the workspace has no executable `{name}`"))
         };

@@ -64,7 +64,21 @@ pub(crate) async fn send(bus: &dyn EventBus, event: &CloudEvent) {
     sent.unwrap_or_else(|_| panic!("it is not confirmed within {PATIENCE:?}: {last:?}"));
 }
 
-/// Reads CloudEvents in the JSON format with the SDK of the CloudEvents project, which refuses what breaks the
+/// The schema that the specification has for events in the JSON format: `cloudevents/formats/cloudevents.json` of
+/// <https://github.com/cloudevents/spec>, under the Apache License 2.0.
+const SCHEMA: &str = include_str!("cloudevents.json");
+
+/// Checks that an event in the JSON format is what the specification's schema says.
+#[track_caller]
+fn assert_follows_the_schema(event: &[u8]) {
+    let schema = serde_json::from_str(SCHEMA).expect("a schema is JSON");
+    let schema = jsonschema::options().should_validate_formats(true).build(&schema).expect("a schema");
+    let event: Value = serde_json::from_slice(event).expect("an event is JSON");
+    let faults: Vec<_> = schema.iter_errors(&event).map(|fault| fault.to_string()).collect();
+    assert!(faults.is_empty(), "{event} is no CloudEvent: {faults:?}");
+}
+
+/// Reads CloudEvents in the JSON format, which the specification's schema allows, with the SDK of the CloudEvents project, which refuses what breaks the
 /// specification; gives the attributes of each.
 pub(crate) fn read_by_sdk(events: &[Vec<u8>]) -> Vec<Value> {
     const SDK: &str = include_str!("sdk.sh");
@@ -73,6 +87,7 @@ pub(crate) fn read_by_sdk(events: &[Vec<u8>]) -> Vec<Value> {
     let mut sdk = command.spawn().expect("a shell");
     let mut input = sdk.stdin.take().expect("it is piped");
     for event in events {
+        assert_follows_the_schema(event);
         input.write_all(event).and_then(|()| input.write_all(b"\n")).expect("it reads");
     }
     drop(input);

@@ -152,11 +152,12 @@ impl Premises {
         process
     }
 
-    /// A command of the application that may open only so many files.
-    pub(crate) fn command_with_files(&self, files_max: usize, arguments: &[&str]) -> Command {
+    /// A command of the application that a shell becomes after it has done this: what a process inherits, such as a
+    /// limit.
+    pub(crate) fn command_after(&self, prelude: &str, arguments: &[&str]) -> Command {
         let inner = self.command(arguments);
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(format!("ulimit -n {files_max}; exec \"$0\" \"$@\""));
+        command.arg("-c").arg(format!("{prelude}; exec \"$0\" \"$@\""));
         command.arg(inner.get_program()).args(inner.get_args()).env_clear();
         command.envs(&self.environment).current_dir(self.folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -12,6 +12,7 @@ mod customers;
 mod town;
 
 mod farewells;
+mod full_disk;
 mod illnesses;
 mod kills;
 mod mail;

@@ -164,7 +164,7 @@ fn connections_beyond_the_cap_wait_for_their_turn() {
 
 /// A process with so few files that a crowd of connections takes them all, and that crowd.
 fn crowded(premises: &Premises) -> (Process, Vec<Client>) {
-    let mut process = Process::spawn(&mut premises.command_with_files(64, &["web"]));
+    let mut process = Process::spawn(&mut premises.command_after("ulimit -n 64", &["web"]));
     process.wait_until_ready();
     let crowd = (0..80).map(|_| process.connect()).collect();
     process.wait_for_line("no more files", |line| {
