@@ -1,0 +1,102 @@
+//! An admin command: the services of all roles, one command in a scope of theirs, and an end.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use neuroglia_core::error::{Error, ErrorKind, chain};
+use neuroglia_core::settings::{Deploy, Environment, Schema, Settings};
+use tokio_util::sync::CancellationToken;
+
+use super::start::{Started, collect, end_services, settle, start_services};
+use super::{HostSettings, failed_early, runtime, start_failed, telemetry_options};
+use crate::app::App;
+use crate::boot;
+use crate::describe::Description;
+use crate::process::Role;
+use crate::process::admin::{AdminContext, Listed, Room, SHELL};
+use crate::process::role::Assignment;
+use crate::process::starting::Starting;
+use crate::shutdown::{EXIT_FAULTS, LAST_TASKS, Signals};
+use crate::telemetry::{Telemetry, TelemetryOptions};
+
+pub(super) fn run<S: Settings>(
+    app: App<S>,
+    environment: &Environment,
+    command: &Listed,
+    matches: clap::ArgMatches,
+) -> ExitCode {
+    let (host, settings, report) = match settle(&app, environment) {
+        Ok(settled) => settled,
+        Err((faults, report)) => {
+            boot::report(app.name, &faults, report.warnings());
+            return ExitCode::from(EXIT_FAULTS);
+        }
+    };
+    // Standard output belongs to the command's result, so its log goes to standard error.
+    let options = TelemetryOptions { colour: false, ..telemetry_options(&app, &host) };
+    let _telemetry = match Telemetry::queued(&options, io::stderr()) {
+        Ok((dispatch, guard)) => {
+            // A second application in one process logs as the first does.
+            let _ = tracing::dispatcher::set_global_default(dispatch);
+            guard
+        }
+        Err(problem) => return failed_early(app.name, &problem),
+    };
+    let runtime = match runtime(&host) {
+        Ok(runtime) => runtime,
+        Err(problem) => return failed_early(app.name, &problem),
+    };
+    let code = runtime.block_on(async {
+        let starting = Starting::new(&host, CancellationToken::new());
+        // A command works on all that there is, and runs nothing beside it.
+        let assignment = Assignment::of(Role::All);
+        let started = start_services(&app, &assignment, &host, &starting, &settings, !command.any_schema);
+        let Started { services, .. } = match started.await {
+            Ok(started) => started,
+            Err(error) => return start_failed(app.name, &error),
+        };
+        let scope = services.scope();
+        let mut context = AdminContext::new(scope.clone(), app.name);
+        if command.name == SHELL {
+            let described = collect(&app, &assignment, &host, &settings).services.describe();
+            let deploy = Deploy::of(&Schema::of::<(HostSettings, S)>(), environment);
+            context = context.within(Room {
+                admin: app.admin_table(),
+                services: services.clone(),
+                config: report.table(),
+                describe: Description::of(&app, &deploy, Some(described)).to_string(),
+            });
+        }
+        let outcome = tokio::select! {
+            outcome = (command.run)(matches, &context) => outcome,
+            signal = interrupted() => {
+                tracing::warn!(signal, "the admin command was interrupted");
+                Err(Error::new(ErrorKind::Unavailable, "interrupted", "interrupted"))
+            }
+        };
+        context.tell_others().await;
+        drop(context);
+        scope.close().await;
+        end_services(&services).await;
+        match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let _ = writeln!(io::stderr(), "{}: {}", command.name, chain(&error));
+                for violation in error.violation_list() {
+                    let _ = writeln!(io::stderr(), "  {}: {}", violation.pointer, violation.detail);
+                }
+                ExitCode::from(error.kind().exit_code())
+            }
+        }
+    });
+    // A thread that waits for standard input does not hold the exit.
+    runtime.shutdown_timeout(LAST_TASKS);
+    code
+}
+
+async fn interrupted() -> &'static str {
+    match Signals::install() {
+        Ok(mut signals) => signals.next().await,
+        Err(_) => std::future::pending().await,
+    }
+}

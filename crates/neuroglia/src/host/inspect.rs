@@ -1,0 +1,126 @@
+//! What the application says about itself without running: its settings, its parts, its document, its health.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use neuroglia_core::settings::{Deploy, Environment, Schema, Settings};
+
+use super::HostSettings;
+use super::start::{collect, load};
+use crate::app::App;
+use crate::argv::ConfigTask;
+use crate::auth::COOKIE_NAME;
+use crate::boot;
+use crate::describe::Description;
+use crate::health;
+use crate::parity;
+use crate::process::Role;
+use crate::process::role::Assignment;
+use crate::shutdown::{EXIT_FAULTS, EXIT_USAGE};
+use crate::web::openapi;
+
+pub(super) fn config<S: Settings>(app: &App<S>, environment: &Environment, task: ConfigTask) -> ExitCode {
+    if task == ConfigTask::Template {
+        return print(Schema::of::<(HostSettings, S)>().template().trim_end());
+    }
+    if let ConfigTask::Parity { deploys, json } = task {
+        return compare_deploys(app, &deploys, json);
+    }
+    let report = load(app, environment).report;
+    let shown = match task {
+        ConfigTask::Json => print(&pretty(&report)),
+        ConfigTask::Table => print(report.table().trim_end()),
+        _ => ExitCode::SUCCESS,
+    };
+    if report.faults().is_empty() {
+        for warning in report.warnings() {
+            let _ = writeln!(io::stderr(), "warning: {} ({}); {}", warning.what, warning.at, warning.fix);
+        }
+        return shown;
+    }
+    boot::report(app.name, report.faults(), report.warnings());
+    ExitCode::from(EXIT_FAULTS)
+}
+
+fn compare_deploys<S: Settings>(app: &App<S>, paths: &[PathBuf], json: bool) -> ExitCode {
+    let schema = Schema::of::<(HostSettings, S)>();
+    let (mut deploys, mut problems) = (Vec::new(), Vec::new());
+    for path in paths {
+        match parity::read_deploy(&schema, path) {
+            Ok(deploy) => deploys.push((path.display().to_string(), deploy)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if !problems.is_empty() {
+        let _ = writeln!(io::stderr(), "{}", problems.join("\n"));
+        return ExitCode::from(EXIT_USAGE);
+    }
+    let comparison = app.validator().compare(&deploys);
+    let shown = print(&if json { pretty(&comparison) } else { comparison.to_string().trim_end().to_owned() });
+    if comparison.matters() { ExitCode::FAILURE } else { shown }
+}
+
+pub(super) fn describe<S: Settings>(app: &App<S>, environment: &Environment, json: bool) -> ExitCode {
+    let services = environment.load::<(HostSettings, S)>(&app.prefixes).settings.map(|(host, settings)| {
+        collect(app, &Assignment::of(Role::All), &host, &settings).services.describe()
+    });
+    if services.is_none() {
+        let _ = writeln!(io::stderr(), "note: the settings are not complete, so the services are left out");
+    }
+    let deploy = Deploy::of(&Schema::of::<(HostSettings, S)>(), environment);
+    let description = Description::of(app, &deploy, services);
+    print(&if json { pretty(&description) } else { description.to_string().trim_end().to_owned() })
+}
+
+/// Asks the process that has these settings; says nothing when all is well.
+pub(super) fn ask_for_health<S: Settings>(
+    app: &App<S>,
+    environment: &Environment,
+    path: &str,
+    admin: bool,
+) -> ExitCode {
+    // What only the application needs does not matter here.
+    let loaded = environment.load::<HostSettings>(&app.prefixes);
+    let Some(host) = loaded.settings else {
+        boot::report(app.name, loaded.report.faults(), loaded.report.warnings());
+        return ExitCode::from(EXIT_FAULTS);
+    };
+    let answered = if admin {
+        host.admin
+            .address()
+            .ok_or_else(|| "ADMIN_PORT is not set, so nobody answers there".to_owned())
+            .and_then(|address| health::ask(address, path, host.admin.token.as_ref()))
+    } else {
+        health::ask(host.server.address(), path, None)
+    };
+    match answered {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            let _ = writeln!(io::stderr(), "{path}: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+pub(super) fn openapi_document<S: Settings>(app: &App<S>) -> serde_json::Value {
+    let web = app.web_table();
+    let info = openapi::Info {
+        title: app.title.unwrap_or(app.name).to_owned(),
+        version: app.version.to_owned(),
+        session_cookie: web.takes_session_cookies().then_some(COOKIE_NAME),
+    };
+    openapi::document(&info, web.routes())
+}
+
+pub(super) fn print(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+pub(super) fn pretty(value: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|problem| format!("{{\"error\": \"{problem}\"}}"))
+}
