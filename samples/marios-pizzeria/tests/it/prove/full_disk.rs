@@ -20,7 +20,7 @@ fn a_full_disk_refuses_orders_and_loses_none() {
     customers.wait_for_more(10);
 
     let roomy = getrlimit(Resource::Fsize);
-    limit(&all, Rlimit { current: Some(1), ..roomy.clone() });
+    limit(&all, Rlimit { current: Some(1), ..roomy });
     let refused = customers.refused();
     eventually("orders are refused", || (customers.refused() >= refused + REFUSALS).then_some(()));
     assert_eq!(all.get("/health/live").status, 200);

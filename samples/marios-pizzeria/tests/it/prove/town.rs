@@ -42,7 +42,7 @@ impl Engine {
             }
             Self::Mongo => {
                 let database = MongoDatabase::create_apart();
-                (premises.set("DATABASE_URL", &database.url()), Ground::Mongo { _database: database })
+                (premises.set("DATABASE_URL", database.url()), Ground::Mongo { _database: database })
             }
         }
     }
