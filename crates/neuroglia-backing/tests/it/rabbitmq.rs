@@ -212,6 +212,32 @@ async fn what_a_broker_confirmed_outlives_its_crash() {
 }
 
 #[tokio::test]
+async fn a_broker_whose_disk_is_full_confirms_nothing_and_takes_what_comes_when_there_is_room() {
+    let broker = RabbitMq::start();
+    let origin = origin();
+    let bus = bus(&broker.url(), &origin);
+    send(&bus, &event(&origin, "0")).await;
+    broker.fill_disk(true);
+    let refused =
+        timeout(PATIENCE, publish(&bus, &event(&origin, "1"))).await.expect("nobody waits for ever");
+    assert!(refused.is_err_and(|error| error.kind() == ErrorKind::Unavailable));
+    broker.fill_disk(false);
+    send(&bus, &event(&origin, "2")).await;
+    let mut queue = bus.open("bell").await.expect("the queue is there");
+    let mut numbers = Vec::new();
+    while numbers.last().is_none_or(|last| last != "2") {
+        let taken = timeout(PATIENCE, queue.take(100)).await.expect("it is there").expect("it is given");
+        queue.settle(&vec![Outcome::Stored; taken.len()]).await.expect("it is settled");
+        for arrival in taken {
+            let event: CloudEvent = serde_json::from_slice(&arrival.body).expect("an event");
+            numbers.push(event.data.get().to_owned());
+        }
+    }
+    // What was sent in vain may have been on its way.
+    assert!(numbers == ["0", "2"] || numbers == ["0", "1", "2"], "{numbers:?}");
+}
+
+#[tokio::test]
 async fn wrong_credentials_are_an_outage_that_shows_no_password() {
     let origin = origin();
     let url = format!("amqp://mario:hunter2@127.0.0.1:{}", RabbitMq::shared().port());

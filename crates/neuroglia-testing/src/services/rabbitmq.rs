@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use super::private::{Private, free_port};
@@ -9,9 +10,16 @@ use super::private::{Private, free_port};
 const SCRIPT: &str =
     concat!(include_str!("program.sh"), include_str!("rabbitmq.sh"), include_str!("watch.sh"));
 
+/// Where the system's packages have its programs.
+const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
+
 /// A private broker.
 #[derive(Debug)]
-pub struct RabbitMq(Private);
+pub struct RabbitMq {
+    server: Private,
+    /// The port of its port mapper.
+    mapper: u16,
+}
 
 impl RabbitMq {
     /// Starts one; that takes a quarter of a minute, so most tests use the [shared](Self::shared) one.
@@ -19,8 +27,9 @@ impl RabbitMq {
     /// # Panics
     /// When RabbitMQ is not installed, or the broker does not start.
     pub fn start() -> Self {
-        let more = format!("{},{}", free_port(), free_port());
-        Self(Private::start(SCRIPT, "rabbitmq", Some(&more), answers))
+        let mapper = free_port();
+        let more = format!("{},{mapper}", free_port());
+        Self { server: Private::start(SCRIPT, "rabbitmq", Some(&more), answers), mapper }
     }
 
     /// The broker of this test process, which nobody may stop.
@@ -35,12 +44,12 @@ impl RabbitMq {
 
     /// Where it answers, as `guest`.
     pub fn url(&self) -> String {
-        format!("amqp://127.0.0.1:{}", self.0.port())
+        format!("amqp://127.0.0.1:{}", self.server.port())
     }
 
     /// Its port.
     pub fn port(&self) -> u16 {
-        self.0.port()
+        self.server.port()
     }
 
     /// Waits until the broker has written down that it has a quorum queue of the virtual host `/`.
@@ -52,12 +61,29 @@ impl RabbitMq {
     /// # Panics
     /// When it does not within a minute.
     pub fn await_written(&self, queue: &str) {
-        let node = format!("t{}@localhost", self.0.port());
-        let names = self.0.folder().join("data").join(&node).join("quorum").join(&node).join("names.dets");
+        let node = self.node();
+        let names =
+            self.server.folder().join("data").join(&node).join("quorum").join(&node).join("names.dets");
         // An atom of Erlang's external term format: its length, then its text.
         let name = format!("%2F_{queue}");
         let length = u8::try_from(name.len()).expect("an atom has at most 255 characters");
-        self.0.await_bytes(&names, &[&[length][..], name.as_bytes()].concat());
+        self.server.await_bytes(&names, &[&[length][..], name.as_bytes()].concat());
+    }
+
+    /// Has the broker take its disk for full, as one does that has less free than it wants; or not any more.
+    ///
+    /// # Panics
+    /// When it does not obey.
+    pub fn fill_disk(&self, is_full: bool) {
+        let wanted = if is_full { "1000TB" } else { "50MB" };
+        let mut control = Command::new(CONTROL);
+        control.args(["-n", &self.node(), "set_disk_free_limit", wanted]).stdout(Stdio::null());
+        control.env("HOME", self.server.folder()).env("ERL_EPMD_PORT", self.mapper.to_string());
+        assert!(control.status().is_ok_and(|status| status.success()), "it does not obey; it says why above");
+    }
+
+    fn node(&self) -> String {
+        format!("t{}@localhost", self.server.port())
     }
 
     /// Stops the broker.
@@ -65,7 +91,7 @@ impl RabbitMq {
     /// # Panics
     /// When the script that watches it is gone.
     pub fn stop(&mut self) {
-        self.0.stop();
+        self.server.stop();
     }
 
     /// Ends the broker as a crash would.
@@ -73,7 +99,7 @@ impl RabbitMq {
     /// # Panics
     /// When the script that watches it is gone.
     pub fn crash(&mut self) {
-        self.0.crash();
+        self.server.crash();
     }
 
     /// Starts the broker again, on the same port with the same data.
@@ -81,7 +107,7 @@ impl RabbitMq {
     /// # Panics
     /// When it does not start.
     pub fn start_again(&mut self) {
-        self.0.start_again();
+        self.server.start_again();
     }
 }
 
