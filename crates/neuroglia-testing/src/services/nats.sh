@@ -41,7 +41,7 @@ start() {
         printf 'authorization { user: "%s", password: "%s" }\n' "${user%%:*}" "${user#*:}" >>"$folder/nats.conf"
         ;;
     tls=*)
-        [ -e "$folder/server.crt" ] || certify "${more#tls=}" >"$folder/certify" 2>&1 || { cat "$folder/certify" >&2; exit 1; }
+        certify "${more#tls=}"
         printf 'tls { cert_file: "%s/server.crt", key_file: "%s/server.key" }\n' "$folder" "$folder" \
             >>"$folder/nats.conf"
         ;;

@@ -63,7 +63,7 @@ up() {
     chmod 755 "$folder"
     [ "$(id -u)" != 0 ] || chown postgres: "$folder"
     initialise >"$folder/initdb" 2>&1 || { cat "$folder/initdb" >&2; exit 1; }
-    case $more in tls=*) certify "${more#tls=}" >"$folder/certify" 2>&1 || { cat "$folder/certify" >&2; exit 1; } ;; esac
+    case $more in tls=*) certify "${more#tls=}" ;; esac
     start
 }
 

@@ -29,7 +29,7 @@ END
     if [ -z "$host" ]; then
         echo "listeners.tcp.1 = 127.0.0.1:$port" >>"$folder/rabbitmq.conf"
     else
-        [ -e "$folder/server.crt" ] || certify "$host" >"$folder/certify" 2>&1 || { cat "$folder/certify" >&2; exit 1; }
+        certify "$host"
         cat >>"$folder/rabbitmq.conf" <<END
 listeners.tcp = none
 listeners.ssl.1 = 127.0.0.1:$port

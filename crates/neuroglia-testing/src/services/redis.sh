@@ -15,7 +15,7 @@ start() {
     set -- --bind 127.0.0.1 --dir "$folder" --save '' --appendonly yes --appendfsync always
     case $more in
     tls=*)
-        [ -e "$folder/server.crt" ] || certify "${more#tls=}" >"$folder/certify" 2>&1 || { cat "$folder/certify" >&2; exit 1; }
+        certify "${more#tls=}"
         set -- "$@" --port 0 --tls-port "$port" --tls-auth-clients no --tls-ca-cert-file "$folder/ca.crt" \
             --tls-cert-file "$folder/server.crt" --tls-key-file "$folder/server.key"
         ;;
