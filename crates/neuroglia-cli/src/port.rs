@@ -103,6 +103,11 @@ mod tests {
             assert!(failure.contains("by neuroglia-"), "{failure}");
         }
         drop(listener);
-        assert_eq!(check_free(address), Ok(()));
+        // A child that another test starts has a copy of the listener until it has become its program.
+        let is_free = (0..1_000).any(|_| {
+            std::thread::park_timeout(std::time::Duration::from_millis(5));
+            check_free(address).is_ok()
+        });
+        assert!(is_free, "nobody listens any more");
     }
 }
