@@ -129,9 +129,15 @@ impl ClusterStore for MongoStore {
     async fn leave(&self, node: Uuid) -> Result<()> {
         let nodes = self.connection.collection(NODES);
         // A claim under way sees it, and gives back what it takes.
-        let end = nodes.update_one(doc! { "_id": uuid(node) }, doc! { "$set": { "given_up": true } });
-        self.connection.run(end.into_future()).await?;
-        work::release(&self.connection, doc! { "owner": uuid(node) }).await?;
+        let end = doc! { "$set": { "given_up": true } };
+        let left = nodes.find_one_and_update(doc! { "_id": uuid(node) }, end).into_future();
+        let left = self.connection.run(left).await?;
+        let own = || work::release(&self.connection, doc! { "owner": uuid(node) });
+        if let (Err(_), Some(left)) = (own().await, left) {
+            // A batch whose end got lost on the way has locked it, and others of this process are begun again.
+            sessions::end(&self.connection, &left).await;
+            own().await?;
+        }
         self.connection.run(nodes.delete_one(doc! { "_id": uuid(node) }).into_future()).await.map(drop)
     }
 
@@ -263,7 +269,7 @@ async fn give_up(connection: &Connection, ttl: Duration, apart: Duration) -> Res
         if let Some(marked) = connection.run(marked.into_future()).await?
             && marked.is("given_up")
         {
-            sessions::end(connection, &marked).await?;
+            sessions::end(connection, &marked).await;
             let silent = Duration::from_micros(marked.whole("silent_for")?.unsigned_abs());
             given_up.push((marked.id("_id")?, silent));
         }

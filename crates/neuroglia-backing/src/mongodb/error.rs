@@ -101,11 +101,17 @@ const DUPLICATE: i32 = 11000;
 /// Documents, keys and commands that exceed what the server takes.
 const TOO_LARGE: [i32; 3] = [10334, 17419, 17420];
 
-/// No primary, a server on its way up or down, no answer in time, and transactions in each other's way.
-const TRANSIENT: [i32; 23] = [
-    6, 7, 24, 43, 50, 64, 89, 91, 112, 133, 134, 189, 225, 251, 262, 267, 290, 9001, 10107, 11600, 11602,
-    13435, 13436,
+/// No primary, a server on its way up or down, no answer in time, what was ended with its session, and transactions in
+/// each other's way.
+const TRANSIENT: [i32; 25] = [
+    6, 7, 24, 43, 50, 64, 89, 91, 112, 133, 134, 189, 225, 237, 251, 262, 267, 290, 9001, 10107, 11600,
+    11601, 11602, 13435, 13436,
 ];
+
+/// Whether what the server says by this code may pass by itself.
+pub(super) fn may_pass(code: i32) -> bool {
+    TRANSIENT.contains(&code)
+}
 
 impl Said {
     fn of(error: &DriverError) -> Self {
@@ -160,7 +166,7 @@ impl std::error::Error for Said {}
 fn is_transient(error: &DriverError) -> bool {
     let labelled = [RETRYABLE_WRITE_ERROR, TRANSIENT_TRANSACTION_ERROR];
     labelled.iter().any(|label| error.contains_label(label))
-        || Said::of(error).code.is_some_and(|code| TRANSIENT.contains(&code))
+        || Said::of(error).code.is_some_and(may_pass)
         || matches!(
             &*error.kind,
             DriverKind::Io(_)

@@ -5,18 +5,21 @@
 //! stays. What a look does can be done twice, and by two at once.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use mongodb::bson::{Bson, Document, doc};
-use neuroglia::error::Result;
+use neuroglia::error::{ErrorKind, Result};
+use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::error::is_duplicate;
 
 /// How many notes are read at once.
 const NOTES_MAX: i64 = 200;
-/// How often one look reads some: who comes faster than they are read is for the next look.
-const PAGES_MAX: usize = 5;
+/// After so long a look reads no more: who comes faster than they are read is for the next one, and whoever looks has
+/// something else to do as well.
+const LOOK_MAX: Duration = Duration::from_secs(2);
 /// How many lines are looked at at once.
 const LINES_AT_ONCE: usize = 4;
 
@@ -32,33 +35,49 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Looks at the lines that somebody came into or left; which ones first is as random as the notes' tokens.
+    /// Looks at the lines that somebody came into or left, the longest ago first.
     pub(super) async fn look(&self, connection: &Connection) -> Result<()> {
         let collection = connection.collection(self.collection);
-        for _ in 0..PAGES_MAX {
+        let began = Instant::now();
+        loop {
             let notes = collection
                 .find(doc! { "look": { "$exists": true } })
                 .projection(doc! { "look": 1, "line.key": 1, self.key: 1 })
                 .limit(NOTES_MAX);
-            let notes = connection.all(notes.into_future()).await?;
-            if notes.is_empty() {
-                break;
-            }
-            let lines: BTreeSet<_> = notes.iter().filter_map(|note| note.get_str(self.key).ok()).collect();
-            let lines: Vec<_> = lines.into_iter().collect();
-            for some in lines.chunks(LINES_AT_ONCE) {
-                let mut marks = Vec::with_capacity(some.len());
-                for line in some {
-                    marks.push(self.give_mark(connection, line));
-                }
-                try_join_all(marks).await?;
-            }
+            let mut notes = connection.all(notes.into_future()).await?;
+            let is_last = notes.len() < NOTES_MAX as usize || began.elapsed() > LOOK_MAX;
+            let refused = self.give_marks(connection, &notes).await?;
+            notes.retain(|note| note.get_str(self.key).is_ok_and(|line| !refused.contains(line)));
             self.take_notes_away(connection, &notes).await?;
-            if notes.len() < NOTES_MAX as usize {
-                break;
+            if is_last {
+                return Ok(());
             }
         }
-        Ok(())
+    }
+
+    /// Gives the mark to the first of each line that these notes are of; the lines in which nobody could have it.
+    async fn give_marks(&self, connection: &Connection, notes: &[Document]) -> Result<BTreeSet<String>> {
+        let lines: BTreeSet<_> = notes.iter().filter_map(|note| note.get_str(self.key).ok()).collect();
+        let lines: Vec<_> = lines.into_iter().collect();
+        let mut refused = BTreeSet::new();
+        for some in lines.chunks(LINES_AT_ONCE) {
+            let mut marks = Vec::with_capacity(some.len());
+            for line in some {
+                marks.push(self.give_mark(connection, line));
+            }
+            for (line, outcome) in some.iter().zip(join_all(marks).await) {
+                match outcome {
+                    Err(cause) if cause.kind() == ErrorKind::Unavailable => return Err(cause),
+                    // One line that cannot go on holds up no other.
+                    Err(cause) => {
+                        tracing::error!(line, error = %cause, "a line has no first, and stands still");
+                        refused.insert((*line).to_owned());
+                    }
+                    Ok(()) => {}
+                }
+            }
+        }
+        Ok(refused)
     }
 
     async fn give_mark(&self, connection: &Connection, line: &str) -> Result<()> {

@@ -20,7 +20,7 @@ use neuroglia::clock::Timestamp;
 use neuroglia::data::{AppliedMigration, Migration, MigrationRun, Migrations};
 use neuroglia::error::{Error, ErrorKind, Result};
 use neuroglia::id::Ids;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::connection::Connection;
@@ -32,12 +32,15 @@ use crate::owner::Owner;
 
 /// The document that is the lock.
 const LOCK: &str = "lock";
-/// How long the lock of a process outlives it.
-const LOCK_TTL: Duration = Duration::from_secs(10);
+/// How long the lock of a process outlives it. A replica set that is busy with the migration may be slow to renew it.
+const LOCK_TTL: Duration = Duration::from_secs(20);
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(3);
-/// How long that may take. With the pause before it, it is over before the lock is.
+/// How long that may take.
 const RENEWAL_LIMIT: Duration = Duration::from_secs(5);
+/// How long the lock is waited for although the database does not answer: a transaction of a dead process, which has
+/// written that its migration was applied, may hold it until the server ends that.
+const PATIENCE: Duration = Duration::from_secs(90);
 /// How often a lock that somebody else has is asked for.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -84,8 +87,11 @@ async fn apply_missing(
     }
     let lock = Lock::take(connection).await?;
     let outcome = lock.while_held(apply_all(&lock, owner, migrations, at)).await;
-    lock.give_back().await;
     connection.forget_known();
+    // What may still be done is not taken back by others before the lock is over.
+    if !outcome.as_ref().is_err_and(|cause| cause.kind() == ErrorKind::Unavailable) {
+        lock.give_back().await;
+    }
     outcome
 }
 
@@ -161,8 +167,12 @@ fn forget() -> Document {
     doc! { "$unset": ["migration", "takes_back"] }
 }
 
+/// The code of the error of who has lost the lock.
+const TAKEN_OVER: &str = "store.migration_taken_over";
+
 fn taken_over() -> Error {
-    Error::unavailable("another process has taken over the migration; look at what it says")
+    let detail = "another process has taken over the migration; look at what it says";
+    Error::new(ErrorKind::Unavailable, TAKEN_OVER, detail)
 }
 
 /// The right to change the schema; and what would have to be taken back.
@@ -182,25 +192,45 @@ impl<'c> Lock<'c> {
             "expires_at": either(is_free, after(LOCK_TTL), "$expires_at"),
         } };
         let migrations = connection.collection(MIGRATIONS);
+        let mut last = Instant::now();
         loop {
             let taken = migrations.find_one_and_update(doc! { "_id": LOCK }, vec![take.clone()]);
             let taken = taken.upsert(true).return_document(ReturnDocument::After);
-            match connection.tried(taken.into_future()).await? {
-                Ok(Some(taken)) if taken.id("holder")? == lock.holder => return Ok(lock),
-                Ok(_) => sleep(PAUSE).await,
-                Err(cause) if is_duplicate(&cause) => sleep(PAUSE).await,
-                Err(cause) => return Err(error(cause)),
+            match connection.tried(taken.into_future()).await {
+                Ok(Ok(Some(taken))) if taken.id_if_any("holder")? == Some(lock.holder) => return Ok(lock),
+                Ok(Ok(_)) => last = Instant::now(),
+                Ok(Err(cause)) if is_duplicate(&cause) => last = Instant::now(),
+                Ok(Err(cause)) => lock.is_waited_for(last, error(cause))?,
+                // The server may take it for this holder all the same, who finds it then.
+                Err(cause) => lock.is_waited_for(last, cause)?,
             }
+            sleep(PAUSE).await;
         }
+    }
+
+    /// Whether the database may answer yet, which last did so then.
+    fn is_waited_for(&self, last: Instant, cause: Error) -> Result<()> {
+        let is_over = cause.kind() != ErrorKind::Unavailable || last.elapsed() > PATIENCE;
+        self.connection.is_closed()?;
+        if is_over { Err(cause) } else { Ok(()) }
     }
 
     /// Does work that takes as long as it takes, and keeps the lock meanwhile.
     async fn while_held<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let renewals = async {
+            let mut last = Instant::now();
             loop {
                 sleep(RENEWAL).await;
-                if let Err(cause) = self.update(Vec::new()).await {
-                    return cause;
+                let asked = Instant::now();
+                match self.update(Vec::new()).await {
+                    Ok(_) => last = asked,
+                    // Another try has to be over before the lock is.
+                    Err(cause)
+                        if cause.code() == TAKEN_OVER || last.elapsed() + RENEWAL_LIMIT * 2 > LOCK_TTL =>
+                    {
+                        return cause;
+                    }
+                    Err(cause) => tracing::debug!(error = %cause, "the lock of the schema was not renewed"),
                 }
             }
         };
@@ -213,26 +243,20 @@ impl<'c> Lock<'c> {
     async fn write_down(&self, migration: &str, takes_back: Vec<Document>) -> Result<()> {
         let known = doc! { "$ifNull": ["$takes_back", []] };
         let more = doc! { "$concatArrays": [known, literal(takes_back)] };
-        self.update(vec![doc! { "$set": { "migration": literal(migration), "takes_back": more } }]).await
+        let note = doc! { "$set": { "migration": literal(migration), "takes_back": more } };
+        self.update(vec![note]).await.map(drop)
     }
 
     /// Takes back what a migration did that was not applied to its end.
     async fn take_back(&self) -> Result<()> {
-        let migrations = self.connection.collection(MIGRATIONS);
-        let lock = self.connection.run(migrations.find_one(doc! { "_id": LOCK }).into_future()).await?;
-        let Some(steps) = lock.as_ref().and_then(|lock| lock.get_array("takes_back").ok()) else {
-            return Ok(());
-        };
-        let migration = lock.as_ref().map(|lock| lock.text("migration")).transpose()?;
-        let applied =
-            self.connection.run(migrations.find_one(doc! { "_id": migration }).into_future()).await?;
-        if applied.is_none() {
-            for step in steps.iter().rev().filter_map(|step| step.as_document()) {
-                self.update(Vec::new()).await?;
-                step::take_back(self.connection, step.clone()).await?;
-            }
+        // What an update answers is what the primary has now; a read might answer what was there before an election.
+        let lock = self.update(Vec::new()).await?;
+        let Ok(steps) = lock.get_array("takes_back") else { return Ok(()) };
+        for step in steps.iter().rev().filter_map(|step| step.as_document()) {
+            self.update(Vec::new()).await?;
+            step::take_back(self.connection, step.clone()).await?;
         }
-        self.update(vec![forget()]).await
+        self.update(vec![forget()]).await.map(drop)
     }
 
     async fn give_back(&self) {
@@ -242,16 +266,15 @@ impl<'c> Lock<'c> {
         }
     }
 
-    /// Renews it, and changes what it says.
-    async fn update(&self, mut update: Vec<Document>) -> Result<()> {
+    /// Renews it, and changes what it says; gives what it says then.
+    async fn update(&self, mut update: Vec<Document>) -> Result<Document> {
         update.insert(0, doc! { "$set": { "expires_at": after(LOCK_TTL) } });
         let migrations = self.connection.collection(MIGRATIONS);
-        let update = migrations.update_one(self.own(), update).into_future();
+        let update = migrations.find_one_and_update(self.own(), update);
+        let update = update.return_document(ReturnDocument::After).into_future();
         // Whoever has all connections does not take the lock away.
-        match self.connection.at_once(RENEWAL_LIMIT, update).await?.map_err(error)?.matched_count {
-            1 => Ok(()),
-            _ => Err(taken_over()),
-        }
+        let said = self.connection.at_once(RENEWAL_LIMIT, update).await?.map_err(error)?;
+        said.ok_or_else(taken_over)
     }
 
     fn own(&self) -> Document {

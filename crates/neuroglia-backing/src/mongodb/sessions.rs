@@ -10,7 +10,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, Document, doc};
 use neuroglia::clock::Timestamp;
-use neuroglia::error::Result;
 use uuid::Uuid;
 
 use super::connection::Connection;
@@ -78,19 +77,20 @@ impl Sessions {
     }
 }
 
-/// Ends the transactions of a node that is given up. Every user may end the sessions of his own.
-pub(super) async fn end(connection: &Connection, node: &Document) -> Result<()> {
+/// Ends the transactions of a node that is given up. Every user may end the sessions of his own, and the server says
+/// nothing of those of another.
+pub(super) async fn end(connection: &Connection, node: &Document) {
     let sessions: Vec<Bson> = node.get_array("sessions").map(|all| all.to_vec()).unwrap_or_default();
     if sessions.is_empty() {
-        return Ok(());
+        return;
     }
-    let end = connection.client().database("admin");
-    let ended = connection.tried(end.run_command(doc! { "killSessions": sessions }).into_future()).await?;
-    if let Err(cause) = ended {
+    let admin = connection.client().database("admin");
+    if let Err(cause) =
+        connection.run(admin.run_command(doc! { "killSessions": sessions }).into_future()).await
+    {
         tracing::warn!(
-            error = %super::error(cause),
+            error = %cause,
             "transactions of a dead node could not be ended; what it has locked is free when the server ends them"
         );
     }
-    Ok(())
 }

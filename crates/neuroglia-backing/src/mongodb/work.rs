@@ -364,10 +364,10 @@ fn settled(settlement: &Settlement, note: Uuid) -> Vec<Document> {
     vec![doc! { "$set": end }, standing(DEAD_KEEP, note)]
 }
 
-/// How long the work of a dead node is waited for that a transaction has locked; it is released at a later look, and
-/// keeps nobody else from being released.
+/// How long work is waited for that is given back and that a transaction has locked. That of a dead node is released at a
+/// later look then, and keeps nobody else from being released.
 const RELEASE_LIMIT: Duration = Duration::from_secs(2);
-/// How many pieces are left for a later look; with more it is the database that does not answer.
+/// How many pieces of one node are left for a later look, before all the others of it are.
 const MISSES_MAX: u32 = 3;
 
 /// Gives back what a dead node had, at most so many pieces; gives how many there were.
@@ -392,12 +392,14 @@ pub(super) async fn release_of_dead(connection: &Connection, owner: Uuid, limit:
         let ticket = Ticket { id: piece.id("_id")?, token: piece.id("token")? };
         let update = vec![doc! { "$set": end }, standing(DEAD_KEEP, Ids::random().next_uuid())];
         let release = work.update_one(held(ticket), update).into_future();
-        match connection.within(RELEASE_LIMIT, release).await {
-            Ok(outcome) => released += outcome.map_err(error)?.matched_count,
-            Err(cause) if misses == MISSES_MAX => return Err(cause),
+        match connection.within(RELEASE_LIMIT, release).await.and_then(|outcome| outcome.map_err(error)) {
+            Ok(outcome) => released += outcome.matched_count,
             Err(cause) => {
-                misses += 1;
                 tracing::debug!(error = %cause, "work of a dead node is not released yet");
+                misses += 1;
+                if misses > MISSES_MAX {
+                    break;
+                }
             }
         }
     }
@@ -411,7 +413,8 @@ pub(super) async fn release(connection: &Connection, whose: Document) -> Result<
         "attempt": { "$subtract": ["$attempt", 1_i64] },
     };
     let update = vec![doc! { "$set": end }, standing(DEAD_KEEP, Ids::random().next_uuid())];
-    connection.run(connection.collection(WORK).update_many(whose, update).into_future()).await.map(drop)
+    let release = connection.collection(WORK).update_many(whose, update).into_future();
+    connection.within(RELEASE_LIMIT, release).await?.map(drop).map_err(error)
 }
 
 /// What is at work, by its owner.

@@ -9,14 +9,17 @@ use neuroglia::error::{Error, Result};
 
 use crate::mongodb::ENGINE;
 use crate::mongodb::connection::Connection;
-use crate::mongodb::error::error;
+use crate::mongodb::error::{error, may_pass};
 use crate::mongodb::select::field;
 
 /// A step that takes longer has been forgotten.
 const LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What there is nothing of any more, as the server says it: no such collection, no such index.
-const GONE: [i32; 2] = [26, 27];
+/// What there is nothing of any more, as the server says it: no such collection.
+const NO_COLLECTION: i32 = 26;
+
+/// No such index, or one that is still being built.
+const NO_INDEX: i32 = 27;
 
 /// A command, and what takes back what it does.
 type Planned = (Document, Vec<Document>);
@@ -56,9 +59,19 @@ pub(super) async fn run(connection: &Connection, command: Document) -> Result<()
 
 /// Runs a command that takes something back, which may be done already.
 pub(super) async fn take_back(connection: &Connection, command: Document) -> Result<()> {
-    match try_run(connection, command).await? {
-        Err(cause) if code(&cause).is_some_and(|code| GONE.contains(&code)) => Ok(()),
-        outcome => outcome.map_err(error),
+    let index = command.get_str("dropIndexes").ok().zip(command.get_str("index").ok());
+    let index = index.map(|(collection, index)| (collection.to_owned(), index.to_owned()));
+    match (try_run(connection, command).await?, index) {
+        (Err(cause), _) if code(&cause) == Some(NO_COLLECTION) => Ok(()),
+        (Err(cause), Some((collection, index))) if code(&cause) == Some(NO_INDEX) => {
+            if named(connection, &collection, &index).await?.is_none() {
+                return Ok(());
+            }
+            let begun =
+                format!("the index {index} of {collection} is still being built; try again when it is");
+            Err(Error::unavailable(begun))
+        }
+        (outcome, _) => outcome.map_err(error),
     }
 }
 
@@ -68,6 +81,10 @@ async fn try_run(connection: &Connection, mut command: Document) -> Result<mongo
     });
     if is_schema && !command.contains_key("writeConcern") {
         command.insert("writeConcern", doc! { "w": "majority" });
+    }
+    // Unless it is told so, the server waits for every member that votes, also for one that is away.
+    if command.contains_key("createIndexes") && !command.contains_key("commitQuorum") {
+        command.insert("commitQuorum", "majority");
     }
     let run = connection.database().run_command(command).into_future();
     match connection.at_once(LIMIT, run).await? {
@@ -80,11 +97,17 @@ async fn try_run(connection: &Connection, mut command: Document) -> Result<mongo
 fn all_done(answer: &Document) -> Result<()> {
     let faults = answer.get_array("writeErrors").into_iter().flatten().filter_map(Bson::as_document);
     let faults = faults.chain(answer.get_document("writeConcernError"));
-    let codes: Vec<_> = faults.map(|fault| fault.get_i32("code").unwrap_or_default().to_string()).collect();
+    let codes: Vec<_> = faults.map(|fault| fault.get_i32("code").unwrap_or_default()).collect();
     if codes.is_empty() {
         return Ok(());
     }
-    Err(Error::internal(format!("a step was not done as a whole; the server's codes: {}", codes.join(", "))))
+    let shown = codes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let told = format!("a step was not done as a whole; the server's codes: {shown}");
+    Err(if codes.iter().all(|code| may_pass(*code)) {
+        Error::unavailable(told)
+    } else {
+        Error::internal(told)
+    })
 }
 
 fn code(error: &mongodb::error::Error) -> Option<i32> {
@@ -118,9 +141,13 @@ async fn takes_back(connection: &Connection, command: &Document) -> Result<Vec<D
     Ok(takes_back)
 }
 
+/// The server's own are left out: who may read and write may not look into all of them.
 async fn collections(connection: &Connection) -> Result<Vec<String>> {
     let only = doc! { "type": "collection" };
-    connection.run(connection.database().list_collection_names().filter(only).into_future()).await
+    let all = connection.database().list_collection_names().filter(only).into_future();
+    let mut all = connection.run(all).await?;
+    all.retain(|name| !name.starts_with("system."));
+    Ok(all)
 }
 
 /// The index of this name, as it would be created again.
