@@ -23,12 +23,12 @@ pub(super) fn compile(select: &Select) -> Result<Compiled> {
         Direction::Ascending => 1,
         Direction::Descending => -1,
     };
-    let sort = select.sort.iter().map(|sort| (field(sort.path), Bson::Int32(direction(sort.direction))));
-    Ok(Compiled {
-        filter: holds(&select.condition, true),
-        sort: sort.collect(),
-        limit: i64::from(select.limit),
-    })
+    let mut order = Document::new();
+    for sort in &select.sort {
+        // What documents are the same in already they are not sorted by again; a document has a field once.
+        order.entry(field(sort.path)).or_insert(Bson::Int32(direction(sort.direction)));
+    }
+    Ok(Compiled { filter: holds(&select.condition, true), sort: order, limit: i64::from(select.limit) })
 }
 
 /// The name of a field of a stored document.
@@ -174,6 +174,14 @@ mod tests {
                 { "body.text": { "$exists": true } },
             ] }
         );
+    }
+
+    #[test]
+    fn of_two_orders_by_one_field_the_first_counts() {
+        let by = |direction| neuroglia::data::Sort { path: RANK, direction };
+        let sort = vec![by(Direction::Ascending), by(Direction::Descending)];
+        let select = Select { collection: "things", condition: Condition::All(Vec::new()), sort, limit: 1 };
+        assert_eq!(compile(&select).expect("it is sound").sort, doc! { "body.rank": 1 });
     }
 
     #[test]

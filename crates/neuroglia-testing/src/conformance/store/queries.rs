@@ -191,6 +191,9 @@ pub(super) async fn several_keys_sort_in_turn_each_in_its_direction(store: Arc<d
     let by_id = [(RANK, Descending), (TEXT, Ascending), (Path::Id, Descending)];
     assert_eq!(sorted(&*store, select(all(), &by_id)).await, "d b a e c");
     assert_eq!(sorted(&*store, select(all(), &[(Path::Id, Descending)])).await, "e d c b a");
+    // The second time says nothing new.
+    let twice = [(RANK, Ascending), (RANK, Descending)];
+    assert_eq!(sorted(&*store, select(all(), &twice)).await, "a c e b d");
 }
 
 pub(super) async fn a_limit_cuts_off_and_a_count_does_not(store: Arc<dyn Store>) {
