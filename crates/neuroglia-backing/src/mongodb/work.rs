@@ -413,7 +413,8 @@ pub(super) async fn release(connection: &Connection, whose: Document) -> Result<
         "attempt": { "$subtract": ["$attempt", 1_i64] },
     };
     let update = vec![doc! { "$set": end }, standing(DEAD_KEEP, Ids::random().next_uuid())];
-    let release = connection.collection(WORK).update_many(whose, update).into_future();
+    let work = connection.collection(WORK);
+    let release = work.update_many(whose, update).into_future();
     connection.within(RELEASE_LIMIT, release).await?.map(drop).map_err(error)
 }
 
