@@ -97,7 +97,7 @@ impl RabbitMq {
     /// # Panics
     /// When it does not obey.
     pub fn fill_disk(&self, is_full: bool) {
-        let wanted = if is_full { "1000TB" } else { "50MB" };
+        let wanted = if is_full { "1000000GB" } else { "50MB" };
         let mut control = Command::new(CONTROL);
         control.args(["-n", &self.node(), "set_disk_free_limit", wanted]).stdout(Stdio::null());
         control.env("HOME", self.server.folder()).env("ERL_EPMD_PORT", self.mapper.to_string());
