@@ -39,6 +39,8 @@ pub(super) enum What {
     ThroughRabbit,
     Cached,
     CacheHit,
+    MemoryOfAll,
+    SizeOfAll,
 }
 
 /// What a figure has to be, and what it should be.
@@ -52,14 +54,14 @@ struct Mark {
     is_floor: bool,
 }
 
-const MARKS: [Mark; 24] = [
+const MARKS: [Mark; 26] = [
     mark(What::Get, "GET pizza, CPU against `floor`, `LOG=off`", "×", 1.15, 1.05),
     mark(What::Post, "POST order, likewise", "×", 1.10, 1.05),
     mark(What::GetLogged, "GET pizza, `LOG=on`, against `floor` with a JSON layer", "×", 1.0, 0.85),
     mark(What::Dispatch, "mediator dispatch without behaviours", "ns", 100.0, 60.0),
     mark(What::Behaviour, "each pass-through behaviour", "ns", 50.0, 30.0),
     mark(What::Scope, "new scope and three scoped services deep", "ns", 250.0, 100.0),
-    mark(What::Memory, "idle memory of `marios-pizzeria web`", "MB", 12.0, 8.0),
+    mark(What::Memory, "idle memory of `marios-pizzeria web`, embedded default", "MB", 12.0, 8.0),
     mark(What::Ready, "CPU until ready, database migrated", "ms", 15.0, 8.0),
     mark(What::Size, "release executable of the sample, stripped", "MB", 15.0, 10.0),
     rate(What::Messages, "events from outbox to handler with one write, PostgreSQL", 3_000.0, 10_000.0),
@@ -87,6 +89,14 @@ const MARKS: [Mark; 24] = [
     ),
     mark(What::Cached, "cached read through the port, Redis, CPU against the bare client", "×", 1.3, 1.1),
     mark(What::CacheHit, "hit of the cache in memory, with parsing", "ns", 200.0, 100.0),
+    mark(
+        What::MemoryOfAll,
+        "idle memory of `marios-pizzeria web`, all drivers compiled in",
+        "MB",
+        16.0,
+        10.0,
+    ),
+    mark(What::SizeOfAll, "its release executable, stripped", "MB", 25.0, 18.0),
 ];
 
 /// A part of what a bare program does, that is to be large.

@@ -19,18 +19,50 @@ const STARTS: usize = 9;
 /// How long it has been ready when its memory is looked at.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// Measures the release executable on a database of its own.
+/// What is compiled into it, and which figures it gives.
+struct Form {
+    title: &'static str,
+    features: &'static [&'static str],
+    size: What,
+    memory: What,
+    ready: Option<What>,
+}
+
+const FORMS: [Form; 2] = [
+    Form {
+        title: "with the embedded default alone",
+        features: &["--no-default-features", "--features", "sqlite"],
+        size: What::Size,
+        memory: What::Memory,
+        ready: Some(What::Ready),
+    },
+    Form {
+        title: "with all drivers",
+        features: &[],
+        size: What::SizeOfAll,
+        memory: What::MemoryOfAll,
+        ready: None,
+    },
+];
+
+/// Measures the release executable in both forms, each on a database of its own.
 ///
 /// # Errors
 /// When it cannot be built, migrated, or started.
 pub(super) fn measure(workspace: &Workspace, figures: &mut Figures) -> Result<()> {
-    let mut built = workspace.build(&["--release", "--package", EXECUTABLE, "--bins"])?;
+    FORMS.iter().try_for_each(|form| measure_form(workspace, figures, form))
+}
+
+fn measure_form(workspace: &Workspace, figures: &mut Figures, form: &Form) -> Result<()> {
+    let all = [&["--release", "--package", EXECUTABLE, "--bins"], form.features].concat();
+    let mut built = workspace.build(&all)?;
     let executable =
         built.remove(EXECUTABLE).ok_or_else(|| format!("there is no executable `{EXECUTABLE}`"))?;
     let size = fs::metadata(&executable).map_err(|error| format!("cannot read its size: {error}"))?.len();
-    figures.record(What::Size, megabytes(size));
+    figures.record(form.size, megabytes(size));
 
-    let title = format!("`{EXECUTABLE} web`, started {STARTS} times on a migrated SQLite database");
+    let title =
+        format!("`{EXECUTABLE} web` {}, started {STARTS} times on a migrated SQLite database", form.title);
     println!("\n{title}");
     let mut table = vec![
         "| start | CPU until ready, ms | resident when idle, MB | proportional share, MB |".to_owned(),
@@ -56,8 +88,10 @@ pub(super) fn measure(workspace: &Workspace, figures: &mut Figures) -> Result<()
         println!("{row}");
         table.push(row);
     }
-    figures.record(What::Ready, median(&used).ok_or("there was no start")?);
-    figures.record(What::Memory, median(&resident).ok_or("there was no start")?);
+    if let Some(what) = form.ready {
+        figures.record(what, median(&used).ok_or("there was no start")?);
+    }
+    figures.record(form.memory, median(&resident).ok_or("there was no start")?);
     figures.detail(title, table.join("\n"));
     Ok(())
 }
