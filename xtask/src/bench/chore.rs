@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use crate::bench::machine::Machine;
 use crate::bench::report::{self, Figures};
 use crate::bench::versus::Load;
-use crate::bench::{buses, cached, dispatch, durable, sample, versus};
+use crate::bench::{buses, clients, dispatch, durable, sample, versus};
 use crate::workspace::{Result, Workspace};
 
 #[derive(clap::Args)]
@@ -45,6 +45,8 @@ enum Part {
     Buses,
     /// CPU of a cached read on Redis beside the bare client
     Cached,
+    /// CPU of a commit on MongoDB's stand-in beside the bare driver
+    Commits,
 }
 
 /// Measures all parts, or those that `--only` names, and judges the figures.
@@ -86,7 +88,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         take("event buses", buses::measure(workspace, &mut figures));
     }
     if wanted(Part::Cached) {
-        take("the cache", cached::measure(workspace, &mut figures));
+        take("the cache", clients::measure_cached(workspace, &mut figures));
+    }
+    if wanted(Part::Commits) {
+        take("commits on MongoDB", clients::measure_commits(workspace, &mut figures));
     }
     if wanted(Part::Dispatch) {
         take("dispatch", dispatch::measure(workspace, &mut figures));

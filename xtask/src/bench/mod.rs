@@ -2,7 +2,7 @@
 //!
 //! An absolute figure says little on a machine that nobody else has, and less on a virtual one
 //! whose neighbours work. So each program is loaded in turn with a raw one that does the same work
-//! ([`versus`], [`durable`], [`buses`]), what is compared is the CPU time of the server and not the time of the clock, and
+//! ([`versus`], [`durable`], [`buses`], [`clients`]), what is compared is the CPU time of the server and not the time of the clock, and
 //! each run notes how much of the processors others had meanwhile. What has no counterpart, the
 //! idle memory of the sample for example, is measured as it is ([`sample`], [`dispatch`]).
 //!
@@ -12,7 +12,7 @@
 mod chore;
 
 mod buses;
-mod cached;
+mod clients;
 mod dispatch;
 mod durable;
 mod sample;
