@@ -38,6 +38,7 @@ pub(super) enum What {
     PublishNats,
     ThroughRabbit,
     Cached,
+    MongoCommit,
     CacheHit,
     MemoryOfAll,
     SizeOfAll,
@@ -54,7 +55,7 @@ struct Mark {
     is_floor: bool,
 }
 
-const MARKS: [Mark; 26] = [
+const MARKS: [Mark; 27] = [
     mark(What::Get, "GET pizza, CPU against `floor`, `LOG=off`", "×", 1.15, 1.05),
     mark(What::Post, "POST order, likewise", "×", 1.10, 1.05),
     mark(What::GetLogged, "GET pizza, `LOG=on`, against `floor` with a JSON layer", "×", 1.0, 0.85),
@@ -88,6 +89,7 @@ const MARKS: [Mark; 26] = [
         5_000.0,
     ),
     mark(What::Cached, "cached read through the port, Redis, CPU against the bare client", "×", 1.3, 1.1),
+    mark(What::MongoCommit, "commit on MongoDB's stand-in, CPU against the bare driver", "×", 1.3, 1.1),
     mark(What::CacheHit, "hit of the cache in memory, with parsing", "ns", 200.0, 100.0),
     mark(
         What::MemoryOfAll,
