@@ -156,7 +156,12 @@ impl Application<'_> {
         let webhook_key = self.vault.webhook_key("PAYMENT_WEBHOOK_KEY")?;
         environment.set("PAYMENT_API_KEY_FILE", api_key.to_string_lossy());
         environment.set("PAYMENT_WEBHOOK_KEY_FILE", webhook_key.to_string_lossy());
+        // One of each pair of names is enough.
+        environment.remove("PAYMENT_API_KEY");
+        environment.remove("PAYMENT_WEBHOOK_KEY");
         let web = readiness::reachable(self.web);
+        Environment::default().apply(sandbox);
+        sandbox.env("SERVER_HOST", "127.0.0.1");
         sandbox.env("DATABASE_URL", "memory:").env("WEBHOOK_URL", format!("http://{web}{WEBHOOKS}"));
         sandbox.env("API_KEY_FILE", api_key).env("WEBHOOK_KEY_FILE", webhook_key);
         Ok(())

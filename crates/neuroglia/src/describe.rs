@@ -59,13 +59,15 @@ struct ResourceDescription {
 impl ResourceDescription {
     fn all(deploy: &Deploy) -> Vec<Self> {
         let attached = deploy.settings().filter_map(|setting| Some((setting, setting.url()?)));
-        let resource = attached.map(|(setting, url)| Self {
-            setting: setting.name().to_owned(),
-            kind: parity::kind(deploy, setting),
-            address: url.host_str().filter(|host| !host.is_empty()).map(|host| match url.port() {
+        let resource = attached.map(|(setting, url)| {
+            let host = url.host_str().filter(|host| !host.is_empty());
+            // What would be a host is a part of the file's path.
+            let host = host.filter(|_| url.scheme() != "sqlite");
+            let address = host.map(|host| match url.port() {
                 Some(port) => format!("{host}:{port}"),
                 None => host.to_owned(),
-            }),
+            });
+            Self { setting: setting.name().to_owned(), kind: parity::kind(deploy, setting), address }
         });
         resource.collect()
     }

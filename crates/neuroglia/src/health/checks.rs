@@ -157,7 +157,7 @@ fn log_change(check: &Check, cause: Option<&Error>, was_up: Option<bool>) {
         (true, None) => tracing::info!(
             resource.name = check.name,
             resource.kind = check.kind,
-            resource.version = check.details.get("version").map(tracing::field::display),
+            resource.version = check.details.get("version").and_then(serde_json::Value::as_str),
             resource.required = check.required,
             latency_ms = check.latency_ms,
             "an attached resource answers"

@@ -41,6 +41,21 @@ async fn the_document_that_is_served_is_the_one_that_is_printed() {
     shop.close().await;
 }
 
+#[test]
+fn what_is_attached_is_described_without_its_secrets() {
+    let database = "postgres://mario:hunter2@db.example.com:6432/shop?application_name=hunter3";
+    let variables =
+        [("DATABASE_URL", database), ("CACHE_URL", "redis://:hunter2@cache"), ("JWT_SECRET_KEY", JWT_KEY)];
+    for form in [&["describe"][..], &["describe", "--json"]] {
+        let output = pizzeria(form, &variables);
+        let text = String::from_utf8_lossy(&output.stdout);
+        for address in ["db.example.com:6432", "cache"] {
+            assert!(text.contains(address), "{address} in {text}");
+        }
+        assert!(!text.contains("hunter"), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn describe_lists_everything() {
     let variables = [("DATABASE_URL", "memory:"), ("JWT_SECRET_KEY", JWT_KEY)];

@@ -33,6 +33,7 @@ use std::time::Duration;
 
 pub(crate) use books::Books;
 pub(crate) use customers::Customers;
+pub(crate) use matrix::Bus;
 pub(crate) use town::{Engine, Town};
 
 /// So long after the death of a process everything that it had accepted is done, on a machine with other work too. On

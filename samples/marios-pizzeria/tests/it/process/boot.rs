@@ -264,5 +264,10 @@ fn everything_in_one_process_gets_ready() {
     let mut process = Premises::furnished().start(&["all"]);
     process.wait_until_ready();
     assert_eq!(process.get("/api/v1/pizzas/margherita").status, 200);
+    let said = process.wait_for_line("the store answers", |line| {
+        line["message"] == "an attached resource answers" && line["resource.kind"] == "sqlite"
+    });
+    let version = said["resource.version"].as_str().expect("a version");
+    assert!(version.starts_with("3."), "{said}");
     process.close().assert_code(0);
 }

@@ -66,6 +66,7 @@ impl Town {
 
 #[test]
 fn an_order_becomes_a_notification_through_rabbitmq() {
+    let _turn = crate::prove::Bus::RabbitMq.take_turns();
     let premises = Premises::furnished().set("RABBITMQ_URL", RabbitMq::shared().url()).set("ADMIN_PORT", "0");
     let town = Town::open(&premises);
     let order = town.cook();

@@ -1,7 +1,9 @@
 //! A disk that takes no more: who orders is told "later", and everything goes on once there is room.
 //!
-//! There is no room for a process whose files may have no more than a byte; a limit of its own does that to it and to
+//! Every write of a process fails whose files may have no more than a byte; a limit of its own does that to it and to
 //! nobody beside it. The signal that comes with such a limit, and with no full disk, is ignored.
+
+use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 
@@ -27,13 +29,14 @@ fn a_full_disk_refuses_orders_and_loses_none() {
     assert_eq!(all.get("/api/v1/pizzas").status, 200);
 
     limit(&all, roomy);
+    let room = Instant::now();
     customers.wait_for_more(10);
     let accepted = customers.leave();
-    let took = town.books.wait_for_effects(&accepted, std::time::Instant::now(), RECOVERY_MAX);
+    let took = town.books.wait_for_effects(&accepted, room, RECOVERY_MAX);
     let orders = town.books.assert_exactly_once(&accepted);
     report(&format!(
         "Sqlite: a disk without room for {REFUSALS} refusals: {orders} orders, none lost, no effect doubled, all done \
-         {took:.1?} after there was room"
+         {took:.1?} after there was room, the last of them placed since"
     ));
     all.close().assert_code(0);
 }

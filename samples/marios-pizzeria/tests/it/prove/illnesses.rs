@@ -15,7 +15,7 @@ use url::Url;
 
 use super::matrix::Bus;
 use super::town::Ground;
-use super::{Engine, at_once, report};
+use super::{Books, Engine, at_once, report};
 use crate::process::{Answer, Premises, Process, eventually, guest_order};
 
 /// How long an illness lasts.
@@ -76,10 +76,10 @@ fn whatever_ails_a_resource_nothing_is_lost_and_nobody_starts_again() {
             Resource::Postgres | Resource::Redis | Resource::Smtp => None,
         };
         let ward = Ward::open(resource);
-        for illness in ILLNESSES {
-            ward.suffer(illness);
-        }
+        let asked: usize = ILLNESSES.into_iter().map(|illness| ward.suffer(illness)).sum();
         ward.pizzeria.close().assert_code(0);
+        let orders = Books::open(&ward.database).documents("orders").len();
+        assert_eq!(orders, asked, "{resource:?}: each that was asked for is there once");
     });
 }
 
@@ -89,6 +89,8 @@ struct Ward {
     pizzeria: Process,
     strait: Strait,
     smtp: Smtp,
+    /// Where the orders are, by the straight way.
+    database: String,
     _premises: Premises,
     _ground: Ground,
     _redis: Option<Redis>,
@@ -140,6 +142,7 @@ impl Ward {
         premises.run(&["admin", "migrate"]).assert_code(0);
         premises.run(&["admin", "seed"]).assert_code(0);
 
+        let database = premises.setting("DATABASE_URL").to_owned();
         let variable = match resource {
             Resource::Postgres => "DATABASE_URL",
             Resource::Redis => "CACHE_URL",
@@ -151,14 +154,26 @@ impl Ward {
         url.set_port(Some(strait.port())).expect("it has a host");
         let premises = premises.set(variable, url.as_str());
         let pizzeria = premises.open_as("all");
-        Self { resource, pizzeria, strait, smtp, _premises: premises, _ground: ground, _redis: redis }
+        Self {
+            resource,
+            pizzeria,
+            strait,
+            smtp,
+            database,
+            _premises: premises,
+            _ground: ground,
+            _redis: redis,
+        }
     }
 
-    fn suffer(&self, illness: Illness) {
+    /// Gives how many orders were asked for.
+    fn suffer(&self, illness: Illness) -> usize {
         // What it tells of is on its way when the illness begins.
         let before = Asked::new();
         let accepted = self.order(&before).expect("all are well");
         self.cancel(&accepted).expect("all are well");
+        // That the way leads through the strait shows when it is cut.
+        eventually("somebody is on the way", || (self.strait.cut() > 0).then_some(()));
 
         let began = Instant::now();
         self.strait.turn(illness.weather());
@@ -210,6 +225,7 @@ impl Ward {
         report(&format!(
             "{resource:?} {illness:?}: {orders} orders, the slowest answer after {slowest:.1?}, all done {recovered:.1?} after it was well"
         ));
+        orders + 1
     }
 
     fn get(&self, path: &str) -> Option<Answer> {
