@@ -62,8 +62,8 @@ async fn by_client(client: &Client, database: &Database) {
             let body: Document = serde_json::from_str(body).expect("a document");
             let document =
                 doc! { "_id": &id, "version": 0, "created_at": 0_i64, "updated_at": 0_i64, "body": body };
-            let insert = database.collection::<Document>(collection).insert_one(document);
-            insert.session(&mut session).await.expect("it is written");
+            let collection = database.collection::<Document>(collection);
+            collection.insert_one(document).session(&mut session).await.expect("it is written");
         }
         session.commit_transaction().await.expect("it is kept");
     }

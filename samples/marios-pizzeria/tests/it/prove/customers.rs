@@ -19,7 +19,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(4);
 
 /// How many times as long as the last answer took. Behind an order come a dozen writes; customers who did not heed how
 /// slow a disk is would pile up more than it can bear, and what is measured then is the pile.
-const PACE: u32 = 20;
+const PACE: u32 = 15;
 
 /// How often somebody asks again with the same key before giving up.
 const TRIES_MAX: usize = 5;
