@@ -107,9 +107,6 @@ impl Step {
                 tools::provide_servers()?;
                 services::mongo()?;
                 let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
-                // They wait for processes and servers a third of their time.
-                let threads = std::thread::available_parallelism().map_or(1, usize::from) + 1;
-                tests.env("RUST_TEST_THREADS", threads.to_string());
                 let server = services::Postgres::for_run()?;
                 if let Some(server) = &server {
                     tests.env(services::VARIABLE, &server.url);

@@ -15,7 +15,7 @@ const COUNT: usize = 3;
 const PAUSE: Duration = Duration::from_millis(80);
 
 /// How long each of them waits, at most.
-const PAUSE_MAX: Duration = Duration::from_secs(4);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// How many times as long as the last answer took. Behind an order come a dozen writes; customers who did not heed how
 /// slow a disk is would pile up more than it can bear, and what is measured then is the pile.

@@ -1,6 +1,7 @@
 //! A database, and the processes that share it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use neuroglia_testing::services::{Database, MongoDatabase};
 
@@ -110,10 +111,13 @@ pub(crate) fn perilous(premises: &Premises, arguments: &[&str], point: &str) -> 
     premises.spawn(premises.command(arguments).env("FAILPOINT", point))
 }
 
+/// How long customers may take until a process is where it dies; where the store is slow, they take their time.
+const DEATH_PATIENCE: Duration = PATIENCE.saturating_mul(3);
+
 /// Waits for the end of a process that was killed.
 #[track_caller]
 pub(crate) fn killed(process: Process) -> Finished {
-    let finished = process.end_within(PATIENCE);
+    let finished = process.end_within(DEATH_PATIENCE);
     assert_eq!(finished.signal(), Some(9), "it was not killed:\n{}\n{}", finished.stdout, finished.stderr);
     finished
 }
