@@ -1,15 +1,16 @@
 //! Events to send, and the reader of the CloudEvents project, which knows nothing of this one.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
 use neuroglia::data::OutboxMessage;
-use neuroglia::error::Result;
+use neuroglia::error::{ErrorKind, Result, chain};
 use neuroglia::id::Ids;
-use neuroglia::messaging::{CloudEvent, EventBus, Origin, Subscription, Subscriptions};
+use neuroglia::messaging::{CloudEvent, EventBus, EventQueue, Origin, Outcome, Subscription, Subscriptions};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
@@ -62,6 +63,49 @@ pub(crate) async fn send(bus: &dyn EventBus, event: &CloudEvent) {
     };
     let sent = timeout(PATIENCE, sending).await;
     sent.unwrap_or_else(|_| panic!("it is not confirmed within {PATIENCE:?}: {last:?}"));
+}
+
+/// Takes events and settles them until enough have come; gives their data, in order.
+pub(crate) async fn take_until(
+    queue: &mut dyn EventQueue,
+    is_enough: impl Fn(&[String]) -> bool,
+) -> Vec<String> {
+    let mut all = Vec::new();
+    while !is_enough(&all) {
+        let taken = timeout(PATIENCE, queue.take(100)).await.expect("it is there").expect("it is given");
+        queue.settle(&vec![Outcome::Stored; taken.len()]).await.expect("it is settled");
+        for arrival in taken {
+            let event: CloudEvent = serde_json::from_slice(&arrival.body).expect("an event");
+            all.push(event.data.get().to_owned());
+        }
+    }
+    all
+}
+
+/// Checks that a broker which has a certificate for `localhost` is talked to by that name and by its authority, and in no
+/// other way.
+pub(crate) async fn assert_certificate_is_verified(
+    port: u16,
+    authority: &Path,
+    [encrypted, plain]: [&str; 2],
+    bus: impl Fn(&str, &Arc<Origin>) -> Box<dyn EventBus>,
+) {
+    let origin = origin();
+    let at = |scheme: &str, host: &str, query: &str| format!("{scheme}://{host}:{port}{query}");
+    let authority = format!("?cacertfile={}", authority.display());
+    send(&*bus(&at(encrypted, "localhost", &authority), &origin), &event(&origin, "0")).await;
+
+    let refused = async |url: String| {
+        let refused = publish(&*bus(&url, &origin), &event(&origin, "0")).await.expect_err(&url);
+        assert_eq!(refused.kind(), ErrorKind::Unavailable, "{url}: {refused:?}");
+        chain(&refused)
+    };
+    // The same server by another name, and by an authority that nobody knows here.
+    for url in [at(encrypted, "127.0.0.1", &authority), at(encrypted, "localhost", "")] {
+        let cause = refused(url).await;
+        assert!(cause.contains("certificate"), "{cause}");
+    }
+    refused(at(plain, "localhost", "")).await;
 }
 
 /// The schema that the specification has for events in the JSON format: `cloudevents/formats/cloudevents.json` of

@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use neuroglia::error::{ErrorKind, chain};
 use neuroglia::health::Indicator;
 use neuroglia::id::Ids;
-use neuroglia::messaging::{CloudEvent, EventBus, EventSource, Inbox, Origin, Outcome, Subscriptions};
+use neuroglia::messaging::{EventBus, EventSource, Inbox, Origin, Subscriptions};
 use neuroglia_backing::nats::{NatsBus, NatsOptions};
 use neuroglia_testing::conformance::bus::{Attached, Bench};
 use neuroglia_testing::services::Nats;
-use tokio::time::timeout;
 
-use crate::letters::{PATIENCE, event, origin, publish, read_by_sdk, send, wants};
+use crate::letters::{
+    assert_certificate_is_verified, event, origin, publish, read_by_sdk, send, take_until, wants,
+};
 use neuroglia_testing::{Strait, Weather};
 
 /// Short, so that what died is missed soon; longer than it takes until who holds a message says so again.
@@ -156,15 +157,7 @@ async fn what_a_server_confirmed_outlives_its_crash() {
         queue = bus.open("bell").await;
     }
     let mut queue = queue.expect("the server is there again");
-    let mut numbers = Vec::new();
-    while numbers.len() < 20 {
-        let taken = timeout(PATIENCE, queue.take(100)).await.expect("it is there").expect("it is given");
-        queue.settle(&vec![Outcome::Stored; taken.len()]).await.expect("it is settled");
-        for arrival in taken {
-            let event: CloudEvent = serde_json::from_slice(&arrival.body).expect("an event");
-            numbers.push(event.data.get().to_owned());
-        }
-    }
+    let mut numbers = take_until(&mut *queue, |all| all.len() >= 20).await;
     numbers.truncate(20);
     assert_eq!(numbers, (0..20).map(|number| number.to_string()).collect::<Vec<_>>());
 }
@@ -185,17 +178,8 @@ async fn credentials_are_shown_to_the_server_and_to_nobody_else() {
 #[tokio::test]
 async fn a_certificate_is_verified_up_to_the_name_of_the_host() {
     let server = Nats::start_certified("localhost");
-    let origin = origin();
-    let at = |host: &str, query: &str| format!("tls://{host}:{}{query}", server.port());
-    let authority = format!("?cacertfile={}", server.authority().display());
-    send(&bus(&at("localhost", &authority), &origin), &event(&origin, "0")).await;
-
-    // The same server by another name, by an authority that nobody knows here, and in the clear.
-    let in_the_clear = at("localhost", "").replace("tls", "nats");
-    for url in [at("127.0.0.1", &authority), at("localhost", ""), in_the_clear] {
-        let refused = publish(&bus(&url, &origin), &event(&origin, "0")).await;
-        assert!(refused.is_err_and(|error| error.kind() == ErrorKind::Unavailable), "{url}");
-    }
+    let open = |url: &str, origin: &Arc<Origin>| -> Box<dyn EventBus> { Box::new(bus(url, origin)) };
+    assert_certificate_is_verified(server.port(), &server.authority(), ["tls", "nats"], open).await;
 }
 
 #[tokio::test]

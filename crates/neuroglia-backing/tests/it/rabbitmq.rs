@@ -12,13 +12,15 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Exchange
 use neuroglia::error::{ErrorKind, chain};
 use neuroglia::health::Indicator;
 use neuroglia::id::Ids;
-use neuroglia::messaging::{CloudEvent, EventSource, Inbox, Origin, Outcome, Subscriptions};
+use neuroglia::messaging::{EventBus, EventSource, Inbox, Origin, Outcome, Subscriptions};
 use neuroglia_backing::amqp::AmqpBus;
 use neuroglia_testing::conformance::bus::{Attached, Bench};
 use neuroglia_testing::services::RabbitMq;
 use tokio::time::timeout;
 
-use crate::letters::{PATIENCE, event, origin, publish, read_by_sdk, send, wants};
+use crate::letters::{
+    PATIENCE, assert_certificate_is_verified, event, origin, publish, read_by_sdk, send, take_until, wants,
+};
 use neuroglia_testing::{Strait, Weather};
 
 /// RabbitMQ behind a strait, and another way to it for strangers.
@@ -199,15 +201,7 @@ async fn what_a_broker_confirmed_outlives_its_crash() {
     broker.start_again();
     send(&bus, &event(&origin, "20")).await;
     let mut queue = bus.open("bell").await.expect("the queue is there");
-    let mut numbers = Vec::new();
-    while numbers.len() < 21 {
-        let taken = timeout(PATIENCE, queue.take(100)).await.expect("it is there").expect("it is given");
-        queue.settle(&vec![Outcome::Stored; taken.len()]).await.expect("it is settled");
-        for arrival in taken {
-            let event: CloudEvent = serde_json::from_slice(&arrival.body).expect("an event");
-            numbers.push(event.data.get().to_owned());
-        }
-    }
+    let numbers = take_until(&mut *queue, |all| all.len() >= 21).await;
     assert_eq!(numbers, (0..=20).map(|number| number.to_string()).collect::<Vec<_>>());
 }
 
@@ -224,15 +218,7 @@ async fn a_broker_whose_disk_is_full_confirms_nothing_and_takes_what_comes_when_
     broker.fill_disk(false);
     send(&bus, &event(&origin, "2")).await;
     let mut queue = bus.open("bell").await.expect("the queue is there");
-    let mut numbers = Vec::new();
-    while numbers.last().is_none_or(|last| last != "2") {
-        let taken = timeout(PATIENCE, queue.take(100)).await.expect("it is there").expect("it is given");
-        queue.settle(&vec![Outcome::Stored; taken.len()]).await.expect("it is settled");
-        for arrival in taken {
-            let event: CloudEvent = serde_json::from_slice(&arrival.body).expect("an event");
-            numbers.push(event.data.get().to_owned());
-        }
-    }
+    let numbers = take_until(&mut *queue, |all| all.last().is_some_and(|last| last == "2")).await;
     // What was sent in vain may have been on its way.
     assert!(numbers == ["0", "2"] || numbers == ["0", "1", "2"], "{numbers:?}");
 }
@@ -250,17 +236,8 @@ async fn wrong_credentials_are_an_outage_that_shows_no_password() {
 #[tokio::test]
 async fn a_certificate_is_verified_up_to_the_name_of_the_host() {
     let server = RabbitMq::start_certified("localhost");
-    let origin = origin();
-    let at = |host: &str, query: &str| format!("amqps://{host}:{}{query}", server.port());
-    let authority = format!("?cacertfile={}", server.authority().display());
-    send(&bus(&at("localhost", &authority), &origin), &event(&origin, "0")).await;
-
-    // The same server by another name, by an authority that nobody knows here, and in the clear.
-    let in_the_clear = at("localhost", "").replace("amqps", "amqp");
-    for url in [at("127.0.0.1", &authority), at("localhost", ""), in_the_clear] {
-        let refused = publish(&bus(&url, &origin), &event(&origin, "0")).await;
-        assert!(refused.is_err_and(|error| error.kind() == ErrorKind::Unavailable), "{url}");
-    }
+    let open = |url: &str, origin: &Arc<Origin>| -> Box<dyn EventBus> { Box::new(bus(url, origin)) };
+    assert_certificate_is_verified(server.port(), &server.authority(), ["amqps", "amqp"], open).await;
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use neuroglia::id::Ids;
-use neuroglia_testing::services::{Redis, Smtp};
+use neuroglia_testing::services::{Mongo, Redis, Smtp};
 use neuroglia_testing::{Strait, Weather};
 use serde_json::{Value, json};
 use url::Url;
@@ -34,14 +34,22 @@ const ALIVE_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Resource {
     Postgres,
+    /// Or what stands in for it.
+    Mongo,
     Redis,
     RabbitMq,
     Nats,
     Smtp,
 }
 
-const RESOURCES: [Resource; 5] =
-    [Resource::Postgres, Resource::Redis, Resource::RabbitMq, Resource::Nats, Resource::Smtp];
+const RESOURCES: [Resource; 6] = [
+    Resource::Postgres,
+    Resource::Mongo,
+    Resource::Redis,
+    Resource::RabbitMq,
+    Resource::Nats,
+    Resource::Smtp,
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Illness {
@@ -73,7 +81,7 @@ fn whatever_ails_a_resource_nothing_is_lost_and_nobody_starts_again() {
         let _turn = match resource {
             Resource::RabbitMq => Bus::RabbitMq.take_turns(),
             Resource::Nats => Bus::Nats.take_turns(),
-            Resource::Postgres | Resource::Redis | Resource::Smtp => None,
+            Resource::Postgres | Resource::Mongo | Resource::Redis | Resource::Smtp => None,
         };
         let ward = Ward::open(resource);
         let asked: usize = ILLNESSES.into_iter().map(|illness| ward.suffer(illness)).sum();
@@ -94,6 +102,7 @@ struct Ward {
     _premises: Premises,
     _ground: Ground,
     _redis: Option<Redis>,
+    _mongo: Option<Mongo>,
 }
 
 /// A guest's order: the key that it is asked for by, and who is told of it.
@@ -126,8 +135,15 @@ impl Ward {
     fn open(resource: Resource) -> Self {
         let smtp = Smtp::start();
         let redis = (resource == Resource::Redis).then(Redis::start);
+        // Not one that the environment names: that is elsewhere, and the way through the strait leads to this machine.
+        let mongo = (resource == Resource::Mongo).then(Mongo::start);
         let engine = if resource == Resource::Postgres { Engine::Postgres } else { Engine::Sqlite };
         let (premises, ground) = engine.attach(Premises::new());
+        let premises = match &mongo {
+            // The server names itself to a driver that looks for the others of its set.
+            Some(mongo) => premises.set("DATABASE_URL", format!("{}shop?directConnection=true", mongo.url())),
+            None => premises,
+        };
         let premises = premises.set("SMTP_URL", smtp.url()).set("HTTP_RATE_LIMIT", "10000/1s");
         let premises = premises.set("HTTP_REQUEST_TIMEOUT", REQUEST_TIMEOUT);
         let premises = match resource {
@@ -144,7 +160,7 @@ impl Ward {
 
         let database = premises.setting("DATABASE_URL").to_owned();
         let variable = match resource {
-            Resource::Postgres => "DATABASE_URL",
+            Resource::Postgres | Resource::Mongo => "DATABASE_URL",
             Resource::Redis => "CACHE_URL",
             Resource::RabbitMq | Resource::Nats => "EVENT_BUS_URL",
             Resource::Smtp => "SMTP_URL",
@@ -163,6 +179,7 @@ impl Ward {
             _premises: premises,
             _ground: ground,
             _redis: redis,
+            _mongo: mongo,
         }
     }
 
