@@ -252,7 +252,7 @@ impl Books {
     }
 
     /// The work that nobody tries any more.
-    fn given_up(&self) -> Vec<WorkRecord> {
+    pub(crate) fn given_up(&self) -> Vec<WorkRecord> {
         let states = vec![WorkState::Dead, WorkState::Parked];
         let filter = WorkFilter { states, limit: u32::MAX, ..WorkFilter::default() };
         self.ask(async |store| store.list_work(&filter).await)

@@ -173,7 +173,11 @@ impl Trade {
                 "failed" => found == ["decline"],
                 _ => false,
             };
-            assert!(agrees, "the order {id} is {status} and its payment {payment}; the ledger has {found:?}");
+            assert!(
+                agrees,
+                "the order {id} is {status} and its payment {payment}; the ledger has {found:?}; given up: {:#?}",
+                self.books.given_up()
+            );
         }
         assert!(movements.is_empty(), "movements of no order: {movements:?}");
         ledger.len()
