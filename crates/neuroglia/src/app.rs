@@ -187,7 +187,13 @@ impl<S: Settings> App<S> {
     }
 
     pub(crate) fn web_table(&self) -> Web {
-        self.web.iter().fold(Web::new(), |table, list| list(table))
+        self.web_lists()()
+    }
+
+    /// Makes the web table without the application.
+    pub(crate) fn web_lists(&self) -> impl FnOnce() -> Web + Send + use<S> {
+        let lists = self.web.clone();
+        || lists.into_iter().fold(Web::new(), |table, list| list(table))
     }
 
     pub(crate) fn worker_table(&self) -> Worker {

@@ -160,6 +160,10 @@ impl FromStr for Zone {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
+        if name == "UTC" {
+            // It is the same everywhere; whoever needs no other need not have the database looked for.
+            return Ok(Self::default());
+        }
         TimeZone::get(name)
             .or_else(|_| TimeZone::posix(name))
             .map(|zone| Self { name: zone.iana_name().unwrap_or(name).into(), zone })

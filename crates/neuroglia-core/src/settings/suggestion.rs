@@ -66,13 +66,26 @@ fn nearest<'a>(
     distance_max: impl Fn(usize) -> usize,
 ) -> Option<&'a str> {
     let candidates = known.iter().filter(|candidate| candidate.len() >= LETTERS_MIN);
+    let own = letters(name);
     let near = candidates.filter_map(|candidate| {
         let limit = distance_max(candidate.len());
-        let is_possible = candidate.len().abs_diff(name.len()) <= limit;
+        let is_possible =
+            candidate.len().abs_diff(name.len()) <= limit && differ(own, letters(candidate)) <= limit;
         let distance = is_possible.then(|| distance(name.as_bytes(), candidate.as_bytes()))?;
         (distance <= limit).then_some((distance, candidate.as_str()))
     });
     near.min().map(|(_, candidate)| candidate)
+}
+
+/// Which letters a name has: a bit for each of those that names of variables are made of.
+fn letters(name: &str) -> u64 {
+    name.bytes().fold(0, |seen, letter| seen | 1 << (letter & 63))
+}
+
+/// At least so many steps lie between two names with these letters: one step takes away, or brings, one letter. Almost
+/// every name of the environment is found unlike by it; to measure them all took more than half of a process' start.
+fn differ(a: u64, b: u64) -> usize {
+    (a & !b).count_ones().max((b & !a).count_ones()) as usize
 }
 
 /// How many letters must be inserted, removed, replaced or swapped with their neighbour.
@@ -80,7 +93,8 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
     let mut before: Vec<usize> = Vec::new();
     let mut above: Vec<usize> = (0..=b.len()).collect();
     for (i, letter) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
+        let mut row = Vec::with_capacity(b.len() + 1);
+        row.push(i + 1);
         for (j, other) in b.iter().enumerate() {
             let replaced = above[j] + usize::from(letter != other);
             let mut least = replaced.min(above[j + 1] + 1).min(row[j] + 1);
@@ -112,6 +126,7 @@ mod tests {
         for (a, b, expected) in table {
             assert_eq!(distance(a.as_bytes(), b.as_bytes()), expected, "{a} {b}");
             assert_eq!(distance(b.as_bytes(), a.as_bytes()), expected, "{b} {a}");
+            assert!(differ(letters(a), letters(b)) <= expected, "{a} {b}");
         }
     }
 }

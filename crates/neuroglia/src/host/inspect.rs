@@ -103,14 +103,18 @@ pub(super) fn ask_for_health<S: Settings>(
     }
 }
 
-pub(super) fn openapi_document<S: Settings>(app: &App<S>) -> serde_json::Value {
-    let web = app.web_table();
-    let info = openapi::Info {
-        title: app.title.unwrap_or(app.name).to_owned(),
-        version: app.version.to_owned(),
-        session_cookie: web.takes_session_cookies().then_some(COOKIE_NAME),
-    };
-    openapi::document(&info, web.routes())
+/// Makes the document of the application's API.
+pub(super) fn openapi<S: Settings>(app: &App<S>) -> impl FnOnce() -> serde_json::Value + Send + use<S> {
+    let (title, version, web) = (app.title.unwrap_or(app.name), app.version, app.web_lists());
+    move || {
+        let web = web();
+        let info = openapi::Info {
+            title: title.to_owned(),
+            version: version.to_owned(),
+            session_cookie: web.takes_session_cookies().then_some(COOKIE_NAME),
+        };
+        openapi::document(&info, web.routes())
+    }
 }
 
 pub(super) fn print(text: &str) -> ExitCode {

@@ -103,7 +103,7 @@ impl Site {
         host: &HostSettings,
         services: Services,
         web: Option<Web>,
-        document: Option<serde_json::Value>,
+        document: Option<impl FnOnce() -> serde_json::Value + Send + 'static>,
         hosted: &[Hosted],
     ) -> Result<Self> {
         let scope = services.scope();
@@ -131,7 +131,7 @@ impl Site {
                 let context = Context::new(services.clone(), authenticator, sessions);
                 let mut router = noting_route(health.router());
                 if let Some(document) = document {
-                    router = router.merge(noting_route(docs::router(about.name, &document)));
+                    router = router.merge(noting_route(docs::router(about.name, document)));
                 }
                 let routing = web.into_routing(&context, router);
                 let edge = Edge::new(routing, host.http.edge(), &ids, &clock)

@@ -1,7 +1,8 @@
 //! Bytes that never change while the process runs, as they are sent.
 
+use std::fmt;
 use std::io::{self, Read, Write};
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -14,7 +15,6 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::web::problem::Problem;
 
 /// Something that is served as it is.
-#[derive(Debug)]
 pub(super) struct Asset {
     content_type: &'static str,
     cache_control: &'static str,
@@ -22,12 +22,20 @@ pub(super) struct Asset {
     tag: OnceLock<HeaderValue>,
 }
 
-#[derive(Debug)]
+impl fmt::Debug for Asset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asset").field("content_type", &self.content_type).finish_non_exhaustive()
+    }
+}
+
+/// Makes bytes when they are first asked for.
+type Making = Box<dyn FnOnce() -> Bytes + Send>;
+
 enum Content {
     /// Compressed when it was vendored; inflated for the few clients that cannot.
     Compressed(&'static [u8]),
-    /// Compressed for the first client that accepts it.
-    Plain { bytes: Bytes, compressed: OnceLock<Bytes> },
+    /// Made for the first client, and compressed for the first that accepts it.
+    Plain { bytes: LazyLock<Bytes, Making>, compressed: OnceLock<Bytes> },
 }
 
 impl Asset {
@@ -41,12 +49,16 @@ impl Asset {
         }
     }
 
-    /// What a browser has to ask for again, and gets again when it has changed.
-    pub(super) fn current(content_type: &'static str, bytes: impl Into<Bytes>) -> Self {
+    /// What a browser has to ask for again, and gets again when it has changed. It is made when it is first asked for.
+    pub(super) fn current<B: Into<Bytes>>(
+        content_type: &'static str,
+        make: impl FnOnce() -> B + Send + 'static,
+    ) -> Self {
+        let make: Making = Box::new(|| make().into());
         Self {
             content_type,
             cache_control: "no-cache",
-            content: Content::Plain { bytes: bytes.into(), compressed: OnceLock::new() },
+            content: Content::Plain { bytes: LazyLock::new(make), compressed: OnceLock::new() },
             tag: OnceLock::new(),
         }
     }
@@ -60,7 +72,7 @@ impl Asset {
             Content::Plain { bytes, compressed } if gzip => {
                 Ok(compressed.get_or_init(|| deflate(bytes)).clone())
             }
-            Content::Plain { bytes, .. } => Ok(bytes.clone()),
+            Content::Plain { bytes, .. } => Ok(Bytes::clone(bytes)),
         };
         let body = match body {
             Ok(body) => body,

@@ -28,18 +28,20 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// `/openapi.json` with this document, and `/docs`, which shows it under this title.
+/// `/openapi.json` with this document, and `/docs`, which shows it under this title. The document is made when somebody
+/// first asks for it, so that a start does not pay for it.
 ///
 /// ```
 /// use neuroglia::web::docs;
 /// use serde_json::json;
 ///
-/// let router: axum::Router = docs::router("Mario's Pizzeria", &json!({"openapi": "3.1.1"}));
+/// let router: axum::Router = docs::router("Mario's Pizzeria", || json!({"openapi": "3.1.1"}));
 /// ```
-pub fn router(title: &str, document: &Value) -> Router {
-    let document = Asset::current("application/json", document.to_string());
-    let page = Asset::current("text/html; charset=utf-8", page(title));
-    let start = Asset::current(JAVASCRIPT, include_str!("start.js"));
+pub fn router(title: &str, document: impl FnOnce() -> Value + Send + 'static) -> Router {
+    let document = Asset::current("application/json", || document().to_string());
+    let page = page(title);
+    let page = Asset::current("text/html; charset=utf-8", || page);
+    let start = Asset::current(JAVASCRIPT, || include_str!("start.js"));
     let bundle = Asset::vendored(JAVASCRIPT, include_bytes!("vendor/swagger-ui-bundle.js.gz"));
     let style = Asset::vendored("text/css; charset=utf-8", include_bytes!("vendor/swagger-ui.css.gz"));
     Router::new()
@@ -91,7 +93,7 @@ mod tests {
         if gzip {
             request = request.header(header::ACCEPT_ENCODING, "gzip");
         }
-        let router = router("Fish & <Chips>", &json!({"openapi": "3.1.1"}));
+        let router = router("Fish & <Chips>", || json!({"openapi": "3.1.1"}));
         let request = request.body(Body::empty()).expect("a request");
         let response = router.oneshot(request).await.expect("infallible");
         let (parts, body) = response.into_parts();
