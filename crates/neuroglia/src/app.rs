@@ -187,11 +187,11 @@ impl<S: Settings> App<S> {
     }
 
     pub(crate) fn web_table(&self) -> Web {
-        self.web_lists()()
+        self.web_maker()()
     }
 
     /// Makes the web table without the application.
-    pub(crate) fn web_lists(&self) -> impl FnOnce() -> Web + Send + use<S> {
+    pub(crate) fn web_maker(&self) -> impl FnOnce() -> Web + Send + use<S> {
         let lists = self.web.clone();
         || lists.into_iter().fold(Web::new(), |table, list| list(table))
     }

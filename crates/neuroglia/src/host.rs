@@ -58,7 +58,7 @@ pub(crate) fn run_as<S: Settings>(
     match task {
         Task::Config(task) => inspect::config(&app, environment, task),
         Task::Describe { json } => inspect::describe(&app, environment, json),
-        Task::OpenApi => inspect::print(&inspect::pretty(&inspect::openapi(&app)())),
+        Task::OpenApi => inspect::print(&inspect::pretty(&inspect::openapi_maker(&app)())),
         Task::Health { path, admin } => inspect::ask_for_health(&app, environment, path, admin),
         Task::Admin(position, matches) => admin::run(app, environment, &table.commands[position], matches),
         Task::Run(assignment) => serve::run(app, environment, &assignment),

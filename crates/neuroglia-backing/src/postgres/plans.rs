@@ -6,6 +6,7 @@ use neuroglia::data::Store;
 use neuroglia_testing::services::Database;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
+use super::connections::RANDOM_PAGE_COST;
 use super::{PostgresOptions, PostgresStore, outbox, work};
 
 /// Much that waits behind one head each, more in queues, and what the server knows of it by then.
@@ -16,8 +17,16 @@ const FILL: &str = "INSERT INTO ng_outbox (batch, place, id, name, version, subj
          SELECT gen_random_uuid(), 'job', 'waiting', 'q' || n % 3, 'kind', CASE WHEN n % 2 = 0 THEN 'one' END, '{}', 0, 0, \
              10, 'retry', 0 FROM generate_series(1, 10000) AS n";
 
-/// How the server would run a statement with these types of parameters.
+/// Little that waits, of which the server knows nothing.
+const LITTLE: &str = "INSERT INTO ng_work (id, class, state, queue, kind, payload, priority, run_at, attempts_max, on_crash, created_at) \
+         SELECT gen_random_uuid(), 'job', 'waiting', 'q', 'kind', '{}', 0, 0, 10, 'retry', 0 FROM generate_series(1, 1000)";
+
+/// How the server would run a statement with these types of parameters, with much in its tables.
 async fn plan(statement: &str, types: &str) -> String {
+    plan_after(&format!("{FILL}; ANALYZE"), statement, types).await
+}
+
+async fn plan_after(preparation: &str, statement: &str, types: &str) -> String {
     let database = Database::create();
     let url = database.url();
     let store = PostgresStore::open(&url.parse().expect("a URL"), PostgresOptions::default()).await;
@@ -29,7 +38,8 @@ async fn plan(statement: &str, types: &str) -> String {
     let mut connection = PgConnection::connect(&url).await.expect("the database is there");
     let nothing = vec!["NULL"; types.split(',').count()].join(", ");
     let prepare = format!(
-        "{FILL}; ANALYZE; SET plan_cache_mode = force_generic_plan; PREPARE asked ({types}) AS {statement}"
+        "{preparation}; SET plan_cache_mode = force_generic_plan; SET random_page_cost = {RANDOM_PAGE_COST}; \
+         PREPARE asked ({types}) AS {statement}"
     );
     sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut connection).await.expect("a sound statement");
     let explain = format!("EXPLAIN (COSTS OFF) EXECUTE asked({nothing})");
@@ -69,6 +79,14 @@ async fn a_claim_of_work_reads_the_heads_of_its_queue_and_kinds_in_their_order()
     assert!(heads.contains("Merge Append") && !heads.contains("-> Sort"), "it sorts what waits:\n{plan}");
     let by_kind = heads.matches("(queue = q.queue) AND (kind = ($5)[");
     assert_eq!(by_kind.count(), 3, "it reads what is of no known kind:\n{plan}");
+}
+
+/// The connection keeps the plan while much more comes.
+#[tokio::test]
+async fn a_claim_that_is_planned_while_little_waits_reads_no_whole_table_either() {
+    let plan = plan_after(LITTLE, &work::claim(3), "uuid, uuid, text[], bigint[], text[]").await;
+    follows(&plan, "ng_work_waiting");
+    assert_eq!(plan.matches("TID Cond: (ctid = ANY").count(), 2, "it does not go by place:\n{plan}");
 }
 
 #[tokio::test]

@@ -68,6 +68,33 @@ async fn something_else_is_no_step() {
 }
 
 #[tokio::test]
+async fn what_has_no_room_is_refused_whole_and_taken_when_there_is_some() {
+    let (store, _folder) = orders().await;
+    let no_more_room = || {
+        sqlite::statement(|connection| {
+            Box::pin(async move {
+                let limit = sqlx::query("PRAGMA max_page_count = 1");
+                limit.execute(connection).await.map(drop).map_err(sqlite::error)
+            })
+        })
+    };
+    store.commit(batch([order("o-1", "new")])).await.expect("there is room");
+
+    let large = || order("o-3", &"new".repeat(100_000));
+    for _ in 0..2 {
+        store.commit(with(no_more_room(), batch([]))).await.expect("what is there keeps its room");
+        // SQLite takes the transaction back by itself, and the driver does not know; so the writer goes on with a new
+        // connection, which has no limit.
+        let refused = store.commit(batch([order("o-2", "new"), large()])).await;
+        assert_eq!(refused.expect_err("there is no room").kind(), ErrorKind::Unavailable);
+        assert!(!is_there(&store, "o-2").await && !is_there(&store, "o-3").await, "nothing of it is kept");
+    }
+    assert!(is_there(&store, "o-1").await, "what was there still is");
+    store.commit(batch([order("o-2", "new"), large()])).await.expect("there is room again");
+    assert!(is_there(&store, "o-2").await && is_there(&store, "o-3").await);
+}
+
+#[tokio::test]
 async fn a_commit_whose_caller_goes_away_is_completed() {
     let (store, _folder) = orders().await;
     let (step, is_running, go_on) = held();

@@ -66,11 +66,11 @@ fn nearest<'a>(
     distance_max: impl Fn(usize) -> usize,
 ) -> Option<&'a str> {
     let candidates = known.iter().filter(|candidate| candidate.len() >= LETTERS_MIN);
-    let own = letters(name);
+    let own = letter_set(name);
     let near = candidates.filter_map(|candidate| {
         let limit = distance_max(candidate.len());
         let is_possible =
-            candidate.len().abs_diff(name.len()) <= limit && differ(own, letters(candidate)) <= limit;
+            candidate.len().abs_diff(name.len()) <= limit && steps_min(own, letter_set(candidate)) <= limit;
         let distance = is_possible.then(|| distance(name.as_bytes(), candidate.as_bytes()))?;
         (distance <= limit).then_some((distance, candidate.as_str()))
     });
@@ -78,13 +78,14 @@ fn nearest<'a>(
 }
 
 /// Which letters a name has: a bit for each of those that names of variables are made of.
-fn letters(name: &str) -> u64 {
+fn letter_set(name: &str) -> u64 {
     name.bytes().fold(0, |seen, letter| seen | 1 << (letter & 63))
 }
 
-/// At least so many steps lie between two names with these letters: one step takes away, or brings, one letter. Almost
-/// every name of the environment is found unlike by it; to measure them all took more than half of a process' start.
-fn differ(a: u64, b: u64) -> usize {
+/// At least so many steps lie between two names with these letters: one step takes away one letter at most, and brings one
+/// at most. Almost every name of the environment is found unlike by it; to measure them all took more than half of a
+/// process' start.
+fn steps_min(a: u64, b: u64) -> usize {
     (a & !b).count_ones().max((b & !a).count_ones()) as usize
 }
 
@@ -126,7 +127,7 @@ mod tests {
         for (a, b, expected) in table {
             assert_eq!(distance(a.as_bytes(), b.as_bytes()), expected, "{a} {b}");
             assert_eq!(distance(b.as_bytes(), a.as_bytes()), expected, "{b} {a}");
-            assert!(differ(letters(a), letters(b)) <= expected, "{a} {b}");
+            assert!(steps_min(letter_set(a), letter_set(b)) <= expected, "{a} {b}");
         }
     }
 }

@@ -47,7 +47,7 @@ pub trait WorkStore: Send + Sync {
 
     /// How much work there is that has not ended, or has failed for good. Of each queue and kind what could be claimed is
     /// counted up to [`DEPTH_MAX`], and what waits behind another of its lane as far again; anything else in each state.
-    /// The states are counted one after another: a piece that moves meanwhile may be counted twice, or not at all.
+    /// They need not be counted at one moment: a piece that moves meanwhile may be counted twice, or not at all.
     ///
     /// [`DEPTH_MAX`]: super::DEPTH_MAX
     async fn depths(&self) -> Result<Vec<Depth>>;

@@ -104,8 +104,8 @@ pub(super) fn ask_for_health<S: Settings>(
 }
 
 /// Makes the document of the application's API.
-pub(super) fn openapi<S: Settings>(app: &App<S>) -> impl FnOnce() -> serde_json::Value + Send + use<S> {
-    let (title, version, web) = (app.title.unwrap_or(app.name), app.version, app.web_lists());
+pub(super) fn openapi_maker<S: Settings>(app: &App<S>) -> impl FnOnce() -> serde_json::Value + Send + use<S> {
+    let (title, version, web) = (app.title.unwrap_or(app.name), app.version, app.web_maker());
     move || {
         let web = web();
         let info = openapi::Info {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use neuroglia_core::settings::{Environment, Settings};
 use tokio_util::sync::CancellationToken;
 
-use super::inspect::openapi;
+use super::inspect::openapi_maker;
 use super::start::{StartError, Started, end_services, settle, start_services};
 use super::{HostSettings, failed_early, runtime, start_failed, telemetry_options};
 use crate::app::App;
@@ -146,7 +146,7 @@ pub(crate) async fn open_site<S: Settings>(
     let Started { services, web, hosted } =
         start_services(app, assignment, host, &starting, settings, true).await?;
     let web = assignment.role.answers_http().then_some(web);
-    let document = (web.is_some() && host.http.docs).then(|| openapi(app));
+    let document = (web.is_some() && host.http.docs).then(|| openapi_maker(app));
     let about = About { name: app.name, version: app.version, role: assignment.role };
     match Site::open(&starting, about, host, services.clone(), web, document, &hosted).await {
         Ok(site) => Ok(site),

@@ -1,6 +1,5 @@
 //! Bytes that never change while the process runs, as they are sent.
 
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::{LazyLock, OnceLock};
 
@@ -15,6 +14,7 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::web::problem::Problem;
 
 /// Something that is served as it is.
+#[derive(Debug)]
 pub(super) struct Asset {
     content_type: &'static str,
     cache_control: &'static str,
@@ -22,15 +22,10 @@ pub(super) struct Asset {
     tag: OnceLock<HeaderValue>,
 }
 
-impl fmt::Debug for Asset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asset").field("content_type", &self.content_type).finish_non_exhaustive()
-    }
-}
-
 /// Makes bytes when they are first asked for.
 type Making = Box<dyn FnOnce() -> Bytes + Send>;
 
+#[derive(Debug)]
 enum Content {
     /// Compressed when it was vendored; inflated for the few clients that cannot.
     Compressed(&'static [u8]),

@@ -29,7 +29,8 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 /// `/openapi.json` with this document, and `/docs`, which shows it under this title. The document is made when somebody
-/// first asks for it, so that a start does not pay for it.
+/// first asks for it, so that a start does not pay for it. Should that panic, `/openapi.json` is an answer of 500 from then
+/// on; the command `openapi` shows it before.
 ///
 /// ```
 /// use neuroglia::web::docs;

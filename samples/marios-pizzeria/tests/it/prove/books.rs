@@ -30,7 +30,7 @@ pub(crate) struct Books {
 }
 
 /// How often the books must look quiet in a row.
-const LOOKS: usize = 5;
+const QUIET_LOOKS: usize = 5;
 
 /// How many effects are looked for at once.
 const LOOK: usize = 200;
@@ -171,12 +171,12 @@ impl Books {
         }
     }
 
-    /// Whether the outbox is empty and no work is live, at each of several looks. The store counts one state after
-    /// another, so one look misses a piece that goes from a state which is still to be counted to one which was.
+    /// Whether the outbox is empty and no work is live, at each of several looks. A store may count one state
+    /// after another, so one look misses a piece that goes from a state which is still to be counted to one which was.
     pub(crate) fn is_quiet(&self) -> bool {
         let is_idle =
             || self.ask(async |store| store.outbox_depth().await).count == 0 && self.live().is_empty();
-        (0..LOOKS).all(|_| is_idle())
+        (0..QUIET_LOOKS).all(|_| is_idle())
     }
 
     /// The content of every document of a collection.
