@@ -24,9 +24,6 @@ use crate::{StoreControl, UnsteadyStore};
 /// How long an intake may take to end.
 const END_MAX: Duration = Duration::from_secs(30);
 
-/// How long a rule looks whether something comes that must not.
-pub(super) const GLANCE: Duration = Duration::from_millis(300);
-
 /// An application's processes and what they share.
 pub(super) struct Office {
     pub(super) bench: Arc<dyn Bench>,
