@@ -184,8 +184,9 @@ fn work_that_is_left_at_the_deadline_is_75_and_named() {
         finished.assert_code(75);
         assert_within(&finished, begun, Duration::from_millis(500));
         let lines = finished.json_lines();
-        let named =
-            lines.iter().find(|line| line["url.path"] == "/api/v1/orders").expect("the request is named");
+        let Some(named) = lines.iter().find(|line| line["url.path"] == "/api/v1/orders") else {
+            panic!("the request is not named\n{}", finished.stdout);
+        };
         assert_eq!((named["level"].as_str(), named["http.method"].as_str()), (Some("WARN"), Some("POST")));
         let last = last_line(&finished);
         assert!(last["message"].to_string().contains("shutdown.incomplete"), "{last}");
