@@ -81,7 +81,7 @@ impl<A: Application> Host<A> {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let connection = Connection::new(Arc::clone(&self.shared));
+        let connection = Connection::new(&self.shared);
         let mut watch = Watch::new(&connection);
         let mut io = Io::new(stream, Arc::clone(&connection));
         let front =

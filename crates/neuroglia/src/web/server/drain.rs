@@ -5,13 +5,13 @@
 //! door, then waits, and at last cuts. Each moment is a token that the owner of the process
 //! cancels; a later one implies the earlier.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use http::Method;
-use http::uri::PathAndQuery;
 use pin_project_lite::pin_project;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::flight::Connection;
 use super::limits::Limits;
 use super::refusal::Document;
 
@@ -52,7 +53,7 @@ pub struct Drained {
     pub abandoned: Vec<Abandoned>,
     /// Complete answers that their clients had not taken at the deadline.
     pub unsent: usize,
-    /// Tasks that ignored the deadline, because a handler blocks its thread.
+    /// Tasks that ignored the deadline, because a handler blocks its thread; their requests are among the abandoned.
     pub stuck: usize,
 }
 
@@ -92,6 +93,9 @@ pub(super) struct Shared {
     changed: Notify,
     phase: AtomicU8,
     closed_at: OnceLock<Instant>,
+    /// By number, so that even what ignores the deadline can be named.
+    connections: Mutex<HashMap<usize, Weak<Connection>>>,
+    connections_ever: AtomicUsize,
     abandoned: Mutex<Vec<Abandoned>>,
     unsent: AtomicUsize,
 }
@@ -141,6 +145,8 @@ impl Shared {
             changed: Notify::new(),
             phase: AtomicU8::new(Phase::Serving as u8),
             closed_at: OnceLock::new(),
+            connections: Mutex::default(),
+            connections_ever: AtomicUsize::new(0),
             abandoned: Mutex::default(),
             unsent: AtomicUsize::new(0),
         }
@@ -175,9 +181,28 @@ impl Shared {
         self.closed_at.get().copied()
     }
 
-    pub(super) fn abandon(&self, method: Method, target: Option<&PathAndQuery>) {
-        let path = target.map_or("*", PathAndQuery::path).to_owned();
-        self.abandoned.lock().unwrap_or_else(PoisonError::into_inner).push(Abandoned { method, path });
+    /// Remembers a connection until it [leaves](Self::leave) with the number that it gets.
+    pub(super) fn enter(&self, connection: impl FnOnce(usize) -> Arc<Connection>) -> Arc<Connection> {
+        let number = self.connections_ever.fetch_add(1, Ordering::Relaxed);
+        let connection = connection(number);
+        self.connections().insert(number, Arc::downgrade(&connection));
+        connection
+    }
+
+    pub(super) fn leave(&self, number: usize) {
+        self.connections().remove(&number);
+    }
+
+    fn connections(&self) -> MutexGuard<'_, HashMap<usize, Weak<Connection>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn abandoned(&self) -> MutexGuard<'_, Vec<Abandoned>> {
+        self.abandoned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn abandon(&self, request: Abandoned) {
+        self.abandoned().push(request);
     }
 
     pub(super) fn leave_unsent(&self) {
@@ -185,8 +210,13 @@ impl Shared {
     }
 
     pub(super) fn drained(&self) -> Drained {
+        // Not in one expression: whoever lets go of a connection last takes the lock.
+        let left: Vec<_> = self.connections().values().filter_map(Weak::upgrade).collect();
+        for connection in left {
+            connection.abandon_all();
+        }
         Drained {
-            abandoned: std::mem::take(&mut *self.abandoned.lock().unwrap_or_else(PoisonError::into_inner)),
+            abandoned: std::mem::take(&mut *self.abandoned()),
             unsent: self.unsent.load(Ordering::Relaxed),
             stuck: self.tasks.len(),
         }

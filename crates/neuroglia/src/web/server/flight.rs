@@ -5,15 +5,15 @@
 //! task; HTTP/2 requests have tasks of their own, hence atomics. None of them guards other memory, so
 //! all are relaxed.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{Method, Request};
 use http_body::Body;
 
-use super::drain::{Phase, Shared};
+use super::drain::{Abandoned, Phase, Shared};
 
 /// What takes the place of a number of bytes that nobody knows.
 const UNKNOWN: u64 = u64::MAX;
@@ -21,6 +21,9 @@ const UNKNOWN: u64 = u64::MAX;
 /// The state of one connection, as seen by all its parts.
 pub(super) struct Connection {
     shared: Arc<Shared>,
+    number: usize,
+    /// What is in flight: for HTTP/1 one at most.
+    asked: Mutex<Vec<Asked>>,
     multiplexed: AtomicBool,
     /// Requests whose answer is not completely handed over.
     in_flight: AtomicU32,
@@ -52,10 +55,36 @@ pub(super) struct Connection {
     lingering: AtomicBool,
 }
 
+/// What the client of a request in flight asked for.
+struct Asked {
+    /// The how manieth of its connection.
+    number: u32,
+    method: Method,
+    target: Option<PathAndQuery>,
+}
+
+impl From<Asked> for Abandoned {
+    fn from(Asked { method, target, .. }: Asked) -> Self {
+        Self { method, path: target.as_ref().map_or("*", PathAndQuery::path).to_owned() }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shared.leave(self.number);
+    }
+}
+
 impl Connection {
-    pub(super) fn new(shared: Arc<Shared>) -> Arc<Self> {
+    pub(super) fn new(shared: &Arc<Shared>) -> Arc<Self> {
+        shared.enter(|number| Self::numbered(Arc::clone(shared), number))
+    }
+
+    fn numbered(shared: Arc<Shared>, number: usize) -> Arc<Self> {
         Arc::new(Self {
             shared,
+            number,
+            asked: Mutex::default(),
             multiplexed: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
             requests: AtomicU32::new(0),
@@ -76,6 +105,17 @@ impl Connection {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Vec<Asked>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives up what is in flight, whether its task has noticed the deadline or not.
+    pub(super) fn abandon_all(&self) {
+        for request in self.asked().drain(..) {
+            self.shared.abandon(request.into());
+        }
     }
 
     /// Whether this is HTTP/2.
@@ -227,8 +267,7 @@ fn step(counter: &AtomicU32) {
 /// If it is dropped unfinished after the deadline, it was abandoned and is noted as such.
 pub(super) struct InFlight {
     connection: Arc<Connection>,
-    method: Method,
-    target: Option<PathAndQuery>,
+    number: u32,
     answered: bool,
     finished: bool,
 }
@@ -238,15 +277,14 @@ impl InFlight {
         if !connection.multiplexed() {
             connection.begin_request(request.body().size_hint().exact());
         }
-        connection.requests.fetch_add(1, Relaxed);
+        let number = connection.requests.fetch_add(1, Relaxed);
         connection.in_flight.fetch_add(1, Relaxed);
-        Self {
-            connection: Arc::clone(connection),
+        connection.asked().push(Asked {
+            number,
             method: request.method().clone(),
             target: request.uri().path_and_query().cloned(),
-            answered: false,
-            finished: false,
-        }
+        });
+        Self { connection: Arc::clone(connection), number, answered: false, finished: false }
     }
 
     pub(super) fn connection(&self) -> &Arc<Connection> {
@@ -260,7 +298,15 @@ impl InFlight {
 
     /// The answer is complete.
     pub(super) fn finish(&mut self) {
-        self.finished = true;
+        if !std::mem::replace(&mut self.finished, true) {
+            self.leave(&mut self.connection.asked());
+        }
+    }
+
+    /// Ends being in flight, unless it was given up before.
+    fn leave(&self, asked: &mut Vec<Asked>) -> Option<Asked> {
+        let place = asked.iter().position(|request| request.number == self.number)?;
+        Some(asked.swap_remove(place))
     }
 }
 
@@ -272,9 +318,16 @@ impl Drop for InFlight {
         if !self.answered {
             connection.cancelled.fetch_add(1, Relaxed);
         }
-        if !self.finished && connection.shared.phase() == Phase::Aborted {
-            connection.counted.store(true, Relaxed);
-            connection.shared.abandon(std::mem::take(&mut self.method), self.target.as_ref());
+        if !self.finished {
+            // Under the lock, so that whoever looks meanwhile finds it either here or there.
+            let mut asked = connection.asked();
+            let request = self.leave(&mut asked);
+            if connection.shared.phase() == Phase::Aborted {
+                connection.counted.store(true, Relaxed);
+                if let Some(request) = request {
+                    connection.shared.abandon(request.into());
+                }
+            }
         }
     }
 }

@@ -246,5 +246,7 @@ async fn a_handler_that_blocks_does_not_hold_the_end() {
     server.drain.abort.cancel();
     let drained = server.ended().await;
     assert_eq!((drained.stuck, drained.is_clean()), (1, false));
+    let named: Vec<_> = drained.abandoned.iter().map(|request| request.path.as_str()).collect();
+    assert_eq!(named, ["/block"], "who blocks is named although he does not notice the deadline");
     drop(release);
 }
