@@ -117,9 +117,7 @@ impl<A: Application> Host<A> {
             self.refuse_head(served.into_parts().io.into_inner(), watch).await;
         } else if verdict.is_some() && self.shared.phase() == Phase::Aborted {
             drop(served);
-            if connection.withholds() {
-                self.shared.leave_unsent();
-            }
+            connection.leave_withheld();
         }
     }
 
@@ -141,8 +139,8 @@ impl<A: Application> Host<A> {
             .await;
         }
         // What h2 held of answers has counted itself; this is what it had given to the socket.
-        if self.shared.phase() == Phase::Aborted && connection.withholds() {
-            self.shared.leave_unsent();
+        if self.shared.phase() == Phase::Aborted {
+            connection.leave_withheld();
         }
     }
 

@@ -210,10 +210,12 @@ impl Shared {
     }
 
     pub(super) fn drained(&self) -> Drained {
-        // Not in one expression: whoever lets go of a connection last takes the lock.
-        let left: Vec<_> = self.connections().values().filter_map(Weak::upgrade).collect();
-        for connection in left {
-            connection.abandon_all();
+        if self.phase() == Phase::Aborted {
+            // Not in one expression: whoever lets go of a connection last takes the lock.
+            let left: Vec<_> = self.connections().values().filter_map(Weak::upgrade).collect();
+            for connection in left {
+                connection.abandon_all();
+            }
         }
         Drained {
             abandoned: std::mem::take(&mut *self.abandoned()),

@@ -111,11 +111,13 @@ impl Connection {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives up what is in flight, whether its task has noticed the deadline or not.
+    /// Gives up whatever the tasks of this connection have not given up at the deadline themselves.
     pub(super) fn abandon_all(&self) {
         for request in self.asked().drain(..) {
+            self.counted.store(true, Relaxed);
             self.shared.abandon(request.into());
         }
+        self.leave_withheld();
     }
 
     /// Whether this is HTTP/2.
@@ -202,10 +204,12 @@ impl Connection {
         self.write_blocked.store(true, Relaxed);
     }
 
-    /// Whether the client has yet to take an answer that is complete; to be asked when hyper has let go of the
+    /// Counts a complete answer that the client has yet to take; to be called when hyper has let go of the
     /// connection, because it may keep a request in flight until the last byte of its answer is written.
-    pub(super) fn withholds(&self) -> bool {
-        self.write_blocked() && !self.counted.load(Relaxed)
+    pub(super) fn leave_withheld(&self) {
+        if self.write_blocked() && !self.counted.swap(true, Relaxed) {
+            self.shared.leave_unsent();
+        }
     }
 
     /// The kernel took something.
