@@ -181,7 +181,7 @@ impl Shared {
         self.closed_at.get().copied()
     }
 
-    /// Remembers a connection until it [leaves](Self::leave) with the number that it gets.
+    /// Remembers a connection until it is [forgotten](Self::forget) with the number that it gets.
     pub(super) fn enter(&self, connection: impl FnOnce(usize) -> Arc<Connection>) -> Arc<Connection> {
         let number = self.connections_ever.fetch_add(1, Ordering::Relaxed);
         let connection = connection(number);
@@ -189,7 +189,7 @@ impl Shared {
         connection
     }
 
-    pub(super) fn leave(&self, number: usize) {
+    pub(super) fn forget(&self, number: usize) {
         self.connections().remove(&number);
     }
 

@@ -3,7 +3,8 @@
 //! hyper owns the socket and the service while it runs, so the clock beside it cannot ask them
 //! anything. Instead, each writes what it did into [`Connection`]. For HTTP/1 all of them run in one
 //! task; HTTP/2 requests have tasks of their own, hence atomics. None of them guards other memory, so
-//! all are relaxed.
+//! all are relaxed. What the requests in flight asked for is behind a lock, which hardly ever has two
+//! who want it.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,7 +58,7 @@ pub(super) struct Connection {
 
 /// What the client of a request in flight asked for.
 struct Asked {
-    /// The how manieth of its connection.
+    /// Its number on its connection.
     number: u32,
     method: Method,
     target: Option<PathAndQuery>,
@@ -71,7 +72,7 @@ impl From<Asked> for Abandoned {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.shared.leave(self.number);
+        self.shared.forget(self.number);
     }
 }
 
