@@ -31,6 +31,7 @@ mod json;
 mod lines;
 mod location;
 mod migrate;
+mod numbers;
 mod options;
 mod outbox;
 mod schema;

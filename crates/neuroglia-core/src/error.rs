@@ -244,6 +244,32 @@ impl Error {
         self
     }
 
+    /// The same error for one more of those who waited for the same: its causes are a text from now on.
+    ///
+    /// ```
+    /// use neuroglia::error::Error;
+    /// # use neuroglia_core as neuroglia;
+    ///
+    /// let error = Error::unavailable("connection refused");
+    /// assert_eq!(error.echo().code(), error.code());
+    /// ```
+    #[must_use]
+    pub fn echo(&self) -> Self {
+        let Inner { kind, code, detail, violations, conflict, is_duplicate, retry_after_s, retry, source } =
+            &*self.0;
+        Self(Box::new(Inner {
+            kind: *kind,
+            code: code.clone(),
+            detail: detail.clone(),
+            violations: violations.clone(),
+            conflict: conflict.clone(),
+            is_duplicate: *is_duplicate,
+            retry_after_s: *retry_after_s,
+            retry: *retry,
+            source: source.as_ref().map(|source| chain(&**source).into()),
+        }))
+    }
+
     /// What the caller should do.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -359,5 +385,34 @@ mod tests {
         let error = Error::internal("password=hunter2");
         assert!(!error.to_string().contains("hunter2"));
         assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("password=hunter2"));
+    }
+
+    #[test]
+    fn an_echo_says_the_same() {
+        let cause = Error::conflict("inner", "the inner").with_source("the innermost");
+        let violation =
+            Violation { pointer: "/name".to_owned(), code: "required".into(), detail: "say a name".into() };
+        let errors = [
+            Error::unavailable(cause).with_retry_after(7),
+            Error::duplicate("orders", "number").with_retry(Retry::Never),
+            Error::violations(vec![violation]),
+            Error::version_conflict(VersionConflict {
+                collection: "orders".into(),
+                id: "o-1".to_owned(),
+                expected: Some(1),
+                actual: Some(2),
+            }),
+        ];
+        for error in errors {
+            let echo = error.echo();
+            assert_eq!(chain(&echo), chain(&error));
+            assert_eq!(
+                (echo.kind(), echo.code(), echo.is_duplicate()),
+                (error.kind(), error.code(), error.is_duplicate())
+            );
+            assert_eq!((echo.retry_after_s(), echo.retry()), (error.retry_after_s(), error.retry()));
+            assert_eq!(echo.violation_list(), error.violation_list());
+            assert_eq!(echo.as_version_conflict(), error.as_version_conflict());
+        }
     }
 }

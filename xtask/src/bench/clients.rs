@@ -27,7 +27,7 @@ pub(super) fn measure_cached(workspace: &Workspace, figures: &mut Figures) -> Re
 /// When its stand-in cannot be installed, or the program cannot be built or does not print its figures.
 pub(super) fn measure_commits(workspace: &Workspace, figures: &mut Figures) -> Result<()> {
     crate::services::mongo()?;
-    let title = "A commit of an order, its customer and its event on MongoDB's stand-in, CPU µs a commit";
+    let title = "A commit of an order, its customer and its event on MongoDB's stand-in, eight at once, CPU µs a commit";
     measure(workspace, figures, "commits", What::MongoCommit, title)
 }
 

@@ -25,8 +25,9 @@ use super::commit::insert_work;
 use super::connection::Connection;
 use super::error::{error, is_duplicate};
 use super::fields::{Fields, NOTHING, after, as_uuid, either, has, literal, micros, nobody_holds, now, uuid};
+use super::numbers::Numbers;
 use super::schema::{LEASES, NODES, RUNS, WORK};
-use super::transaction::{ATTEMPTS_MAX, Numbers, Refusal, Transacted, transact};
+use super::transaction::{ATTEMPTS_MAX, Refusal, Transacted, transact};
 use super::{sessions, work};
 
 /// The server's clock, if it is a node that said that it lives, and was not taken for dead.

@@ -19,8 +19,9 @@ use super::connection::Connection;
 use super::error::{duplicate, unknown_outcome};
 use super::fields::{Fields, after, literal};
 use super::json::{BODY, NULLS, Stored, stored};
+use super::numbers::Numbers;
 use super::schema::{KEYS, OUTBOX, WORK};
-use super::transaction::{ATTEMPTS_MAX, Numbers, Refusal, Transacted, transact};
+use super::transaction::{ATTEMPTS_MAX, Refusal, Transacted, transact};
 use super::{ENGINE, outbox, work};
 
 /// What a step gives back: boxed, because closures cannot yet say that their future may change threads.

@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::error::{error, may_come_up, refusal};
 use super::location::Location;
+use super::numbers::Takers;
 use super::options::MongoOptions;
 use super::sessions::Sessions;
 
@@ -44,6 +45,7 @@ pub(super) struct Connection {
     known: RwLock<HashSet<String>>,
     closed: AtomicBool,
     pub(super) sessions: Sessions,
+    pub(super) takers: Arc<Takers>,
 }
 
 impl Connection {
@@ -97,6 +99,7 @@ impl Connection {
             known: RwLock::default(),
             closed: AtomicBool::new(false),
             sessions: Sessions::default(),
+            takers: Arc::default(),
         })
     }
 

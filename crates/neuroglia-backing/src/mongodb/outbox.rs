@@ -17,8 +17,8 @@ use uuid::Uuid;
 use super::MongoStore;
 use super::fields::{Fields, after, literal, now, put, uuid, uuids};
 use super::lines::Lines;
+use super::numbers::Numbers;
 use super::schema::OUTBOX;
-use super::transaction::Numbers;
 
 /// The subjects.
 const SUBJECTS: Lines = Lines {

@@ -6,17 +6,13 @@
 use std::time::Duration;
 
 use mongodb::ClientSession;
-use mongodb::bson::doc;
 use mongodb::error::{Error as DriverError, ErrorKind as DriverKind, UNKNOWN_TRANSACTION_COMMIT_RESULT};
-use mongodb::options::{ReadConcern, ReturnDocument};
-use neuroglia::clock::Timestamp;
+use mongodb::options::ReadConcern;
 use neuroglia::error::{Error, Result};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connection::{Connection, majority};
 use super::error::{error, is_collision, may_be_kept, unknown_outcome};
-use super::fields::{Fields, now};
-use super::schema::COUNTERS;
 
 /// How often a transaction is begun that others get in the way of.
 pub(super) const ATTEMPTS_MAX: u32 = 10;
@@ -125,6 +121,7 @@ async fn once<W: Transacted>(
 
 async fn commit(session: &mut ClientSession, deadline: Instant) -> Result<(), Refusal> {
     let deadline = deadline.min(Instant::now() + COMMIT_PATIENCE);
+    let mut is_in_doubt = false;
     loop {
         let cause = match timeout_at(deadline, session.commit_transaction().into_future()).await {
             Ok(Ok(())) => return Ok(()),
@@ -134,41 +131,15 @@ async fn commit(session: &mut ClientSession, deadline: Instant) -> Result<(), Re
         if !cause.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) {
             return Err(match Refusal::from(cause) {
                 Refusal::Lost(cause) => unknown_outcome(error(cause)).into(),
+                // Whoever cannot ask again does not know what came of the first time.
+                Refusal::Final(cause) if is_in_doubt => unknown_outcome(cause).into(),
                 refusal => refusal,
             });
         }
+        is_in_doubt = true;
         if Instant::now() + PAUSE >= deadline {
             return Err(unknown_outcome(error(cause)).into());
         }
         sleep(PAUSE).await;
-    }
-}
-
-/// Numbers for what is stored, in the order in which they are taken, and the server's clock.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Numbers {
-    next: i64,
-    pub(super) now: Timestamp,
-}
-
-impl Numbers {
-    /// Takes so many that follow each other.
-    ///
-    /// They are taken before the transaction begins and after what it expects was committed: so the messages of one
-    /// subject are in the order of its versions, and transactions do not collide over a counter. Numbers that no
-    /// commit uses are lost.
-    pub(super) async fn take(connection: &Connection, count: usize) -> Result<Self> {
-        let count = i64::try_from(count).map_err(Error::internal)?;
-        let add = doc! { "last": { "$add": ["$last", count] }, "at": now() };
-        let counters = connection.collection(COUNTERS);
-        let taken = counters.find_one_and_update(doc! { "_id": "seq" }, vec![doc! { "$set": add }]);
-        let taken = connection.run(taken.return_document(ReturnDocument::After).into_future()).await?;
-        let taken = taken.ok_or_else(|| Error::internal("there is no counter; a migration makes it"))?;
-        Ok(Self { next: taken.whole("last")? - count + 1, now: taken.moment("at")? })
-    }
-
-    pub(super) fn next(&mut self) -> i64 {
-        self.next += 1;
-        self.next - 1
     }
 }

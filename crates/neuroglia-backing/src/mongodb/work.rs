@@ -25,8 +25,9 @@ use super::MongoStore;
 use super::connection::Connection;
 use super::error::{error, is_duplicate};
 use super::fields::{Fields, after, either, literal, now, put, uuid};
+use super::numbers::Numbers;
 use super::schema::{SUBSCRIPTIONS, WORK};
-use super::transaction::{ATTEMPTS_MAX, Numbers, Refusal, Transacted, transact};
+use super::transaction::{ATTEMPTS_MAX, Refusal, Transacted, transact};
 
 use self::standing::{called_off, record, standing, state, with_failure};
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, Result};
 
 /// The computations under way, by key.
 #[derive(Default)]
@@ -42,7 +42,7 @@ impl Flights {
     /// Computes, unless somebody does already; then gives what they got. `written` is what others get of a value.
     ///
     /// # Errors
-    /// That of the computation, or for those who waited one of the same kind and code.
+    /// That of the computation, or its [echo](Error::echo) for those who waited.
     pub(super) async fn join<T>(
         &self,
         key: &str,
@@ -53,10 +53,10 @@ impl Flights {
         let flight = &passenger.flight;
         let _turn = flight.turn.lock().await;
         if let Some(outcome) = flight.outcome.get() {
-            return outcome.as_ref().map(|value| Landed::Shared(value.clone())).map_err(echo);
+            return outcome.as_ref().map(|value| Landed::Shared(value.clone())).map_err(Error::echo);
         }
         let outcome = compute.await;
-        let shared = outcome.as_ref().map(written).map_err(echo);
+        let shared = outcome.as_ref().map(written).map_err(Error::echo);
         // Nobody else has the turn.
         let _ = flight.outcome.set(shared);
         passenger.flights.land(key, flight);
@@ -95,18 +95,6 @@ impl Drop for Passenger<'_> {
         {
             flights.remove(self.key);
         }
-    }
-}
-
-/// An error as those see it who waited for somebody else's computation.
-fn echo(error: &Error) -> Error {
-    let mut echo = Error::new(error.kind(), error.code().to_owned(), error.detail().to_owned());
-    if let Some(seconds) = error.retry_after_s() {
-        echo = echo.with_retry_after(seconds);
-    }
-    match std::error::Error::source(error) {
-        Some(cause) => echo.with_source(chain(cause)),
-        None => echo,
     }
 }
 

@@ -14,7 +14,7 @@ use neuroglia::work::{FAILURES_MAX, Failure, Finish, NewWork, Ticket, WorkClass,
 use uuid::Uuid;
 
 use crate::mongodb::fields::{Fields, NOTHING, after, either, has, literal, now, put, uuid};
-use crate::mongodb::transaction::Numbers;
+use crate::mongodb::numbers::Numbers;
 
 /// What is stored of a new piece of work.
 pub(in crate::mongodb) fn document(work: &NewWork, numbers: &mut Numbers, note: Uuid) -> Document {
