@@ -2,7 +2,8 @@
 //!
 //! - **One writer, several readers.** SQLite lets one connection write at a time, so writers queue here, in the
 //!   order in which they came, instead of polling for the file's lock. Readers see the last commit and are never
-//!   blocked (`journal_mode=WAL`). Connections open when they are needed: an idle store holds one.
+//!   blocked (`journal_mode=WAL`). Connections open when they are needed: a store that nobody reads holds one, and those
+//!   who read share one more until they get in each other's way.
 //! - **Who waits together, commits together.** A commit waits for the disk once, however many units of work are in
 //!   it; see `writer.rs`.
 //! - **Acknowledged is durable.** `synchronous=FULL`: a commit returns after its log has reached the disk. Only

@@ -1,4 +1,7 @@
-//! One connection that writes, several that read, each opened when it is first needed; see `writer.rs` for the one.
+//! One connection that writes, several that read; see `writer.rs` for the one.
+//!
+//! A read is quicker than the opening of a connection, so whoever finds all of them at work first waits a moment for one
+//! of those. What a process asks for all at once when it starts is read through one connection in turn.
 //!
 //! The driver's own pool is not used: it asks a connection whether it is alive before it takes it back, which
 //! costs more than loading a document, and a file does not go away.
@@ -7,27 +10,49 @@ use std::fs;
 use std::io::ErrorKind as Io;
 use std::ops::AsyncFnOnce;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use neuroglia::error::{Error, ErrorKind, Result};
 use neuroglia::health::Details;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::error::{BUSY, CORRUPT, NOT_A_DATABASE, code, error, is_of_statement};
 use super::options::SqliteOptions;
 use super::writer::Writer;
 
+/// How long somebody waits for those who read before one more connection is opened, and how long it takes until there
+/// is another one more: longer than it takes to open one, and several times as long as a look-up.
+const CROWDED_AFTER: Duration = Duration::from_millis(2);
+
 pub(super) struct Connections {
     path: PathBuf,
     settings: SqliteOptions,
     reading: SqliteConnectOptions,
+    /// One for each connection that may read so far.
     permits: Semaphore,
-    idle: Mutex<Vec<SqliteConnection>>,
+    readers: Mutex<Readers>,
     writer: Arc<Writer>,
+}
+
+struct Readers {
+    idle: Vec<SqliteConnection>,
+    /// How many permits there are so far.
+    permitted: u32,
+    /// When there came to be so many.
+    since: Instant,
+    /// There will be no more.
+    is_closing: bool,
+}
+
+impl Readers {
+    fn may_grow(&self, settings: &SqliteOptions) -> bool {
+        self.permitted < settings.readers_max && !self.is_closing
+    }
 }
 
 impl Connections {
@@ -46,8 +71,13 @@ impl Connections {
         let first = connect(&writing, settings.busy_timeout).await.map_err(|cause| refusal(&path, cause))?;
         Ok(Self {
             reading: common.read_only(true),
-            permits: Semaphore::new(settings.readers_max.max(1) as usize),
-            idle: Mutex::default(),
+            permits: Semaphore::new(1),
+            readers: Mutex::new(Readers {
+                idle: Vec::new(),
+                permitted: 1,
+                since: Instant::now(),
+                is_closing: false,
+            }),
             writer: Writer::new(first, writing, settings.clone()),
             settings: settings.clone(),
             path,
@@ -62,19 +92,45 @@ impl Connections {
     pub(super) async fn reader(&self) -> Result<Reader<'_>> {
         let permit = match self.permits.try_acquire() {
             Ok(permit) => permit,
-            Err(_) => match timeout(self.settings.acquire_timeout, self.permits.acquire()).await {
+            Err(_) => match timeout(self.settings.acquire_timeout, self.wait()).await {
                 Ok(Ok(permit)) => permit,
                 Ok(Err(_closed)) => return Err(closed()),
                 Err(_elapsed) => return Err(exhausted("reads")),
             },
         };
         let mut reader = Reader { connections: self, connection: None, _permit: permit };
-        let idle = self.idle().pop();
+        let idle = self.readers().idle.pop();
         reader.connection = Some(match idle {
             Some(connection) => connection,
             None => self.reading.connect().await.map_err(error)?,
         });
         Ok(reader)
+    }
+
+    /// Waits for a connection that reads, and lets there be one more when that takes long.
+    async fn wait(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        let mut permit = pin!(self.permits.acquire());
+        while self.may_grow() {
+            if let Ok(permit) = timeout(CROWDED_AFTER, &mut permit).await {
+                return permit;
+            }
+            self.grow();
+        }
+        permit.await
+    }
+
+    fn may_grow(&self) -> bool {
+        self.readers().may_grow(&self.settings)
+    }
+
+    /// Of those who have waited together, one has it grow.
+    fn grow(&self) {
+        let mut readers = self.readers();
+        if readers.may_grow(&self.settings) && readers.since.elapsed() >= CROWDED_AFTER {
+            readers.permitted += 1;
+            readers.since = Instant::now();
+            self.permits.add_permits(1);
+        }
     }
 
     /// The connection that writes.
@@ -102,11 +158,16 @@ impl Connections {
         if !self.writer.refuse() {
             return;
         }
-        let everybody = self.permits.acquire_many(self.settings.readers_max.max(1));
+        let permitted = {
+            let mut readers = self.readers();
+            readers.is_closing = true;
+            readers.permitted
+        };
+        let everybody = self.permits.acquire_many(permitted);
         let waited = timeout(self.settings.acquire_timeout, everybody).await;
         self.permits.close();
         drop(waited);
-        let idle = std::mem::take(&mut *self.idle());
+        let idle = std::mem::take(&mut self.readers().idle);
         for reader in idle {
             note(reader.close().await);
         }
@@ -114,8 +175,8 @@ impl Connections {
         self.writer.close().await;
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<SqliteConnection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn readers(&self) -> MutexGuard<'_, Readers> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -153,7 +214,7 @@ impl Drop for Reader<'_> {
         if let Some(connection) = self.connection.take()
             && !self.connections.permits.is_closed()
         {
-            self.connections.idle().push(connection);
+            self.connections.readers().idle.push(connection);
         }
     }
 }
@@ -231,4 +292,55 @@ pub(super) fn closed() -> Error {
 
 pub(super) fn exhausted(what: &str) -> Error {
     Error::unavailable(format!("no connection that {what} became free in time"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn opened(readers_max: u32) -> (tempfile::TempDir, Connections) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = SqliteOptions { readers_max, ..SqliteOptions::default() };
+        let connections =
+            Connections::open(&folder.path().join("store.db"), &settings).await.expect("it opens");
+        (folder, connections)
+    }
+
+    async fn read(connections: &Connections) {
+        let mut reader = connections.reader().await.expect("in its turn");
+        let query = sqlx::query_scalar("SELECT 1");
+        let one: i64 =
+            reader.run(async |connection| query.fetch_one(connection).await).await.expect("it reads");
+        assert_eq!(one, 1);
+    }
+
+    #[tokio::test]
+    async fn who_waits_long_gets_a_connection_of_his_own_up_to_the_limit() {
+        let (_folder, connections) = opened(2).await;
+        let first = connections.reader().await.expect("the first");
+        let second = connections.reader().await.expect("one more, because the first does not end");
+        let mut third = pin!(connections.reader());
+        let later = timeout(CROWDED_AFTER * 5, &mut third).await;
+        assert!(later.is_err(), "there are as many as there may be");
+        assert_eq!(connections.readers().permitted, 2);
+        drop(first);
+        let third = third.await.expect("the connection of the first");
+        drop((second, third));
+        assert_eq!(connections.readers().idle.len(), 2);
+        connections.close().await;
+        assert!(connections.reader().await.is_err(), "it is closed");
+    }
+
+    #[tokio::test]
+    async fn who_reads_in_turn_opens_one_connection() {
+        let (_folder, connections) = opened(4).await;
+        for _ in 0..20 {
+            read(&connections).await;
+        }
+        {
+            let readers = connections.readers();
+            assert_eq!((readers.permitted, readers.idle.len()), (1, 1));
+        }
+        connections.close().await;
+    }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Settings of a [`SqliteStore`](super::SqliteStore); the defaults fit a web process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqliteOptions {
-    /// The largest number of connections that read; each costs a thread and up to 2 MiB of page cache once it
-    /// is used.
+    /// The largest number of connections that read; each costs a thread and up to 2 MiB of page cache, and is opened
+    /// when those that are there are at work for more than a moment.
     pub readers_max: u32,
     /// How long to wait for another process that writes to the same file.
     pub busy_timeout: Duration,
