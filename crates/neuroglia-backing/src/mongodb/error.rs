@@ -14,7 +14,7 @@ use neuroglia::error::{Error, ErrorKind};
 
 /// What a caller should do about an error of the driver; for the application's own operations.
 ///
-/// A deployment that is away, has no primary, is busy or met a conflict of transactions is
+/// A deployment that is away, has no primary, lets this user in no more, is busy or met a conflict of transactions is
 /// [`ErrorKind::Unavailable`]; a unique value that is taken is a conflict; a document that is too large is
 /// [`ErrorKind::Invalid`]; and everything else is a defect.
 pub fn error(error: DriverError) -> Error {
@@ -173,6 +173,8 @@ fn is_transient(error: &DriverError) -> bool {
                 | DriverKind::ConnectionPoolCleared { .. }
                 | DriverKind::ServerSelection { .. }
                 | DriverKind::DnsResolve { .. }
+                // An operator has changed the password, and may have done so too early.
+                | DriverKind::Authentication { .. }
                 | DriverKind::Shutdown
         )
 }

@@ -1,4 +1,5 @@
-//! MongoDB made ill: gone, silent, restarted, crashed, standing alone, and failing in the middle of a transaction.
+//! MongoDB made ill: gone, silent, restarted, crashed, standing alone, with other credentials, not who it should be, and
+//! failing in the middle of a transaction.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,6 +68,68 @@ async fn nobody_at_the_port_is_said_without_the_password() {
     assert!(error.detail().contains("shop at 127.0.0.1:1"), "{error:?}");
     let all = format!("{error:?} {}", neuroglia::error::chain(&error));
     assert!(!all.contains("Gorgonzola7"), "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_credentials_are_told_without_them_and_end_when_they_are_right() {
+    let server = Mongo::start_for("mario", "right1");
+    let strait = Strait::to(server.port());
+    let url = |password: &str| {
+        format!(
+            "mongodb://mario:{password}@127.0.0.1:{}/shop?directConnection=true&authSource=admin",
+            strait.port()
+        )
+    };
+    let shown = |error: &Error| format!("{error:?} {}", neuroglia::error::chain(error));
+    // To prove who one is takes its time without optimisation.
+    let options = || MongoOptions { startup_patience: Duration::from_secs(1), ..MongoOptions::default() };
+    let refused = open(&url("wrong1"), options()).await.expect_err("nobody is let in");
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::Unavailable, "store.open"));
+    assert!(refused.detail().contains("refuses the user or the password"), "{refused:?}");
+    assert!(!shown(&refused).contains("wrong1"), "{refused:?}");
+
+    let store = open(&url("right1"), options()).await.expect("he is let in");
+    store.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
+    store.commit(batch([order("before", "new")])).await.expect("he may write");
+    server.change_password("mario", "right1", "right2");
+    // Whoever is in stays in, until he has to come in again.
+    strait.cut();
+    let began = Instant::now();
+    let refused = loop {
+        if let Err(error) = store.load("orders", "before").await
+            && shown(&error).to_lowercase().contains("auth")
+        {
+            break error;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "he is let in with the old password");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused:?}");
+    assert!(!shown(&refused).contains("right1"), "{refused:?}");
+    server.change_password("mario", "right2", "right1");
+    answers_again(&store).await;
+    assert!(store.load("orders", "before").await.expect("it answers").is_some());
+}
+
+#[tokio::test]
+async fn a_certificate_is_verified_up_to_the_name_of_the_host() {
+    let server = Mongo::start_certified("localhost");
+    let by = |host: &str, more: &str| {
+        format!("mongodb://{host}:{}/shop?directConnection=true&tls=true{more}", server.port())
+    };
+    let authority = format!("&tlsCAFile={}", server.authority().display());
+    let store = open(&by("localhost", &authority), MongoOptions::default()).await.expect("it is who it says");
+    store.migrate(&history(), Timestamp::UNIX_EPOCH).await.expect("sound migrations are applied");
+    store.commit(batch([order("one", "new"), order("other", "new")])).await.expect("it is kept");
+    store.close().await;
+
+    // The same server by another name, and by an authority that nobody knows here.
+    let options = || MongoOptions { startup_patience: Duration::from_secs(1), ..MongoOptions::default() };
+    for url in [by("127.0.0.1", &authority), by("localhost", "")] {
+        let refused = open(&url, options()).await.expect_err("nobody is talked to");
+        assert_eq!(refused.code(), "store.open", "{refused:?}");
+        assert!(refused.detail().to_lowercase().contains("certificate"), "{refused:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::Write;
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Once, OnceLock};
 
@@ -18,7 +19,12 @@ use super::private::{Private, script};
 /// `mongodb://tester:secret@db.example.com/?authSource=admin`; its user may create and drop databases.
 pub const MONGODB_VARIABLE: &str = "MONGODB_TEST_URI";
 
-const SCRIPT: &str = concat!(include_str!("program.sh"), include_str!("mongo.sh"), include_str!("watch.sh"));
+const SCRIPT: &str = concat!(
+    include_str!("program.sh"),
+    include_str!("certify.sh"),
+    include_str!("mongo.sh"),
+    include_str!("watch.sh")
+);
 
 /// A private server, for tests that stop it.
 #[derive(Debug)]
@@ -39,6 +45,38 @@ impl Mongo {
     /// When it cannot be installed, or does not start.
     pub fn start_alone() -> Self {
         Self::start_with("--standalone")
+    }
+
+    /// Starts one that lets in one user, who may do everything.
+    ///
+    /// # Panics
+    /// When it cannot be installed, or does not start.
+    pub fn start_for(user: &str, password: &str) -> Self {
+        Self::start_with(&format!("user={user}:{password}"))
+    }
+
+    /// Starts one that speaks TLS only, with a certificate for this name of its host and no other.
+    ///
+    /// # Panics
+    /// When it cannot be installed, openssl is not, or the server does not start.
+    pub fn start_certified(host: &str) -> Self {
+        Self(Private::start(SCRIPT, "mongo", Some(&format!("tls={host}")), |_| true))
+    }
+
+    /// The certificate of the authority that certified it.
+    pub fn authority(&self) -> PathBuf {
+        self.0.folder().join("ca.crt")
+    }
+
+    /// Gives the user of [`start_for`](Self::start_for) another password; who is in stays in.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub fn change_password(&self, user: &str, old: &str, new: &str) {
+        let url = format!("mongodb://{user}:{old}@127.0.0.1:{}/?authSource=admin", self.port());
+        let change = format!(r#"{{"updateUser": "{user}", "pwd": "{new}"}}"#);
+        let done = script(SCRIPT, "tell").args([&url, &change]).stdin(Stdio::null()).status();
+        assert!(done.is_ok_and(|status| status.success()), "the server obeys its user");
     }
 
     fn start_with(argument: &str) -> Self {

@@ -1,8 +1,10 @@
 # The stand-in for MongoDB, as `watch.sh` has it: SecantusDB, which speaks its protocol over WiredTiger, presents itself
 # as a replica set of one member, and comes as a Python package. There is no package of MongoDB itself to install.
 #
-# It is kept in the user's cache, and installed there when it is first needed. An argument after PORT is one of its own,
-# such as `--sync-on-commit`, or `--standalone`. One order more: `drop URI NAME` deletes a database of any server.
+# It is kept in the user's cache, and installed there when it is first needed. After PORT: `user=NAME:PASSWORD` has it let
+# in that user and nobody else; `tls=HOST` has it speak TLS only, with a certificate for that name by the authority in
+# FOLDER/ca.crt; anything else is an argument of its own, such as `--sync-on-commit`, or `--standalone`. Orders more:
+# `drop URI NAME` deletes a database of any server, `tell URI COMMAND` runs a command, written as JSON.
 
 version=0.7.0b3
 home=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/neuroglia/secantusdb-$version
@@ -29,14 +31,54 @@ install_server() {
     rm -rf "$fresh"
 }
 
-start() {
-    server=$(find_server)
-    begin env PYTHONPATH="$home" python3 "$server" --host 127.0.0.1 --port "$port" --storage-path "$folder/data" \
-        --log-level WARNING --enable-test-commands $more
+run() {
+    "$@"
 }
 
-if [ "$1" = drop ]; then
+serve() {
+    server=$(find_server)
+    begin env PYTHONPATH="$home" python3 "$server" --host 127.0.0.1 --port "$port" --storage-path "$folder/data" \
+        --log-level WARNING --enable-test-commands "$@"
+}
+
+start() {
+    case $more in
+    user=*)
+        user=${more#user=}
+        [ -e "$folder/data" ] || admit "${user%%:*}" "${user#*:}"
+        serve --auth
+        ;;
+    tls=*)
+        certify "${more#tls=}"
+        serve --tls-cert-file "$folder/server.crt" --tls-key-file "$folder/server.key"
+        ;;
+    *) serve $more ;;
+    esac
+}
+
+# A server that lets everybody in is told whom to let in from now on.
+admit() {
+    serve
+    tell "mongodb://127.0.0.1:$port/" "{\"createUser\": \"$1\", \"pwd\": \"$2\", \"roles\": [\"root\"]}"
+    stop
+}
+
+client() {
     find_server >/dev/null
-    PYTHONPATH=$home exec python3 -c \
-        'import pymongo, sys; pymongo.MongoClient(sys.argv[1]).drop_database(sys.argv[2])' "$2" "$3"
-fi
+    PYTHONPATH=$home python3 -c "import json, pymongo, sys; client = pymongo.MongoClient(sys.argv[1]); $1" "$2" "$3"
+}
+
+tell() {
+    client 'client.admin.command(json.loads(sys.argv[2]))' "$1" "$2"
+}
+
+case $1 in
+drop)
+    client 'client.drop_database(sys.argv[2])' "$2" "$3"
+    exit
+    ;;
+tell)
+    tell "$2" "$3"
+    exit
+    ;;
+esac
