@@ -8,10 +8,9 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// What a caller should do about an error of the driver; for the application's own statements.
 ///
-/// A server that is away, busy or full is [`ErrorKind::Unavailable`], as are a deadlock and a connection that the
-/// server has ended; a unique value that is
-/// taken is a conflict; a text with a NUL and a field that is too long for its index are
-/// [`ErrorKind::Invalid`]; and everything else is a defect.
+/// A server that is away, busy or full, or whose disk takes no more, is [`ErrorKind::Unavailable`], as are a deadlock
+/// and a connection that the server has ended; a unique value that is taken is a conflict; a text with a NUL and a
+/// field that is too long for its index are [`ErrorKind::Invalid`]; and everything else is a defect.
 pub fn error(error: sqlx::Error) -> Error {
     if let Some((table, index)) = duplicate(&error) {
         return Error::duplicate(&table, &index).with_source(error);
@@ -26,7 +25,7 @@ pub fn error(error: sqlx::Error) -> Error {
         }
         Some(code) if is_transient(code) => Error::unavailable(error),
         // Whatever the code: the server has given up the connection, and a new one may do better.
-        _ if is_of_connection(&error) => Error::unavailable(error),
+        _ if is_of_connection(&error) || is_of_disk(&error) => Error::unavailable(error),
         _ => Error::internal(error),
     }
 }
@@ -82,6 +81,14 @@ pub(super) fn is_of_connection(error: &sqlx::Error) -> bool {
         sqlx::Error::RowNotFound | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => false,
         _ => true,
     }
+}
+
+/// Whether the server could not write to its disk. For want of space there is a code; a quota, or a limit on the size of
+/// files, comes as an error of the server itself, with the place where it came up.
+fn is_of_disk(error: &sqlx::Error) -> bool {
+    let cause = error.as_database_error().and_then(|cause| cause.try_downcast_ref::<PgDatabaseError>());
+    // What it reports from there as damage has another code.
+    cause.is_some_and(|cause| cause.code() == "XX000" && matches!(cause.file(), Some("md.c" | "fd.c")))
 }
 
 /// The five characters of SQLSTATE.

@@ -163,6 +163,31 @@ async fn what_a_server_confirmed_outlives_its_crash() {
 }
 
 #[tokio::test]
+async fn a_server_without_room_confirms_nothing_and_takes_what_comes_when_there_is_some() {
+    let server = Nats::start_with_room(64 * 1024);
+    let origin = origin();
+    let bus = bus(&server.url(), &origin);
+    let page = format!("\"{}\"", "x".repeat(8 * 1024));
+    send(&bus, &event(&origin, &page)).await;
+    let mut confirmed = 1;
+    let refused = loop {
+        match publish(&bus, &event(&origin, &page)).await {
+            Ok(()) => confirmed += 1,
+            Err(error) => break error,
+        }
+        assert!(confirmed < 100, "there is no room for so many");
+    };
+    assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused:?}");
+    assert!(chain(&refused).contains("resource"), "{refused:?}");
+    let operator = jetstream::new(async_nats::connect(server.url()).await.expect("the server is there"));
+    let mut stream = operator.get_stream(origin.application()).await.expect("the application's");
+    let kept = stream.info().await.expect("it answers").state.messages;
+    assert_eq!(kept, confirmed, "what was confirmed is kept, and nothing else");
+    stream.purge().await.expect("an operator may");
+    send(&bus, &event(&origin, "1")).await;
+}
+
+#[tokio::test]
 async fn credentials_are_shown_to_the_server_and_to_nobody_else() {
     let server = Nats::start_for("mario", "it's a me");
     let origin = origin();

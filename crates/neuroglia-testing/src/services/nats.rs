@@ -43,6 +43,14 @@ impl Nats {
         Self(Private::start(SCRIPT, "nats", Some(&format!("tls={host}")), greets))
     }
 
+    /// Starts one that has room for so many bytes of messages, as on a disk that is soon full.
+    ///
+    /// # Panics
+    /// When NATS is not installed and cannot be, or the server does not start.
+    pub fn start_with_room(bytes: usize) -> Self {
+        Self(Private::start(SCRIPT, "nats", Some(&format!("room={bytes}")), answers))
+    }
+
     /// The certificate of the authority that certified it.
     pub fn authority(&self) -> PathBuf {
         self.0.folder().join("ca.crt")

