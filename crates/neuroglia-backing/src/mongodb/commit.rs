@@ -177,24 +177,34 @@ impl Prepared {
         if !stored.outbox.is_empty() {
             insert(connection, session.as_deref_mut(), OUTBOX, &stored.outbox).await?;
         }
-        if let Some(end) = &self.finish {
-            let collection = connection.collection(WORK);
-            let finish = work::finish(end, Ids::random().next_uuid());
-            let mut update = collection.update_one(work::held(end.ticket), finish);
-            if let Some(session) = session.as_deref_mut() {
-                update = update.session(session);
-            }
-            if update.await?.matched_count != 1 {
-                return Err(lost(end.ticket).into());
-            }
+        // Others look at what ends, and wait for whoever has written it, so it is written last; unless it has a key that
+        // it must give up before new work gets it, which shows in the first attempt.
+        let ends_first = attempt > 1;
+        if ends_first {
+            self.end(connection, session.as_deref_mut()).await?;
         }
         if !stored.work.is_empty() {
             insert_work(connection, session.as_deref_mut(), &stored.work, attempt).await?;
+        }
+        if !ends_first {
+            self.end(connection, session.as_deref_mut()).await?;
         }
         if let Some(kept) = &self.completion {
             complete(connection, session, kept).await?;
         }
         Ok(())
+    }
+
+    /// Ends the piece of work that the batch is the outcome of, if it is one.
+    async fn end(&self, connection: &Connection, session: Option<&mut ClientSession>) -> Result<(), Refusal> {
+        let Some(end) = &self.finish else { return Ok(()) };
+        let collection = connection.collection(WORK);
+        let finish = work::finish(end, Ids::random().next_uuid());
+        let mut update = collection.update_one(work::held(end.ticket), finish);
+        if let Some(session) = session {
+            update = update.session(session);
+        }
+        if update.await?.matched_count == 1 { Ok(()) } else { Err(lost(end.ticket).into()) }
     }
 
     async fn write(
