@@ -246,7 +246,7 @@ impl Transacted for Run<'_> {
             }
             outcome => outcome.map(drop)?,
         }
-        insert_work(self.connection, Some(session), &self.work, attempt).await
+        insert_work(self.connection, Some(session), &self.work, attempt > 1).await
     }
 }
 

@@ -139,7 +139,8 @@ impl Prepared {
         transact(
             &connection,
             attempts_max,
-            Whole { batch: &self, steps, connection: &connection, stored: &stored },
+            // Whoever has one attempt looks at once who was there before.
+            Whole { batch: &self, looks: !steps.is_empty(), steps, connection: &connection, stored: &stored },
         )
         .await
     }
@@ -150,7 +151,7 @@ impl Prepared {
         connection.is_closed()?;
         let deadline = Instant::now() + connection.settings().operation_timeout;
         for attempt in 1.. {
-            match timeout_at(deadline, self.run(connection, None, stored, attempt)).await {
+            match timeout_at(deadline, self.run(connection, None, stored, attempt > 1)).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(Refusal::Final(error))) => return Err(error),
                 Ok(Err(Refusal::Lost(cause))) => return Err(unknown_outcome(super::error(cause))),
@@ -169,24 +170,23 @@ impl Prepared {
         connection: &Connection,
         mut session: Option<&mut ClientSession>,
         stored: &StoredRows,
-        attempt: u32,
+        looks: bool,
     ) -> Result<(), Refusal> {
         for (write, body) in &self.writes {
-            self.write(connection, session.as_deref_mut(), write, body.as_ref(), attempt).await?;
+            self.write(connection, session.as_deref_mut(), write, body.as_ref(), looks).await?;
         }
         if !stored.outbox.is_empty() {
             insert(connection, session.as_deref_mut(), OUTBOX, &stored.outbox).await?;
         }
-        // Others look at what ends, and wait for whoever has written it, so it is written last; unless it has a key that
-        // it must give up before new work gets it, which shows in the first attempt.
-        let ends_first = attempt > 1;
-        if ends_first {
+        // Others write to what ends, and wait for whoever has written it, so it is written last; unless it may have a key
+        // that it must give up before new work gets it.
+        if looks {
             self.end(connection, session.as_deref_mut()).await?;
         }
         if !stored.work.is_empty() {
-            insert_work(connection, session.as_deref_mut(), &stored.work, attempt).await?;
+            insert_work(connection, session.as_deref_mut(), &stored.work, looks).await?;
         }
-        if !ends_first {
+        if !looks {
             self.end(connection, session.as_deref_mut()).await?;
         }
         if let Some(kept) = &self.completion {
@@ -213,7 +213,7 @@ impl Prepared {
         mut session: Option<&mut ClientSession>,
         write: &Write,
         body: Option<&Stored>,
-        attempt: u32,
+        looks: bool,
     ) -> Result<(), Refusal> {
         let Write { collection: name, id, change } = write;
         let collection = connection.collection(name);
@@ -242,7 +242,7 @@ impl Prepared {
                 }
                 // The transaction is over; what others have committed tells whose it is.
                 return Err(match version(&collection, None, id).await? {
-                    None if attempt == 1 => Refusal::Collision(cause),
+                    None if !looks => Refusal::Collision(cause),
                     found => conflict(found.or(Some(0))).into(),
                 });
             }
@@ -280,6 +280,8 @@ impl Prepared {
 /// A batch that takes a transaction.
 struct Whole<'b> {
     batch: &'b Prepared,
+    /// Whether somebody may have been there before, as an attempt has shown.
+    looks: bool,
     steps: Vec<MongoStep>,
     connection: &'b Connection,
     stored: &'b StoredRows,
@@ -288,10 +290,13 @@ struct Whole<'b> {
 impl Transacted for Whole<'_> {
     type Output = ();
 
-    async fn attempt(&mut self, session: &mut ClientSession, attempt: u32) -> Result<(), Refusal> {
-        // A batch with steps has one attempt, so it looks at once who was there before.
-        let attempt = if self.steps.is_empty() { attempt } else { attempt + 1 };
-        self.batch.run(self.connection, Some(&mut *session), self.stored, attempt).await?;
+    async fn attempt(&mut self, session: &mut ClientSession, _: u32) -> Result<(), Refusal> {
+        let run = self.batch.run(self.connection, Some(&mut *session), self.stored, self.looks);
+        let outcome = run.await;
+        if let Err(Refusal::Collision(cause)) = &outcome {
+            self.looks |= duplicate(cause).is_some();
+        }
+        outcome?;
         for MongoStep(step) in self.steps.drain(..) {
             step(self.connection.database(), session).await?;
         }
@@ -340,19 +345,19 @@ async fn insert(
 /// Stores pieces of work, but for those that are there, or whose keys others hold.
 ///
 /// An insert that is refused takes the whole transaction along. So the first attempt trusts that nobody was there
-/// before, and the next ones look.
+/// before, and the next ones look when somebody was.
 pub(super) async fn insert_work(
     connection: &Connection,
     mut session: Option<&mut ClientSession>,
     documents: &[Document],
-    attempt: u32,
+    looks: bool,
 ) -> Result<(), Refusal> {
     let mut seen = HashSet::new();
     let mut wanted: Vec<_> = documents
         .iter()
         .filter(|document| marks(document).all(|mark| seen.insert(mark.to_string())))
         .collect();
-    if attempt > 1 {
+    if looks {
         let all: Vec<_> = wanted.iter().flat_map(|document| marks(document)).collect();
         let (ids, keys): (Vec<_>, Vec<_>) = all.into_iter().partition(|mark| matches!(mark, Bson::Binary(_)));
         let keys = keys.into_iter().filter_map(|key| key.as_document().cloned());

@@ -9,7 +9,7 @@ use neuroglia::cluster::{ClusterStore, NODE_TTL, Node};
 use neuroglia::data::{Batch, Change, NativeStep, Store, Write};
 use neuroglia::error::{Error, ErrorKind, Result};
 use neuroglia::id::Ids;
-use neuroglia::work::{Claim, Due, NewWork, OnCrash, QueueRoom, WorkClass, WorkStore};
+use neuroglia::work::{Claim, Claimed, Due, Finish, NewWork, OnCrash, QueueRoom, WorkClass, WorkStore};
 use neuroglia_backing::mongodb::driver::bson::{Document, doc};
 use neuroglia_backing::mongodb::{self, MongoOptions, MongoStore, driver};
 use neuroglia_testing::services::{Mongo, MongoCommand};
@@ -257,13 +257,8 @@ fn node(role: &str) -> Node {
     }
 }
 
-#[tokio::test]
-async fn work_of_an_owner_that_is_no_node_is_noticed_and_given_back() {
-    let (store, database) = crate::support::mongodb().await;
-    store.migrate(&[], Timestamp::UNIX_EPOCH).await.expect("the store's own collections are made");
-    let (claimer, witness) = (node("worker"), node("web"));
-    store.beat(&claimer).await.expect("a node lives");
-    let work = NewWork {
+fn job() -> NewWork {
+    NewWork {
         id: Ids::random().next_uuid(),
         class: WorkClass::Job,
         queue: "default".to_owned(),
@@ -277,16 +272,64 @@ async fn work_of_an_owner_that_is_no_node_is_noticed_and_given_back() {
         on_crash: OnCrash::Retry,
         correlation_id: None,
         traceparent: None,
-    };
-    let asking = Batch { work: vec![work], ..batch([]) };
+    }
+}
+
+/// Asks for a job, which this node claims.
+async fn claim_a_job(store: &MongoStore, node: &Node) -> Claimed {
+    let asking = Batch { work: vec![job()], ..batch([]) };
     store.commit(asking).await.expect("a job is asked for");
     let claim = Claim {
-        owner: claimer.id,
+        owner: node.id,
         token: Ids::random().next_uuid(),
         rooms: vec![QueueRoom { queue: "default".to_owned(), limit: 1 }],
         kinds: vec!["kind".to_owned()],
     };
-    assert_eq!(store.claim(&claim).await.expect("work is claimed").len(), 1);
+    let mut claimed = store.claim(&claim).await.expect("work is claimed");
+    assert_eq!(claimed.len(), 1);
+    claimed.remove(0)
+}
+
+/// Where MongoDB's stand-in is, whoever writes a document of an open transaction keeps its collection from that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_writes_to_what_ends_does_not_keep_it_from_ending() {
+    const ROUNDS: usize = 20;
+    let (store, database) = crate::support::mongodb().await;
+    store.migrate(&[], Timestamp::UNIX_EPOCH).await.expect("the store's own collections are made");
+    let worker = node("worker");
+    store.beat(&worker).await.expect("a node lives");
+    let client = driver::Client::with_uri_str(database.url()).await.expect("a URI");
+    let work = client.default_database().expect("it is named").collection::<Document>("ng_work");
+    for _ in 0..ROUNDS {
+        let ended = claim_a_job(&store, &worker).await;
+        let finish = Finish { ticket: ended.ticket, result: None, keep: Duration::ZERO };
+        let asked_for = NewWork { kind: "other".to_owned(), ..job() };
+        let whole = Batch { finish: Some(finish), work: vec![asked_for], ..batch([]) };
+        let commit = tokio::spawn({
+            let store = Arc::clone(&store);
+            async move { store.commit(whole).await }
+        });
+        let began = Instant::now();
+        while !commit.is_finished() {
+            assert!(began.elapsed() < Duration::from_secs(10), "neither goes on");
+            let touch = work.update_many(doc! { "state": "running" }, doc! { "$inc": { "touched": 1 } });
+            tokio::time::timeout(Duration::from_secs(10), touch.into_future())
+                .await
+                .expect("neither goes on")
+                .expect("it is written");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        commit.await.expect("no panic").expect("it ends");
+    }
+}
+
+#[tokio::test]
+async fn work_of_an_owner_that_is_no_node_is_noticed_and_given_back() {
+    let (store, database) = crate::support::mongodb().await;
+    store.migrate(&[], Timestamp::UNIX_EPOCH).await.expect("the store's own collections are made");
+    let (claimer, witness) = (node("worker"), node("web"));
+    store.beat(&claimer).await.expect("a node lives");
+    claim_a_job(&store, &claimer).await;
     // As it is when a claim arrives after the burial of its node, and its process is dead.
     let client = driver::Client::with_uri_str(database.url()).await.expect("a URI");
     let nodes = client.default_database().expect("it is named").collection::<Document>("ng_node");
