@@ -4,13 +4,15 @@
 //! [`Problem`] of its kind. Replies nest: `Created<Tagged<Json<T>>>` is a 201 with `Location`, `ETag` and a body.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hasher as _};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::response::sse::{Event, Sse};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{FutureExt as _, Stream};
 use http::{HeaderValue, StatusCode, header};
+use http_body_util::BodyExt as _;
 use neuroglia_core::data::Page;
 use neuroglia_core::error::Error;
 use serde::Serialize;
@@ -35,7 +37,7 @@ pub trait Reply {
 /// ```
 /// use neuroglia::web::{Created, Json, Reply, Tagged};
 ///
-/// let reply = Created { location: "/orders/7".into(), body: Tagged::new(0, Json("an order")) };
+/// let reply = Created { location: "/orders/7".into(), body: Tagged::by_version(0, Json("an order")) };
 /// let response = reply.reply();
 /// assert_eq!(response.status(), 201);
 /// assert_eq!(response.headers()["location"], "/orders/7");
@@ -57,20 +59,38 @@ pub struct Accepted<R>(pub R);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NoContent;
 
-/// An answer with the version of what it shows as its `ETag`.
+/// An answer with an `ETag`: the version of what it shows, and a digest of how it shows it.
 ///
-/// The tag is a strong one. The edge answers `If-None-Match` by it, and a later
-/// [`IfMatch`](super::extract::IfMatch) names it.
+/// The tag is a strong one, `"3.5bd1e995a1b2c3d4"`. The edge answers `If-None-Match` by the whole of it, and a later
+/// [`IfMatch`](super::extract::IfMatch) takes the version from it. The digest is there because one path may show different
+/// things at one version: `/me` to each who asks, what was removed and made anew, the same after a release that shows more.
+///
+/// A body that is a stream has no tag, since nobody can know its digest before it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tagged<R> {
     version: u64,
+    by: TaggedBy,
     body: R,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TaggedBy {
+    Content,
+    Version,
 }
 
 impl<R> Tagged<R> {
     /// The body at this version.
     pub const fn new(version: u64, body: R) -> Self {
-        Self { version, body }
+        Self { version, by: TaggedBy::Content, body }
+    }
+
+    /// The body at this version, which alone is its tag: `"3"`.
+    ///
+    /// For an API that promised so. It holds only for a path that never shows anything else at the same version: to no
+    /// other caller, nor after what is there was removed.
+    pub const fn by_version(version: u64, body: R) -> Self {
+        Self { version, by: TaggedBy::Version, body }
     }
 }
 
@@ -132,9 +152,17 @@ impl<R: Reply> Reply for Accepted<R> {
 impl<R: Reply> Reply for Tagged<R> {
     fn reply(self) -> Response {
         let mut response = self.body.reply();
-        if response.status().is_success() {
-            let tag =
-                HeaderValue::try_from(format!("\"{}\"", self.version)).expect("digits are a header value");
+        if !response.status().is_success() {
+            return response;
+        }
+        let tag = match self.by {
+            TaggedBy::Version => Some(format!("\"{}\"", self.version)),
+            TaggedBy::Content => {
+                digest(response.body_mut()).map(|digest| format!("\"{}.{digest:016x}\"", self.version))
+            }
+        };
+        if let Some(tag) = tag {
+            let tag = HeaderValue::try_from(tag).expect("digits are a header value");
             response.headers_mut().insert(header::ETAG, tag);
         }
         response
@@ -260,6 +288,17 @@ fn json<T: Serialize>(value: &T) -> Response {
         }
         Err(error) => unserializable(&error),
     }
+}
+
+/// A digest of a body that is there as a whole; it tells bodies apart, and is no protection against anybody. It may differ
+/// between builds, after which a client is sent once what it has.
+fn digest(body: &mut Body) -> Option<u64> {
+    body.size_hint().exact()?;
+    let bytes = std::mem::take(body).collect().now_or_never()?.ok()?.to_bytes();
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&bytes);
+    *body = Body::from(bytes);
+    Some(hasher.finish())
 }
 
 #[cold]

@@ -59,7 +59,7 @@ impl OrdersController {
     async fn place(&self, Json(body): Json<PlaceOrder>) -> Result<Created<Tagged<Json<PlacedOrderDto>>>> {
         let placed = self.mediator.send(body).await?;
         let location = format!("/api/v1/orders/{}", placed.order.id);
-        Ok(Created { location, body: Tagged::new(placed.order.version, Json(placed)) })
+        Ok(Created { location, body: Tagged::by_version(placed.order.version, Json(placed)) })
     }
 
     /// List orders, the newest first: one's own, or all for staff.
@@ -140,6 +140,7 @@ impl OrdersController {
     }
 }
 
+/// An order's tag is its version, as the API promises; its id is never that of another order.
 fn tagged(order: OrderDto) -> Tagged<Json<OrderDto>> {
-    Tagged::new(order.version, Json(order))
+    Tagged::by_version(order.version, Json(order))
 }

@@ -31,7 +31,7 @@ async fn anybody_reads_the_menu_with_the_price_of_each_size() {
         assert_eq!(menu["items"][2], margherita);
         let shown = shop.get("/api/v1/pizzas/margherita").send().await.assert_status(200);
         assert_eq!(shown.json(), margherita);
-        assert_eq!(shown.header("etag"), Some("\"0\""));
+        assert!(shown.header("etag").is_some_and(|tag| tag.starts_with("\"0.")));
         shop.close().await;
     }
 }
@@ -91,7 +91,7 @@ async fn the_manager_adds_changes_and_removes_a_pizza() {
         let added =
             shop.post("/api/v1/pizzas").bearer(manager).json(&diavola).send().await.assert_status(201);
         assert_eq!(added.header("location"), Some("/api/v1/pizzas/diavola-rose"));
-        assert_eq!(added.header("etag"), Some("\"0\""));
+        assert!(added.header("etag").is_some_and(|tag| tag.starts_with("\"0.")));
         let body = added.json();
         assert_eq!((&body["id"], &body["name"]), (&json!("diavola-rose"), &json!("Diavola Rosé")));
         assert_eq!(body["toppings"], json!(["olives", "extra cheese"]), "in one spelling");
@@ -103,7 +103,7 @@ async fn the_manager_adds_changes_and_removes_a_pizza() {
         dearer["base_price"] = dollars("16.00");
         let path = "/api/v1/pizzas/diavola-rose";
         let changed = shop.put(path).bearer(manager).json(&dearer).send().await.assert_status(200);
-        assert_eq!(changed.header("etag"), Some("\"1\""));
+        assert!(changed.header("etag").is_some_and(|tag| tag.starts_with("\"1.")));
         assert_eq!(changed.json()["prices"]["medium"], dollars("20.80"));
         let late = shop.put(path).bearer(manager).header("if-match", "\"0\"").json(&diavola).send().await;
         assert_eq!(late.status, 412, "{}", late.text());

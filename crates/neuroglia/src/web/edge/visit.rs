@@ -30,6 +30,8 @@ const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const ASK_ALWAYS: HeaderValue = HeaderValue::from_static("private, no-cache");
+/// What is kept for one caller is not what another gets.
+const BY_CALLER: HeaderValue = HeaderValue::from_static("authorization, cookie");
 
 /// What a page of ours may do unless it says otherwise: use what comes from here, and be framed by nobody.
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
@@ -115,9 +117,6 @@ impl Visit {
         if response.status().as_u16() >= 400 || fault.is_some() {
             self.explain(&mut response, fault);
         }
-        if let Some(asks) = &self.rarely {
-            conditional::spare(&mut response, &self.method, asks.if_none_match.as_ref());
-        }
         if !response.extensions().is_empty() {
             self.link_next_page(&mut response);
         }
@@ -128,6 +127,9 @@ impl Visit {
         self.dress(response.headers_mut());
         let settings = &self.edge.settings;
         compression::compress(&mut response, self.gzip, settings.compression_bytes_min);
+        if let Some(asks) = &self.rarely {
+            conditional::spare(&mut response, &self.method, asks.if_none_match.as_ref());
+        }
         self.record_end(response.status());
         response
     }
@@ -271,8 +273,11 @@ impl Visit {
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         headers.insert(header::REFERRER_POLICY, NO_REFERRER);
         if !headers.contains_key(header::CACHE_CONTROL) {
-            let tagged = headers.contains_key(header::ETAG);
-            headers.insert(header::CACHE_CONTROL, if tagged { ASK_ALWAYS } else { NO_STORE });
+            let is_tagged = headers.contains_key(header::ETAG);
+            headers.insert(header::CACHE_CONTROL, if is_tagged { ASK_ALWAYS } else { NO_STORE });
+            if is_tagged {
+                headers.append(header::VARY, BY_CALLER);
+            }
         }
         let is_page =
             headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));

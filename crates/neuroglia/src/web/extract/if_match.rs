@@ -9,8 +9,8 @@ use crate::web::problem::Problem;
 
 /// The version that `If-Match` demands; none when the caller does not care.
 ///
-/// Our entity tags are versions (`"3"`). A weak tag, or one that is no version, cannot be that of anything here:
-/// the condition fails before the action runs.
+/// Our entity tags begin with a version: `"3"`, or with a digest behind it `"3.5bd1e995a1b2c3d4"`, of which the version
+/// counts. A weak tag, or one without a version, cannot be that of anything here: the condition fails before the action runs.
 ///
 /// ```
 /// use neuroglia::web::{IfMatch, Problem};
@@ -59,7 +59,8 @@ fn parse(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(opaque) = quoted.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) else {
         return Err(malformed("If-Match must be an entity tag in double quotes"));
     };
-    match std::str::from_utf8(opaque).ok().and_then(|version| version.parse().ok()) {
+    let version = opaque.split(|&byte| byte == b'.').next().unwrap_or_default();
+    match std::str::from_utf8(version).ok().and_then(|version| version.parse().ok()) {
         Some(version) if !weak => Ok(Some(version)),
         _ => Err(failed().into()),
     }
@@ -83,8 +84,11 @@ mod tests {
 
     #[test]
     fn a_tag_is_a_version_or_fails() {
-        let table: [(&str, Result<Option<u64>, u16>); 9] = [
+        let table: [(&str, Result<Option<u64>, u16>); 12] = [
             ("\"3\"", Ok(Some(3))),
+            ("\"3.5bd1e995a1b2c3d4\"", Ok(Some(3))),
+            ("W/\"3.5bd1e995a1b2c3d4\"", Err(412)),
+            ("\".5bd1e995a1b2c3d4\"", Err(412)),
             ("*", Ok(None)),
             ("W/\"3\"", Err(412)),
             ("\"abc\"", Err(412)),

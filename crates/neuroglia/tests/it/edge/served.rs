@@ -24,7 +24,7 @@ fn start() -> Running {
         ..Limits::default()
     };
     let router = Router::new()
-        .route("/order", get(async || Tagged::new(3, Json("an order")).reply()))
+        .route("/order", get(async || Tagged::by_version(3, Json("an order")).reply()))
         .route("/forever", get(async || pending::<&'static str>().await))
         .route("/json", post(async |Json(value): Json<Value>| Json(value)))
         .route(
