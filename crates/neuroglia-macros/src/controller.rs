@@ -242,26 +242,20 @@ fn route(
                 #(#describe)*
                 #describe_returned
             },
-            {
-                let policy = ::std::sync::Arc::new(#policy);
-                move |context: ::neuroglia::web::Context, request| {
-                    let policy = ::std::sync::Arc::clone(&policy);
-                    context.enter(policy, request, |scope, parts, body| async move {
-                        let controller = match <#controller as ::neuroglia::di::Inject>::inject(&scope) {
-                            ::core::result::Result::Ok(controller) => controller,
-                            ::core::result::Result::Err(error) => {
-                                return ::neuroglia::web::axum::response::IntoResponse::into_response(
-                                    ::neuroglia::web::Problem::from(error)
-                                );
-                            }
-                        };
-                        #unused
-                        #mutable
-                        #(#extract)*
-                        let reply = <#controller>::#name(&controller, #(#bindings),*).await;
-                        #reply
-                    })
-                }
+            |scope, parts, body| async move {
+                let controller = match <#controller as ::neuroglia::di::Inject>::inject(&scope) {
+                    ::core::result::Result::Ok(controller) => controller,
+                    ::core::result::Result::Err(error) => {
+                        return ::neuroglia::web::axum::response::IntoResponse::into_response(
+                            ::neuroglia::web::Problem::from(error)
+                        );
+                    }
+                };
+                #unused
+                #mutable
+                #(#extract)*
+                let reply = <#controller>::#name(&controller, #(#bindings),*).await;
+                #reply
             },
         )
     })

@@ -51,7 +51,7 @@ mod rate_limit;
 pub mod docs;
 pub mod openapi;
 
-pub use context::Context;
+pub(crate) use context::Context;
 pub use edge::{Arrival, Edge, EdgeSettings, Subscriber};
 pub use extract::{IfMatch, Injected, Json, Path, Query};
 pub use ingest::{EventIngestion, IngestKeys, IngestSettings};

@@ -10,9 +10,10 @@ use std::task::{self, Poll};
 use axum::body::Body;
 use axum::routing::MethodFilter;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use http::{Method, Request, Response};
-use neuroglia_core::di::{Inject, ServiceCollection};
+use futures_util::future::{BoxFuture, Either, ready};
+use http::request::Parts;
+use http::{Method, Request, Response, header};
+use neuroglia_core::di::{Inject, Scope, ServiceCollection};
 use neuroglia_core::fault::{Area, Fault, Faults};
 use serde::Serialize;
 
@@ -21,6 +22,7 @@ use super::docs;
 use super::edge::Arrival;
 use super::openapi::Operation;
 use super::policy::Policy;
+use super::reply::{NoContent, Reply};
 use super::routing::Routing;
 use crate::health::PROBES;
 
@@ -48,7 +50,7 @@ type Answering = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 pub struct Route {
     pub(super) method: Method,
     pub(super) path: String,
-    pub(super) policy: Policy,
+    pub(super) policy: Arc<Policy>,
     pub(super) action: &'static str,
     pub(super) describe: fn(&mut Operation<'_>),
     pub(super) endpoint: Endpoint,
@@ -57,7 +59,23 @@ pub struct Route {
 impl Route {
     /// A route. What `#[controller]` expands to calls it; an application writes it for a route without one.
     ///
-    /// `action` names it in `describe` and as the operation's id.
+    /// `action` names it in `describe` and as the operation's id. The endpoint runs in a scope of its own, once the policy
+    /// admits who is asking.
+    ///
+    /// ```
+    /// use neuroglia::web::axum::response::IntoResponse;
+    /// use neuroglia::web::http::Method;
+    /// use neuroglia::web::{Policy, Route};
+    ///
+    /// let route = Route::new(
+    ///     Method::GET,
+    ///     "/oven/temperature",
+    ///     "Oven::temperature",
+    ///     Policy::roles(["chef"]),
+    ///     |operation| operation.documented("Tell how hot the oven is."),
+    ///     |_scope, _parts, _body| async { "340".into_response() },
+    /// );
+    /// ```
     pub fn new<F, O>(
         method: Method,
         path: impl Into<String>,
@@ -67,17 +85,15 @@ impl Route {
         endpoint: F,
     ) -> Self
     where
-        F: Fn(Context, Request<Body>) -> O + Send + Sync + 'static,
+        F: Fn(Scope, Box<Parts>, Body) -> O + Clone + Send + Sync + 'static,
         O: Future<Output = Response<Body>> + Send + 'static,
     {
-        Self {
-            method,
-            path: path.into(),
-            policy,
-            action,
-            describe,
-            endpoint: Arc::new(move |context, request| endpoint(context, request).map(Ok).boxed()),
-        }
+        let policy = Arc::new(policy);
+        let guard = Arc::clone(&policy);
+        let endpoint: Endpoint = Arc::new(move |context, request| {
+            context.enter(Arc::clone(&guard), request, endpoint.clone()).map(Ok).boxed()
+        });
+        Self { method, path: path.into(), policy, action, describe, endpoint }
     }
 }
 
@@ -159,7 +175,7 @@ impl Web {
     }
 
     /// Adds a plain axum router under a prefix, with one policy for all of it. Its handlers take what they need
-    /// by [`Injected`](super::Injected); tower layers stay with it.
+    /// by [`Injected`](super::Injected); tower layers stay with it. At `/` the policy also holds for what is nowhere.
     ///
     /// Its paths must not overlap other routes, nor the host's `/health…`, `/docs…` and `/openapi.json`: that is
     /// found at boot. What those handlers need is not: axum does not list it, so it fails when it is asked for.
@@ -295,15 +311,25 @@ impl Web {
             let guarded = plain.router.layer(axum::middleware::from_fn(
                 move |request: axum::extract::Request, next: axum::middleware::Next| {
                     Arrival::note_route(request.extensions());
-                    context.clone().enter(Arc::clone(&policy), request, |_, parts, body| {
+                    if !matches!(*policy, Policy::Public) && is_preflight(&request) {
+                        // It comes without credentials, and is the edge's to answer.
+                        return Either::Left(ready(NoContent.reply()));
+                    }
+                    Either::Right(context.clone().enter(Arc::clone(&policy), request, |_, parts, body| {
                         next.run(Request::from_parts(*parts, body))
-                    })
+                    }))
                 },
             ));
             router = put(router, &plain.prefix, guarded);
         }
         Routing::new(of_actions, context, router, hosts_paths())
     }
+}
+
+/// Whether a browser asks what a page of another origin may send.
+fn is_preflight<B>(request: &Request<B>) -> bool {
+    *request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// An endpoint as a service: axum runs its future as it is, where a handler's would be put into a second one.
@@ -383,7 +409,7 @@ mod tests {
             "Test::action",
             Policy::Public,
             |_| {},
-            |_, _| async { Response::new(Body::empty()) },
+            |_, _, _| async { Response::new(Body::empty()) },
         )
     }
 

@@ -181,9 +181,10 @@ fn head_of(mut response: Response<Body>) -> Response<Body> {
 mod tests {
     use axum::extract::FromRequestParts;
     use axum::routing::get;
+    use http::request::Parts;
     use http_body_util::BodyExt;
     use neuroglia_core::clock::Clock;
-    use neuroglia_core::di::ServiceCollection;
+    use neuroglia_core::di::{Scope, ServiceCollection};
     use neuroglia_core::id::Ids;
     use tower::ServiceExt;
 
@@ -192,8 +193,7 @@ mod tests {
 
     /// An action that tells its template and its parameters.
     fn telling(method: Method, path: &'static str) -> Route {
-        let endpoint = move |_: Context, request: Request<Body>| async move {
-            let (mut parts, _) = request.into_parts();
+        let endpoint = move |_: Scope, mut parts: Box<Parts>, _: Body| async move {
             let told: Result<Path<Vec<String>>, Problem> = Path::from_request_parts(&mut parts, &()).await;
             told.map_or_else(Problem::into_response, |Path(told)| {
                 format!("{path} {}", told.join("+")).into_response()
@@ -250,6 +250,16 @@ mod tests {
             for (path, status) in [("/pizzas/%ff", 400), ("/pizzas/", 404), ("/a/b/c", 404)] {
                 assert_eq!(ask(edge, "GET", path).await.0, status, "{path}");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_route_without_a_controller_has_its_policy_kept() {
+        for (policy, status) in [(Policy::Public, 200), (Policy::roles(["chef"]), 401)] {
+            let endpoint = |_, _, _| async { "340".into_response() };
+            let route = Route::new(Method::GET, "/oven", "Oven::temperature", policy, |_| {}, endpoint);
+            let edge = edge(Web::new().route(route), axum::Router::new()).await;
+            assert_eq!(ask(&edge, "GET", "/oven").await.0, status);
         }
     }
 

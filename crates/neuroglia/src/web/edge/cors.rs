@@ -15,7 +15,7 @@ const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
 
 /// Tells the page's browser what it may do.
 ///
-/// Credentials are never allowed: our clients send tokens in a header, and a browser's cookies mean nothing to us.
+/// Credentials are never allowed: pages of other origins send tokens in a header, and sessions are for pages of our own.
 pub(super) fn allow(headers: &mut HeaderMap, asks: Option<&RarelyAsked>, allowed: &[Origin]) {
     if allowed.is_empty() {
         return;
@@ -30,7 +30,8 @@ pub(super) fn allow(headers: &mut HeaderMap, asks: Option<&RarelyAsked>, allowed
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
         return;
     }
-    if let Some(methods) = headers.get(header::ALLOW).cloned() {
+    // Where nobody could say which methods there are, the one that is asked for may be tried.
+    if let Some(methods) = headers.get(header::ALLOW).or(asks.preflight_method.as_ref()).cloned() {
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
     }
     // Our API knows no header that a page of an allowed origin must not send.

@@ -49,7 +49,7 @@ pub fn document(info: &Info, routes: &[Route]) -> Value {
     schemas.request::<ProblemDocument>();
     schemas.reply::<ProblemDocument>();
 
-    let guarded = routes.iter().any(|route| route.policy != Policy::Public);
+    let guarded = routes.iter().any(|route| *route.policy != Policy::Public);
     let mut ids = BTreeSet::new();
     let mut tags: Vec<String> = Vec::new();
     let mut paths: Map<String, Value> = Map::new();
