@@ -24,19 +24,12 @@ use crate::host_settings::AdminSettings;
 use crate::metrics::Metrics;
 use crate::web::Problem;
 
-/// `/metrics` and `/health…` for operators; everything else is a problem document with 404.
+/// `/metrics` and `/health…` for operators. Whoever may not use the surface does not learn what is there.
 pub(crate) fn router(health: &Health, metrics: &Metrics, settings: &AdminSettings) -> Router {
     let metrics = metrics.clone();
     health
         .detailed_router()
         .route("/metrics", get(move || async move { exposition(&metrics) }))
-        .method_not_allowed_fallback(async || {
-            let detail = "the method is not allowed here; see the header Allow";
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method.not_allowed", detail)
-        })
-        .fallback(async || {
-            Problem::new(StatusCode::NOT_FOUND, "resource.not_found", "there is no such thing")
-        })
         .layer(from_fn_with_state(Arc::new(Guard::new(settings)), guard))
 }
 
@@ -54,16 +47,14 @@ struct Guard {
 }
 
 async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response<Body> {
-    let mut response = if guard.loopback && !host(&request).is_some_and(is_loopback_name) {
+    if guard.loopback && !host(&request).is_some_and(is_loopback_name) {
         let detail = "this host is not served here";
         Problem::new(StatusCode::MISDIRECTED_REQUEST, "admin.host", detail).into_response()
     } else if !guard.admits_token(request.headers().get(header::AUTHORIZATION)) {
         Problem::from(Error::unauthenticated()).into_response()
     } else {
         next.run(request).await
-    };
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
+    }
 }
 
 impl Guard {
@@ -115,12 +106,14 @@ mod tests {
     use http_body_util::BodyExt;
     use neuroglia_core::clock::Clock;
     use neuroglia_core::error::Result;
+    use neuroglia_core::id::Ids;
     use neuroglia_core::settings::Secret;
     use serde_json::{Value, json};
     use tower::ServiceExt;
 
     use super::*;
     use crate::health::{Details, Indicator};
+    use crate::web::edge::{Edge, EdgeSettings, noting_route};
 
     const TOKEN: &str = "kR2vX9mQ4tB7wZ1n";
 
@@ -141,7 +134,7 @@ mod tests {
         }
     }
 
-    fn surface(host: &str, token: Option<&str>) -> (Health, Router) {
+    fn surface(host: &str, token: Option<&str>) -> (Health, Edge) {
         let health = Health::new(Arc::new(Clock::system()));
         let metrics = Metrics::new("pizzeria", "1.4.0", None);
         metrics.request(&http::Method::GET, Some("/pizzas"), StatusCode::OK, Duration::ZERO);
@@ -150,13 +143,13 @@ mod tests {
             host: host.parse().expect("an address"),
             token: token.map(|token| Secret::new(token.to_owned())),
         };
-        let router = router(&health, &metrics, &settings);
+        let router = noting_route(router(&health, &metrics, &settings));
         health.ready();
-        (health, router)
+        (health, Edge::new(router, EdgeSettings::default(), &Ids::random(), &Clock::system()))
     }
 
     async fn ask(
-        router: &Router,
+        edge: &Edge,
         method: &str,
         path: &str,
         headers: &[(&str, &str)],
@@ -166,7 +159,7 @@ mod tests {
                 request.header(*name, *value)
             });
         let request = request.body(Body::empty()).expect("a request");
-        let (parts, body) = router.clone().oneshot(request).await.expect("an answer").into_parts();
+        let (parts, body) = edge.clone().oneshot(request).await.expect("an answer").into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
         let text = String::from_utf8(body.to_vec()).expect("text");
         if parts.status.is_client_error() || parts.status.is_server_error() {
@@ -183,19 +176,19 @@ mod tests {
 
     #[tokio::test]
     async fn operators_read_metrics_and_every_check() {
-        let (health, router) = surface("127.0.0.1", None);
-        let (response, text) = ask(&router, "GET", "/metrics", LOCAL).await;
+        let (health, edge) = surface("127.0.0.1", None);
+        let (response, text) = ask(&edge, "GET", "/metrics", LOCAL).await;
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()[header::CONTENT_TYPE], Metrics::CONTENT_TYPE);
         assert!(text.contains("route=\"/pizzas\"") && text.ends_with("# EOF\n"));
 
-        let (response, text) = ask(&router, "GET", "/health", LOCAL).await;
+        let (response, text) = ask(&edge, "GET", "/health", LOCAL).await;
         assert_eq!(response.status(), StatusCode::OK, "{text}");
 
         health.add(Away);
         tokio::time::pause();
         tokio::time::advance(Health::CACHE_AGE_MAX).await;
-        let (response, text) = ask(&router, "GET", "/health/ready", LOCAL).await;
+        let (response, text) = ask(&edge, "GET", "/health/ready", LOCAL).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         let problem: Value = serde_json::from_str(&text).expect("JSON");
         let check = &problem["checks"][0];
@@ -210,12 +203,12 @@ mod tests {
 
     #[tokio::test]
     async fn everything_else_is_a_problem() {
-        let (_, router) = surface("127.0.0.1", None);
+        let (_, edge) = surface("127.0.0.1", None);
         for path in ["/", "/admin", "/metrics/", "/shutdown", "/health/", "/debug/heap"] {
-            assert_eq!(ask(&router, "GET", path, LOCAL).await.0.status(), StatusCode::NOT_FOUND, "{path}");
+            assert_eq!(ask(&edge, "GET", path, LOCAL).await.0.status(), StatusCode::NOT_FOUND, "{path}");
         }
         for path in ["/metrics", "/health", "/health/ready"] {
-            let (response, _) = ask(&router, "POST", path, LOCAL).await;
+            let (response, _) = ask(&edge, "POST", path, LOCAL).await;
             assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
             assert_eq!(response.headers()[header::ALLOW], "GET,HEAD");
         }
@@ -223,20 +216,20 @@ mod tests {
 
     #[tokio::test]
     async fn on_the_loopback_a_page_from_elsewhere_has_no_way_in() {
-        let (_, router) = surface("::1", None);
+        let (_, edge) = surface("::1", None);
         for host in ["localhost", "127.0.0.1:9100", "[::1]:9100"] {
             assert_eq!(
-                ask(&router, "GET", "/metrics", &[("host", host)]).await.0.status(),
+                ask(&edge, "GET", "/metrics", &[("host", host)]).await.0.status(),
                 StatusCode::OK,
                 "{host}"
             );
         }
         for headers in [&[("host", "rebound.example:9100")][..], &[("host", "192.168.0.7")], &[]] {
-            let (response, text) = ask(&router, "GET", "/metrics", headers).await;
+            let (response, text) = ask(&edge, "GET", "/metrics", headers).await;
             assert_eq!(response.status(), StatusCode::MISDIRECTED_REQUEST, "{headers:?}");
             assert!(!text.contains("pizzas"));
         }
-        let (response, _) = ask(&router, "GET", "http://rebound.example/metrics", LOCAL).await;
+        let (response, _) = ask(&edge, "GET", "http://rebound.example/metrics", LOCAL).await;
         assert_eq!(response.status(), StatusCode::MISDIRECTED_REQUEST);
     }
 
@@ -244,9 +237,9 @@ mod tests {
     async fn where_there_is_a_token_it_is_required() {
         let bearer = format!("Bearer {TOKEN}");
         for address in ["0.0.0.0", "127.0.0.1"] {
-            let (_, router) = surface(address, Some(TOKEN));
+            let (_, edge) = surface(address, Some(TOKEN));
             let with = async |value: &str| {
-                ask(&router, "GET", "/metrics", &[("host", "localhost"), ("authorization", value)]).await.0
+                ask(&edge, "GET", "/metrics", &[("host", "localhost"), ("authorization", value)]).await.0
             };
             assert_eq!(with(&bearer).await.status(), StatusCode::OK);
             for wrong in
@@ -257,7 +250,7 @@ mod tests {
                 assert_eq!(refused.headers()[header::WWW_AUTHENTICATE], "Bearer");
             }
             for path in ["/metrics", "/health", "/health/live", "/nothing"] {
-                let refused = ask(&router, "GET", path, LOCAL).await.0;
+                let refused = ask(&edge, "GET", path, LOCAL).await.0;
                 assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "{path}");
             }
         }
@@ -265,9 +258,9 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_token_nobody_is_admitted_from_the_network() {
-        let (_, router) = surface("0.0.0.0", None);
+        let (_, edge) = surface("0.0.0.0", None);
         let headers = [("host", "localhost"), ("authorization", "Bearer ")];
-        assert_eq!(ask(&router, "GET", "/metrics", &headers).await.0.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(ask(&edge, "GET", "/metrics", &headers).await.0.status(), StatusCode::UNAUTHORIZED);
     }
 
     #[test]

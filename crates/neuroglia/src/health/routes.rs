@@ -3,11 +3,12 @@
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
+use axum::response::IntoResponse;
 use axum::routing::get;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::answer::{document, problem};
+use super::answer::document;
 use super::{Health, Readiness, Report, Stage};
 use crate::web::Problem;
 
@@ -86,7 +87,7 @@ fn answer(readiness: &Readiness, audience: Audience, good: impl FnOnce(&Report) 
 }
 
 fn unavailable(code: &'static str, detail: &'static str, details: Map<String, Value>) -> Response<Body> {
-    problem(Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail), details)
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).with_members(details).into_response()
 }
 
 impl Audience {

@@ -32,8 +32,11 @@ use crate::host::{HostSettings, end_services};
 use crate::metrics::Metrics;
 use crate::shutdown::{Deadline, LAST_MOMENTS};
 use crate::web::edge::{Edge, EdgeSettings, noting_route};
-use crate::web::server::{Drain, Drained, Server};
+use crate::web::server::{Drain, Drained, Limits, Server};
 use crate::web::{Context, Web, docs};
+
+/// Operators and their probes are few, and must not take descriptors from those whom the process is there for.
+const ADMIN_CONNECTIONS: usize = 64;
 
 /// The application, as its processes call it.
 #[derive(Clone, Copy)]
@@ -148,6 +151,7 @@ impl Site {
                 None
             }
             Some(address) => {
+                let limits = Limits { connections: limits.connections.min(ADMIN_CONNECTIONS), ..limits };
                 let server = bind(address, limits, "ADMIN_PORT")?;
                 let router = crate::admin_surface::router(&health, &metrics, &host.admin);
                 let settings = EdgeSettings { log_quietly: true, ..EdgeSettings::default() };

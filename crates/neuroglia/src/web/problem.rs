@@ -19,6 +19,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use neuroglia_core::error::{Error, ErrorKind, Violation};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::server::Refusal;
 
@@ -58,6 +59,8 @@ struct Document {
     trace_id: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Violation>,
+    #[serde(flatten)]
+    members: Map<String, Value>,
     #[serde(skip)]
     headers: Vec<(HeaderName, HeaderValue)>,
     #[serde(skip)]
@@ -80,6 +83,7 @@ impl Problem {
             code: code.into(),
             trace_id: None,
             errors: Vec::new(),
+            members: Map::new(),
             headers: Vec::new(),
             cause: None,
         };
@@ -128,6 +132,14 @@ impl Problem {
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<Violation>) -> Self {
         self.0.errors = errors;
+        self
+    }
+
+    /// This problem with members of its own, which RFC 9457 calls extensions. The names must not be those that every problem
+    /// has.
+    #[must_use]
+    pub fn with_members(mut self, members: Map<String, Value>) -> Self {
+        self.0.members = members;
         self
     }
 
@@ -207,7 +219,12 @@ impl From<Error> for Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.status, refusal.code, refusal.detail)
+        let mut problem = Self::new(refusal.status, refusal.code, refusal.detail);
+        if refusal == Refusal::OUTCOME_UNKNOWN {
+            // Some clients and proxies repeat by themselves what has this header.
+            problem.0.headers.retain(|(name, _)| name != header::RETRY_AFTER);
+        }
+        problem
     }
 }
 
@@ -266,6 +283,15 @@ mod tests {
         assert_eq!(header_of(limited(), header::RETRY_AFTER).as_deref(), Some("1"));
         assert_eq!(header_of(limited().with_retry_after(7), header::RETRY_AFTER).as_deref(), Some("7"));
         assert_eq!(header_of(Error::forbidden(), header::RETRY_AFTER), None);
+    }
+
+    #[test]
+    fn nobody_is_invited_to_do_a_thing_twice() {
+        let retry_after = |refusal: Refusal| {
+            Problem::from(refusal).into_response().headers().contains_key(header::RETRY_AFTER)
+        };
+        assert!(retry_after(Refusal::TIMEOUT));
+        assert!(!retry_after(Refusal::OUTCOME_UNKNOWN));
     }
 
     #[test]

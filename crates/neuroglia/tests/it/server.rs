@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::ConnectInfo;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use neuroglia::web::server::Limits;
 use tokio::sync::Notify;
 
@@ -38,7 +38,7 @@ fn app() -> Router {
     Router::new()
         .route("/", get(async || "hello"))
         .route("/peer", get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.to_string()))
-        .route("/forever", get(async || pending::<&'static str>().await))
+        .route("/forever", any(async || pending::<&'static str>().await))
         .route("/panic", get(async || -> &'static str { panic!("on purpose") }))
         .route("/echo", post(async |body: Bytes| body))
         .route("/ignore", post(async || "not read"))

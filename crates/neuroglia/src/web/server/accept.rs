@@ -4,6 +4,9 @@
 //! is fine. Or the process has run out of descriptors or memory: the next call fails too, at once,
 //! and a loop would burn a core and fill the log. So that kind is waited out with back-off, and said
 //! once until it is over.
+//!
+//! When every place is taken, connections that are idle make room, as nginx has it ("reusing
+//! connections"): one client that keeps many open must not shut the others out.
 
 use std::convert::Infallible;
 use std::io;
@@ -37,14 +40,15 @@ impl Acceptor for TcpListener {
 
 /// Accepts and serves until it is dropped.
 pub(super) async fn run<A: Application>(listener: &TcpListener, host: &Arc<Host<A>>) -> Infallible {
-    accept_all(listener, host.limits().connections, |stream, peer, permit| host.spawn(stream, peer, permit))
-        .await
+    let serve = |stream, peer, permit| host.spawn(stream, peer, permit);
+    accept_all(listener, host.limits().connections, serve, |crowded| host.crowd(crowded)).await
 }
 
 async fn accept_all(
     acceptor: &impl Acceptor,
     connections: usize,
     mut serve: impl FnMut(TcpStream, SocketAddr, Option<OwnedSemaphorePermit>),
+    crowd: impl Fn(bool),
 ) -> Infallible {
     let slots = Arc::new(Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS)));
     let mut trouble = Trouble::default();
@@ -53,15 +57,19 @@ async fn accept_all(
         let permit = match Arc::clone(&slots).try_acquire_owned() {
             Ok(permit) => {
                 // Not as soon as one is free, for the same reason as in `Trouble`.
-                full &= slots.available_permits() < connections / 10;
+                if full && slots.available_permits() >= connections / 10 {
+                    full = false;
+                    crowd(false);
+                }
                 permit
             }
             Err(_) => {
                 if !std::mem::replace(&mut full, true) {
                     tracing::warn!(
                         http.connections = connections,
-                        "all connections are taken; further ones wait in the backlog"
+                        "all connections are taken; idle ones are closed, and further ones wait in the backlog"
                     );
+                    crowd(true);
                 }
                 Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed")
             }
@@ -180,7 +188,7 @@ mod tests {
         let (served, mut connections) = tokio::sync::mpsc::unbounded_channel();
         let _client = TcpStream::connect(address).await.expect("the backlog takes it");
         tokio::select! {
-            never = accept_all(&acceptor, 8, |_, peer, _| served.send(peer).expect("open")) => match never {},
+            never = accept_all(&acceptor, 8, |_, peer, _| served.send(peer).expect("open"), |_| {}) => match never {},
             peer = connections.recv() => assert!(peer.is_some()),
         }
         assert!(acceptor.errors.lock().expect("not poisoned").is_empty());
@@ -191,8 +199,12 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (served, mut connections) = tokio::sync::mpsc::unbounded_channel();
-        let accepting =
-            accept_all(&listener, 1, |stream, _, permit| served.send((stream, permit)).expect("open"));
+        let accepting = accept_all(
+            &listener,
+            1,
+            |stream, _, permit| served.send((stream, permit)).expect("open"),
+            |_| {},
+        );
         let clients = async {
             let _first = TcpStream::connect(address).await.expect("connects");
             let _second = TcpStream::connect(address).await.expect("the backlog takes it");

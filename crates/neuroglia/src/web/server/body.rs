@@ -30,7 +30,8 @@ use super::watch::later;
 /// The limit on the body of this request; a request extension, so that a route can move it.
 ///
 /// It has to be moved before the body is read: in a layer, or by an extractor that comes before the
-/// one that reads.
+/// one that reads. The body of a request with an `Idempotency-Key` is read before either, because its
+/// digest belongs to the key: for such a request [`Limits::body_bytes`] holds on every route.
 ///
 /// ```
 /// # use axum::{extract::Request, middleware::Next, response::Response};
@@ -94,6 +95,7 @@ pub(super) struct BodyMeter {
     limit: AtomicU64,
     fault: AtomicU8,
     ended: AtomicBool,
+    awaited: AtomicBool,
 }
 
 impl BodyMeter {
@@ -102,6 +104,7 @@ impl BodyMeter {
             limit: AtomicU64::new(limit),
             fault: AtomicU8::new(0),
             ended: AtomicBool::new(false),
+            awaited: AtomicBool::new(false),
         })
     }
 
@@ -120,6 +123,11 @@ impl BodyMeter {
     /// Whether the body was read to its end.
     pub(super) fn ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Whether somebody waits for more of it.
+    pub(super) fn awaited(&self) -> bool {
+        self.awaited.load(Ordering::Relaxed)
     }
 
     fn fail(&self, fault: BodyFault) {
@@ -165,7 +173,9 @@ impl HttpBody for RequestBody {
         if self.read.saturating_add(self.inner.size_hint().lower()) > limit {
             return self.fail(BodyFault::TooLarge);
         }
-        match Pin::new(&mut self.inner).poll_frame(cx) {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        self.meter.awaited.store(polled.is_pending(), Ordering::Relaxed);
+        match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.pace.resume();
                 if let Some(data) = frame.data_ref() {

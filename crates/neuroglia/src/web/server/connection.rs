@@ -62,6 +62,11 @@ impl<A: Application> Host<A> {
         &self.shared.limits
     }
 
+    /// Says whether there is no room for further connections.
+    pub(super) fn crowd(&self, crowded: bool) {
+        self.shared.crowd(crowded);
+    }
+
     /// Serves a connection in a task of its own. The permit is given back at its end.
     pub(super) fn spawn(
         self: &Arc<Self>,
@@ -188,11 +193,11 @@ where
         let shared = Arc::clone(&self.0);
         self.0.tasks.spawn(async move {
             let mut stream = pin!(stream);
-            let mut phases = pin!(shared.phases());
+            let mut news = pin!(shared.news());
             std::future::poll_fn(|cx| match stream.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(()),
                 Poll::Pending => loop {
-                    if ready!(phases.as_mut().poll_next(cx)) == Phase::Aborted {
+                    if ready!(news.as_mut().poll_next(cx)) == Phase::Aborted {
                         return Poll::Ready(());
                     }
                 },

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
 
@@ -93,6 +93,10 @@ pub(super) struct Shared {
     changed: Notify,
     phase: AtomicU8,
     closed_at: OnceLock<Instant>,
+    /// Whether there is no room for further connections.
+    crowded: AtomicBool,
+    /// How often it became so; moves before everyone is woken.
+    crowdings: AtomicU32,
     /// By number, so that even what ignores the deadline can be named.
     connections: Mutex<HashMap<usize, Weak<Connection>>>,
     connections_ever: AtomicUsize,
@@ -101,28 +105,28 @@ pub(super) struct Shared {
 }
 
 pin_project! {
-    /// Waits for phases without touching what all connections share, as long as nothing happens.
+    /// Waits for news of the whole server without touching what all connections share, as long as there is none.
     ///
-    /// A token would take the same lock in each poll of each connection. This looks at one atomic,
-    /// which hardly ever changes, and registers for a wake-up once for each phase.
-    pub(super) struct Phases<'a> {
+    /// A token would take the same lock in each poll of each connection. This looks at two atomics,
+    /// which hardly ever change, and registers for a wake-up once for each of the news.
+    pub(super) struct News<'a> {
         shared: &'a Shared,
-        seen: Phase,
+        seen: (Phase, u32),
         #[pin]
         changed: Notified<'a>,
         listening: bool,
     }
 }
 
-impl Phases<'_> {
-    /// Ready when the phase is another than the one given last; `Serving` is not given.
+impl News<'_> {
+    /// Ready with the phase when it is another than the one given last, or when there is no room any more.
     #[inline]
     pub(super) fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Phase> {
         let mut this = self.project();
         loop {
-            let phase = this.shared.phase();
-            if phase != *this.seen {
-                *this.seen = phase;
+            let (phase, crowdings) = (this.shared.phase(), this.shared.crowdings.load(Ordering::Acquire));
+            if (phase, crowdings) != *this.seen {
+                *this.seen = (phase, crowdings);
                 *this.listening = false;
                 return Poll::Ready(phase);
             }
@@ -145,6 +149,8 @@ impl Shared {
             changed: Notify::new(),
             phase: AtomicU8::new(Phase::Serving as u8),
             closed_at: OnceLock::new(),
+            crowded: AtomicBool::new(false),
+            crowdings: AtomicU32::new(0),
             connections: Mutex::default(),
             connections_ever: AtomicUsize::new(0),
             abandoned: Mutex::default(),
@@ -171,9 +177,22 @@ impl Shared {
         self.changed.notify_waiters();
     }
 
-    /// The phases to come.
-    pub(super) fn phases(&self) -> Phases<'_> {
-        Phases { shared: self, seen: Phase::Serving, changed: self.changed.notified(), listening: false }
+    /// Says whether there is no room for further connections; when there is none, whoever is idle makes some.
+    pub(super) fn crowd(&self, crowded: bool) {
+        if !self.crowded.swap(crowded, Ordering::AcqRel) && crowded {
+            self.crowdings.fetch_add(1, Ordering::AcqRel);
+            self.changed.notify_waiters();
+        }
+    }
+
+    pub(super) fn crowded(&self) -> bool {
+        self.crowded.load(Ordering::Acquire)
+    }
+
+    /// The news to come.
+    pub(super) fn news(&self) -> News<'_> {
+        let seen = (Phase::Serving, self.crowdings.load(Ordering::Acquire));
+        News { shared: self, seen, changed: self.changed.notified(), listening: false }
     }
 
     /// When the listener closed.

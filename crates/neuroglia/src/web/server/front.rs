@@ -20,6 +20,7 @@ use super::flight::{Connection, InFlight};
 use super::limits::Limits;
 use super::refusal::Refusal;
 use super::watch::later;
+use crate::web::edge::IDEMPOTENCY_KEY;
 
 /// One connection's way into the application.
 pub(super) struct Front<A> {
@@ -38,9 +39,16 @@ impl<A: Application> hyper::service::Service<Request<Incoming>> for Front<A> {
         let flight = Some(InFlight::enter(&self.connection, &request));
         let verdict = judge(&request, limits);
         let (mut head, incoming) = request.into_parts();
+        let may_repeat = head.method.is_idempotent() || head.headers.contains_key(&IDEMPOTENCY_KEY);
         if let Err(refusal) = verdict {
             let response = self.application.refuse(&Request::from_parts(head, ()), self.peer, refusal);
-            return Answer { work: Work::Refused(refusal, response), flight, meter: None, timer: None };
+            return Answer {
+                work: Work::Refused(refusal, response),
+                flight,
+                meter: None,
+                timer: None,
+                may_repeat,
+            };
         }
         let (body, meter) = if incoming.is_end_stream() {
             (Body::empty(), None)
@@ -50,7 +58,7 @@ impl<A: Application> hyper::service::Service<Request<Incoming>> for Front<A> {
             (Body::new(RequestBody::new(incoming, Arc::clone(&meter), limits)), Some(meter))
         };
         let answer = self.application.call(Request::from_parts(head, body), self.peer);
-        Answer { work: Work::Pending(answer), flight, meter, timer: None }
+        Answer { work: Work::Pending(answer), flight, meter, timer: None, may_repeat }
     }
 }
 
@@ -99,9 +107,20 @@ pub(super) struct Answer<F> {
     meter: Option<Arc<BodyMeter>>,
     /// Only there once the application has made us wait.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whether the request may be sent again by somebody who does not know what became of it.
+    may_repeat: bool,
 }
 
 impl<F> Answer<F> {
+    /// What a client is told whose request took too long.
+    fn lateness(&self) -> Refusal {
+        match &self.meter {
+            Some(meter) if meter.awaited() => Refusal::BODY_TIMEOUT,
+            _ if self.may_repeat => Refusal::TIMEOUT,
+            _ => Refusal::OUTCOME_UNKNOWN,
+        }
+    }
+
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(flight) = &self.flight else {
             return Poll::Pending;
@@ -126,13 +145,14 @@ impl<F: Answering> Future for Answer<F> {
                 Poll::Pending => match this.poll_timeout(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(()) => {
+                        let refusal = this.lateness();
                         let response = match &mut this.work {
-                            Work::Pending(answer) => answer.refuse(Refusal::TIMEOUT),
+                            Work::Pending(answer) => answer.refuse(refusal),
                             Work::Refused(..) => None,
                         };
                         // Dropping the handler here, and not with the answer, frees what it holds.
-                        this.work = Work::Refused(Refusal::TIMEOUT, None);
-                        Err((Refusal::TIMEOUT, response))
+                        this.work = Work::Refused(refusal, None);
+                        Err((refusal, response))
                     }
                 },
             },
@@ -156,7 +176,7 @@ fn finish(
         Ok(response) => response,
         Err((refusal, response)) => {
             tracing::debug!(code = refusal.code, "request refused");
-            close |= refusal != Refusal::TIMEOUT;
+            close |= refusal.status.is_client_error();
             response.unwrap_or_else(|| refusal.response(shared.document))
         }
     };

@@ -26,8 +26,9 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long a kept connection may wait for its next request. Default 75 s.
     pub idle_timeout: Duration,
-    /// From a complete request head to the head of the answer; later is answered 503, because it
-    /// is this server that did not manage. The answer's body may take longer. Default 30 s.
+    /// From a complete request head to the head of the answer, the time for the body included. Later is
+    /// answered 408 while the body is still being waited for, and else 503, because it is this server
+    /// that did not manage. The answer's body may take longer. Default 30 s.
     pub request_timeout: Duration,
     /// The largest request body, by its announced length or as counted; more is answered 413. A
     /// route may raise it by [`BodyLimit`](super::BodyLimit). Default 2 MiB.
@@ -40,7 +41,8 @@ pub struct Limits {
     /// How long a client may take nothing of an answer that is waiting for it; then the connection
     /// is cut. Default 30 s.
     pub write_timeout: Duration,
-    /// How many connections are served at once; further ones wait in the kernel's backlog. The
+    /// How many connections are served at once. When all are taken, those that are idle are closed
+    /// after [`drain_linger`](Self::drain_linger), and further ones wait in the kernel's backlog. The
     /// default leaves a fifth of the process's file descriptors to everything else.
     pub connections: usize,
     /// How many requests one HTTP/2 connection may have open at once. Default 100.
@@ -53,7 +55,8 @@ pub struct Limits {
     pub linger_timeout: Duration,
     /// How much is read and thrown away at most in that time. Default 1 MiB.
     pub linger_bytes: usize,
-    /// How long an idle kept connection still gets an answer once the listener is closed, and the
+    /// How long an idle kept connection still gets an answer once the listener is closed, or when all
+    /// connections are taken and others wait for one; the
     /// most that a finished one is still read then; and how long an HTTP/2 client may take to leave
     /// when its connection is closed for being idle. Default 1 s.
     pub drain_linger: Duration,

@@ -58,11 +58,24 @@ impl Refusal {
         "request.headers_too_large",
         "The header fields are larger or more than this server accepts.",
     );
-    /// The application did not answer in time.
+    /// The body was still arriving when the request had to be answered.
+    pub const BODY_TIMEOUT: Self = Self::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "request.body_timeout",
+        "The body of the request did not arrive in time.",
+    );
+    /// The application did not answer in time, and nothing comes of asking it twice.
     pub const TIMEOUT: Self = Self::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "request.timeout",
         "The request was not answered in time. It may be tried again.",
+    );
+    /// The application did not answer in time, and what was asked for may have been done.
+    pub const OUTCOME_UNKNOWN: Self = Self::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "request.outcome_unknown",
+        "The request was not answered in time. It may have been carried out: look before it is sent again, or send it with \
+         an Idempotency-Key.",
     );
 
     const fn new(status: StatusCode, code: &'static str, detail: &'static str) -> Self {

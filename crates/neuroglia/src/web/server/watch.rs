@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use super::drain::{Phase, Phases, Shared};
+use super::drain::{News, Phase, Shared};
 use super::flight::Connection;
 
 /// What the clock says is to be done.
@@ -58,7 +58,7 @@ pub(super) struct Watch<'a> {
     timer: Pin<Box<Sleep>>,
     /// Whether the timer knows whom to wake.
     armed: bool,
-    phases: Pin<Box<Phases<'a>>>,
+    news: Pin<Box<News<'a>>>,
     /// Whether the end has begun.
     ending: bool,
     announced: bool,
@@ -77,7 +77,7 @@ impl<'a> Watch<'a> {
             since: now,
             timer: Box::pin(tokio::time::sleep_until(later(now, shared.limits.header_timeout))),
             armed: false,
-            phases: Box::pin(shared.phases()),
+            news: Box::pin(shared.news()),
             ending: false,
             announced: false,
             closing: false,
@@ -96,11 +96,11 @@ impl<'a> Watch<'a> {
     /// Ready when the connection is to end, whatever was going on. That the end has begun is kept for later, because
     /// nothing can be announced to a client whose protocol is not known.
     pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
-        while let Poll::Ready(phase) = self.phases.as_mut().poll_next(cx) {
+        while let Poll::Ready(phase) = self.news.as_mut().poll_next(cx) {
             if phase == Phase::Aborted {
                 return Poll::Ready(Verdict::Cut);
             }
-            self.ending = true;
+            self.ending = phase >= Phase::Draining;
         }
         if self.connection.floods() && self.connection.multiplexed() {
             tracing::debug!("connection cut: too many cancelled requests");
@@ -182,6 +182,10 @@ impl<'a> Watch<'a> {
             Waiting::Working => return None,
             Waiting::Head => (limits.header_timeout, Verdict::HeadTimeout),
             Waiting::Idle(0) => (limits.header_timeout, Verdict::Close),
+            // Others wait for its place.
+            Waiting::Idle(_) if self.shared.crowded() => {
+                (limits.idle_timeout.min(limits.drain_linger), Verdict::Close)
+            }
             Waiting::Idle(_) => (limits.idle_timeout, Verdict::Close),
         };
         let due = later(self.since, patience);

@@ -184,6 +184,32 @@ async fn a_late_answer_is_503() {
 }
 
 #[tokio::test]
+async fn who_must_not_simply_ask_again_is_told_so() {
+    let server = Running::start(app(), small());
+    for (head, code) in [
+        ("POST /forever HTTP/1.1\r\nHost: test\r\n", "request.outcome_unknown"),
+        ("POST /forever HTTP/1.1\r\nHost: test\r\nIdempotency-Key: 7\r\n", "request.timeout"),
+        ("PUT /forever HTTP/1.1\r\nHost: test\r\n", "request.timeout"),
+    ] {
+        let mut client = server.connect().await;
+        client.send(format!("{head}Content-Length: 0\r\n\r\n")).await;
+        let reply = client.reply().await;
+        assert_eq!((reply.status, reply.problem_code()), (503, code.into()), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_still_coming_when_time_is_up_is_408() {
+    let server = Running::start(app(), Limits { body_rate: 0, ..small() });
+    let mut client = server.connect().await;
+    client.send("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 900\r\n\r\nabc").await;
+    let reply = client.reply().await;
+    assert_eq!((reply.status, reply.closes()), (408, true), "the server could not have done better");
+    assert_eq!(reply.problem_code(), "request.body_timeout");
+    client.ends().await;
+}
+
+#[tokio::test]
 async fn a_large_body_is_413_even_while_it_is_sent() {
     let server = Running::start(app(), small());
     for head in ["Content-Length: 700000", "Transfer-Encoding: chunked"] {
@@ -318,4 +344,14 @@ async fn connections_beyond_the_cap_wait() {
     second.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
     drop(first);
     assert_eq!(second.reply().await.status, 200);
+}
+
+#[tokio::test]
+async fn an_idle_connection_makes_room_for_one_that_waits() {
+    let server = Running::start(app(), Limits { connections: 1, ..Limits::default() });
+    let idle = kept(&server).await;
+    let mut waiting = server.connect().await;
+    waiting.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    assert_eq!(waiting.reply().await.status, 200, "long before `idle_timeout`");
+    idle.ends().await;
 }
