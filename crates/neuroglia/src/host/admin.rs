@@ -16,7 +16,7 @@ use crate::process::Role;
 use crate::process::admin::{AdminContext, Listed, Room, SHELL};
 use crate::process::role::Assignment;
 use crate::process::starting::Starting;
-use crate::shutdown::{EXIT_FAULTS, LAST_TASKS, Signals};
+use crate::shutdown::{Deadline, EXIT_ABANDONED, EXIT_FAULTS, LAST_TASKS, Signals};
 use crate::telemetry::{Telemetry, TelemetryOptions};
 
 pub(super) fn run<S: Settings>(
@@ -47,6 +47,10 @@ pub(super) fn run<S: Settings>(
         Err(problem) => return failed_early(app.name, &problem),
     };
     let code = runtime.block_on(async {
+        let mut signals = match Signals::install() {
+            Ok(signals) => signals,
+            Err(problem) => return failed_early(app.name, &problem),
+        };
         let starting = Starting::new(&host, CancellationToken::new());
         // A command works on all that there is, and runs nothing beside it.
         let assignment = Assignment::of(Role::All);
@@ -67,19 +71,34 @@ pub(super) fn run<S: Settings>(
                 describe: Description::of(&app, &deploy, Some(described)).to_string(),
             });
         }
-        let outcome = tokio::select! {
-            outcome = (command.run)(matches, &context) => outcome,
-            signal = interrupted() => {
+        let (outcome, more_signals) = tokio::select! {
+            outcome = (command.run)(matches, &context) => (outcome, 2),
+            signal = signals.next() => {
                 tracing::warn!(signal, "the admin command was interrupted");
-                Err(Error::new(ErrorKind::Unavailable, "interrupted", "interrupted"))
+                (Err(Error::new(ErrorKind::Unavailable, "interrupted", "interrupted")), 1)
             }
         };
-        context.tell_others().await;
-        drop(context);
-        scope.close().await;
-        end_services(&services).await;
+        let end = async {
+            context.tell_others().await;
+            drop(context);
+            scope.close().await;
+            end_services(&services).await;
+        };
+        let impatience = async {
+            for _ in 0..more_signals {
+                signals.next().await;
+            }
+        };
+        let has_ended = tokio::select! {
+            has_ended = Deadline::after(host.lifecycle.shutdown_timeout).bound(end) => has_ended,
+            () = impatience => false,
+        };
+        if !has_ended {
+            tracing::warn!("the process ends before its services have");
+        }
         match outcome {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(()) if has_ended => ExitCode::SUCCESS,
+            Ok(()) => ExitCode::from(EXIT_ABANDONED),
             Err(error) => {
                 let _ = writeln!(io::stderr(), "{}: {}", command.name, chain(&error));
                 for violation in error.violation_list() {
@@ -92,11 +111,4 @@ pub(super) fn run<S: Settings>(
     // A thread that waits for standard input does not hold the exit.
     runtime.shutdown_timeout(LAST_TASKS);
     code
-}
-
-async fn interrupted() -> &'static str {
-    match Signals::install() {
-        Ok(mut signals) => signals.next().await,
-        Err(_) => std::future::pending().await,
-    }
 }

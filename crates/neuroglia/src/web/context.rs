@@ -20,7 +20,7 @@ use axum::response::IntoResponse;
 
 /// The application, as a request sees it; a clone is one reference count.
 #[derive(Clone)]
-pub struct Context(Arc<Inner>);
+pub(crate) struct Context(Arc<Inner>);
 
 struct Inner {
     services: Services,
@@ -44,7 +44,7 @@ impl Context {
 
     /// Finds out who is asking, checks the policy, opens a scope, and runs the action in it. The scope is
     /// closed when the action has answered.
-    pub fn enter<F, O>(
+    pub(super) fn enter<F, O>(
         self,
         policy: Arc<Policy>,
         request: Request<Body>,
@@ -92,13 +92,16 @@ impl Context {
 
     async fn identify(&self, parts: &mut Parts) -> Result<Identity> {
         let authorization = parts.headers.get(http::header::AUTHORIZATION);
-        if authorization.is_none()
-            && let Some(sessions) = &self.0.sessions
+        if let Some(sessions) = &self.0.sessions
             && let Some(presented) = sessions.presented(&parts.headers)
         {
-            let identity = Box::pin(sessions.identify(parts, &presented)).await?;
+            // Whoever sends a token means it; the session is still the one that a log-in replaces and a log-out ends.
+            if authorization.is_none() {
+                let identity = Box::pin(sessions.identify(parts, &presented)).await?;
+                parts.extensions.insert(presented);
+                return Ok(identity);
+            }
             parts.extensions.insert(presented);
-            return Ok(identity);
         }
         match &self.0.authenticator {
             None => Ok(Identity::anonymous()),

@@ -81,7 +81,13 @@ async fn a_page_logs_in_by_a_cookie_that_no_script_reads_and_no_other_site_uses(
     profile(&shop, &cookie).await.problem(401, "auth.required");
     // Its browser cannot take the cookie away, and must still reach the login.
     shop.get("/api/v1/pizzas").header("cookie", &cookie).send().await.assert_status(200);
-    from_here(&shop, logging_in(&shop, PASSWORD).header("cookie", &cookie)).send().await.assert_status(204);
+    let cookie = {
+        let again = from_here(&shop, logging_in(&shop, PASSWORD).header("cookie", &cookie));
+        self::cookie(&again.send().await.assert_status(204))
+    };
+    // A token says who is asking, and the cookie still which session it is.
+    leaving(&shop, &cookie).bearer(&shop.people.customer.token).send().await.assert_status(204);
+    profile(&shop, &cookie).await.problem(401, "auth.required");
     shop.close().await;
 }
 

@@ -1,17 +1,17 @@
 //! Bytes that never change while the process runs, as they are sent.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::sync::{LazyLock, OnceLock};
 
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::web::problem::Problem;
+use crate::web::edge::accepts_gzip;
 
 /// Something that is served as it is.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ type Making = Box<dyn FnOnce() -> Bytes + Send>;
 
 #[derive(Debug)]
 enum Content {
-    /// Compressed when it was vendored; inflated for the few clients that cannot.
-    Compressed(&'static [u8]),
+    /// Compressed when it was vendored; inflated once, for the few clients that cannot.
+    Compressed { bytes: &'static [u8], plain: OnceLock<Bytes> },
     /// Made for the first client, and compressed for the first that accepts it.
     Plain { bytes: LazyLock<Bytes, Making>, compressed: OnceLock<Bytes> },
 }
@@ -39,7 +39,7 @@ impl Asset {
         Self {
             content_type,
             cache_control: "public, max-age=31536000, immutable",
-            content: Content::Compressed(gzip),
+            content: Content::Compressed { bytes: gzip, plain: OnceLock::new() },
             tag: OnceLock::new(),
         }
     }
@@ -60,18 +60,12 @@ impl Asset {
 
     /// The answer to a request with these headers. Whether the client has it already is judged by the edge.
     pub(super) fn respond(&self, request: &HeaderMap) -> Response {
-        let gzip = accepts_gzip(request);
+        let gzip = request.get_all(header::ACCEPT_ENCODING).iter().any(accepts_gzip);
         let body = match &self.content {
-            Content::Compressed(bytes) if gzip => Ok(Bytes::from_static(bytes)),
-            Content::Compressed(bytes) => inflate(bytes),
-            Content::Plain { bytes, compressed } if gzip => {
-                Ok(compressed.get_or_init(|| deflate(bytes)).clone())
-            }
-            Content::Plain { bytes, .. } => Ok(Bytes::clone(bytes)),
-        };
-        let body = match body {
-            Ok(body) => body,
-            Err(cause) => return Problem::internal(cause).into_response(),
+            Content::Compressed { bytes, .. } if gzip => Bytes::from_static(bytes),
+            Content::Compressed { bytes, plain } => plain.get_or_init(|| inflate(bytes)).clone(),
+            Content::Plain { bytes, compressed } if gzip => compressed.get_or_init(|| deflate(bytes)).clone(),
+            Content::Plain { bytes, .. } => Bytes::clone(bytes),
         };
         let mut response = Response::new(Body::from(body));
         let headers = response.headers_mut();
@@ -89,7 +83,7 @@ impl Asset {
     fn tag(&self) -> &HeaderValue {
         self.tag.get_or_init(|| {
             let bytes: &[u8] = match &self.content {
-                Content::Compressed(bytes) => bytes,
+                Content::Compressed { bytes, .. } => bytes,
                 Content::Plain { bytes, .. } => bytes,
             };
             let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
@@ -101,15 +95,6 @@ impl Asset {
     }
 }
 
-fn accepts_gzip(request: &HeaderMap) -> bool {
-    let codings = request.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    codings.flat_map(|list| list.split(',')).any(|coding| {
-        let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
-        let refused = weight.trim().strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()) == Some(0.0);
-        name.trim().eq_ignore_ascii_case("gzip") && !refused
-    })
-}
-
 fn deflate(bytes: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder
@@ -119,31 +104,8 @@ fn deflate(bytes: &[u8]) -> Bytes {
         .into()
 }
 
-fn inflate(gzip: &[u8]) -> io::Result<Bytes> {
+fn inflate(gzip: &[u8]) -> Bytes {
     let mut plain = Vec::new();
-    GzDecoder::new(gzip).read_to_end(&mut plain)?;
-    Ok(plain.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_accepts_gzip() {
-        let table = [
-            (Some("gzip, deflate, br"), true),
-            (Some("br, GZIP;q=0.5"), true),
-            (Some("gzip;q=0"), false),
-            (Some("identity"), false),
-            (None, false),
-        ];
-        for (value, accepted) in table {
-            let mut headers = HeaderMap::new();
-            if let Some(value) = value {
-                headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
-            }
-            assert_eq!(accepts_gzip(&headers), accepted, "{value:?}");
-        }
-    }
+    GzDecoder::new(gzip).read_to_end(&mut plain).expect("what was vendored is whole, as a test shows");
+    plain.into()
 }

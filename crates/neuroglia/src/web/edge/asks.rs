@@ -85,7 +85,8 @@ fn is_request_id(id: &[u8]) -> bool {
     !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX && id.iter().all(harmless)
 }
 
-fn accepts_gzip(accept_encoding: &HeaderValue) -> bool {
+/// Whether one header line of `Accept-Encoding` admits gzip.
+pub(in crate::web) fn accepts_gzip(accept_encoding: &HeaderValue) -> bool {
     let Ok(list) = accept_encoding.to_str() else { return false };
     let mut any = false;
     for coding in list.split(',') {

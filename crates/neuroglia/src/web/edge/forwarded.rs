@@ -91,9 +91,11 @@ fn x_forwarded(headers: &HeaderMap) -> Vec<Hop> {
         .collect()
 }
 
+/// The elements of a list. Each is read by itself: a stranger's, which is no text, does not hide those behind it.
 fn list<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
-    let values = headers.get_all(name).iter();
-    values.flat_map(|value| value.to_str().unwrap_or_default().split(',')).map(str::trim)
+    let elements =
+        headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    elements.map(|element| str::from_utf8(element).unwrap_or_default().trim())
 }
 
 /// An address with or without a port; IPv6 in brackets or bare.
@@ -153,6 +155,8 @@ mod tests {
             ("::1", &[("forwarded", "for=_hidden;proto=https")], ("::1", true)),
             ("::1", &[(FOR, "6.6.6.6"), (PROTO, "https")], ("::1", false)),
         ];
+        let opaque = [("x-forwarded-for", "\u{ff}, 198.51.100.1")];
+        assert_eq!(ask(ForwardedHeader::XForwardedFor, "10.0.0.1", &opaque).0, "198.51.100.1");
         let first = x_forwarded_for.map(|case| (ForwardedHeader::XForwardedFor, case));
         let second = forwarded.map(|case| (ForwardedHeader::Forwarded, case));
         for (written, (peer, headers, (address, is_https))) in first.into_iter().chain(second) {
