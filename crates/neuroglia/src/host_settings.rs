@@ -201,6 +201,9 @@ pub(crate) struct HttpSettings {
     /// The header in which the trusted proxies write it: `x-forwarded-for` or `forwarded`. The other one is ignored.
     #[setting(default = "x-forwarded-for")]
     pub(crate) forwarded_header: ForwardedHeader,
+    /// How long a browser that came over https is to come over nothing else; `0s` says nothing of it.
+    #[setting(default = "365d")]
+    pub(crate) hsts_max_age: Duration,
     /// How often one client address may ask, such as `100/60s`; as often as it likes when not set.
     #[setting(example = "100/60s")]
     pub(crate) rate_limit: Option<Quota>,
@@ -246,6 +249,7 @@ impl HttpSettings {
                 inflated_bytes: self.body_inflated_max.as_usize(),
                 json_depth: self.json_depth_max,
             },
+            hsts_max_age: self.hsts_max_age,
             rate_limit: self.rate_limit,
             log_query: self.log_query,
             log_user_agent: self.log_user_agent,
