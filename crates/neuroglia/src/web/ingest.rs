@@ -7,6 +7,10 @@
 //! than that; without a key nobody may, and the route is not there.
 //!
 //! An event of a type of another application is answered with 202 as well, and passed over: nobody here wants it.
+//!
+//! In the binary mode the attributes are headers, which the signature does not cover. Whoever has seen a signed request can
+//! send its data again under other attributes, for the five minutes that a signature is good for. Senders whose requests
+//! pass through the hands of others send the structured mode.
 
 use std::fmt;
 use std::sync::Arc;

@@ -110,12 +110,15 @@ impl FromStr for Quota {
 /// use neuroglia::web::RateLimit;
 /// use neuroglia_core::clock::Clock;
 ///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let limit = RateLimit::new("auth", "2/60s".parse()?, Clock::system());
-/// assert!(limit.take("ada").admitted());
-/// assert!(limit.take("ada").admitted());
-/// assert!(!limit.take("ada").admitted());
-/// assert!(limit.take("bob").admitted());
+/// assert!(limit.take("ada").await.admitted());
+/// assert!(limit.take("ada").await.admitted());
+/// assert!(!limit.take("ada").await.admitted());
+/// assert!(limit.take("bob").await.admitted());
 /// # Ok::<(), neuroglia::web::InvalidQuota>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct RateLimit {
     name: &'static str,
@@ -161,7 +164,7 @@ impl RateLimit {
     }
 
     /// Takes one from the key's quota in this process, if any is left.
-    pub fn take(&self, key: impl Hash) -> Allowance {
+    fn take_here(&self, key: impl Hash) -> Allowance {
         let key = self.hasher.hash_one(key);
         let now = self.clock.now().unix_micros();
         let (period, share) = (self.quota.period_micros(), self.quota.share_micros());
@@ -180,9 +183,9 @@ impl RateLimit {
         self.allowance(next - now, 0)
     }
 
-    /// Takes one from the key's quota in all processes that share it, if any is left.
-    pub async fn take_shared(&self, key: impl Hash) -> Allowance {
-        let own = self.take(&key);
+    /// Takes one from the key's quota, if any is left: in all processes that share it, or in this one where none do.
+    pub async fn take(&self, key: impl Hash) -> Allowance {
+        let own = self.take_here(&key);
         let Some(Shared { limits, prefix }) = self.shared.as_ref().filter(|_| own.admitted()) else {
             return own;
         };
@@ -205,7 +208,7 @@ impl RateLimit {
     /// # Errors
     /// [`ErrorKind::RateLimited`], with the time to wait, when nothing is left.
     pub async fn admit(&self, arrival: &Arrival, key: impl Hash) -> Result<()> {
-        let allowance = self.take_shared(key).await;
+        let allowance = self.take(key).await;
         arrival.note(allowance);
         allowance.into_result()
     }
@@ -215,7 +218,7 @@ impl RateLimit {
     /// # Errors
     /// [`ErrorKind::RateLimited`], with the time to wait, when nothing is left.
     pub(super) fn admit_here(&self, arrival: &Arrival, key: impl Hash) -> Result<()> {
-        let allowance = self.take(key);
+        let allowance = self.take_here(key);
         arrival.note(allowance);
         allowance.into_result()
     }
@@ -343,36 +346,36 @@ mod tests {
     fn a_quota_may_be_used_at_once_and_comes_back_in_shares() {
         let (limit, clock) = limit("3/60s");
         let taken: Vec<(bool, u32)> =
-            (0..4).map(|_| limit.take("a")).map(|taken| (taken.admitted(), taken.remaining())).collect();
+            (0..4).map(|_| limit.take_here("a")).map(|taken| (taken.admitted(), taken.remaining())).collect();
         assert_eq!(taken, [(true, 2), (true, 1), (true, 0), (false, 0)]);
-        assert_eq!(limit.take("a").into_result().map_err(|error| error.retry_after_s()), Err(Some(20)));
+        assert_eq!(limit.take_here("a").into_result().map_err(|error| error.retry_after_s()), Err(Some(20)));
         clock.advance(Duration::from_secs(20));
-        assert!(limit.take("a").admitted());
-        assert!(!limit.take("a").admitted());
+        assert!(limit.take_here("a").admitted());
+        assert!(!limit.take_here("a").admitted());
         clock.advance(Duration::from_secs(600));
-        assert_eq!(limit.take("a").remaining(), 2);
+        assert_eq!(limit.take_here("a").remaining(), 2);
     }
 
     #[test]
     fn keys_do_not_meet() {
         let (limit, _) = limit("1/1h");
-        assert!(limit.take(("address", 1)).admitted());
-        assert!(limit.take(("address", 2)).admitted());
-        assert!(!limit.take(("address", 1)).admitted());
+        assert!(limit.take_here(("address", 1)).admitted());
+        assert!(limit.take_here(("address", 2)).admitted());
+        assert!(!limit.take_here(("address", 1)).admitted());
     }
 
     #[test]
     fn a_flood_of_keys_neither_grows_the_table_nor_frees_who_is_refused() {
         let (mut limit, clock) = limit("2/60s");
         limit.keys_max = 64;
-        limit.take("attacker");
-        limit.take("attacker");
+        limit.take_here("attacker");
+        limit.take_here("attacker");
         for key in 0..10_000 {
-            limit.take(key);
+            limit.take_here(key);
             clock.advance(Duration::from_micros(10));
         }
         assert!(limit.arrivals.lock().expect("not poisoned").len() <= 64);
-        assert!(!limit.take("attacker").admitted());
+        assert!(!limit.take_here("attacker").admitted());
     }
 
     #[test]
@@ -389,6 +392,6 @@ mod tests {
     fn a_clock_that_is_set_back_does_not_lock_out() {
         let (limit, _) = limit("1/60s");
         limit.arrivals.lock().expect("not poisoned").insert(limit.hasher.hash_one("a"), i64::MAX / 2);
-        assert_eq!(limit.take("a").into_result().map_err(|error| error.retry_after_s()), Err(Some(60)));
+        assert_eq!(limit.take_here("a").into_result().map_err(|error| error.retry_after_s()), Err(Some(60)));
     }
 }
