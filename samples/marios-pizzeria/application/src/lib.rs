@@ -150,6 +150,7 @@ fn statistics_projection() -> Consumer {
         .on::<OrderDeliveryStarted, ProjectStatistics>()
         .on::<OrderDelivered, ProjectStatistics>()
         .on::<OrderCancelled, ProjectStatistics>()
+        .on::<OrderPaymentChanged, ProjectStatistics>()
         .on::<OrderCorrected, ProjectStatistics>()
 }
 

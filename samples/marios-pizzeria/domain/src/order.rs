@@ -181,10 +181,7 @@ impl Order {
     /// # Errors
     /// When it is not pending, or is to be paid by card and nothing is authorised yet.
     pub fn confirm(&mut self, stamp: Stamp) -> Result<(), OrderError> {
-        self.check(Step::Confirm)?;
-        if !self.payment.status.is_assured() {
-            return Err(OrderError::Unpaid { payment: self.payment.status });
-        }
+        self.check_paid(Step::Confirm)?;
         let HistoryEntry { at, by, .. } = self.advance(Step::Confirm, stamp)?;
         self.confirmed_at = Some(at);
         self.raise(OrderConfirmed {
@@ -200,8 +197,9 @@ impl Order {
     /// Starts to cook it, and estimates when it is ready: 15 minutes, and 2 more for each pizza after the first.
     ///
     /// # Errors
-    /// When it is not confirmed.
+    /// When it is not confirmed, or its payment is no longer assured.
     pub fn start_cooking(&mut self, stamp: Stamp) -> Result<(), OrderError> {
+        self.check_paid(Step::Cook)?;
         let HistoryEntry { at, by, .. } = self.advance(Step::Cook, stamp)?;
         let estimated_ready_at = at + self.cooking_time();
         self.estimated_ready_at = Some(estimated_ready_at);
@@ -301,8 +299,9 @@ impl Order {
     /// Takes it out; an order without a driver goes out as well, with whoever takes it.
     ///
     /// # Errors
-    /// When it is not ready.
+    /// When it is not ready, or its payment is no longer assured.
     pub fn start_delivery(&mut self, stamp: Stamp) -> Result<(), OrderError> {
+        self.check_paid(Step::Deliver)?;
         let HistoryEntry { at, by, .. } = self.advance(Step::Deliver, stamp)?;
         self.raise(OrderDeliveryStarted {
             order_id: self.id,
@@ -315,6 +314,9 @@ impl Order {
     }
 
     /// Hands it over; cash is taken with it.
+    ///
+    /// This is not refused when a card's payment fails on the way: the pizza is at the door, and to leave the order
+    /// open would tell less of the truth. Such an order has brought in nothing ([`Order::brought_in`]).
     ///
     /// # Errors
     /// When it is not on its way.
@@ -406,6 +408,15 @@ impl Order {
         }
     }
 
+    /// What is cooked and taken out is paid for, or will be. A gateway may take back what it said before.
+    fn check_paid(&self, step: Step) -> Result<(), OrderError> {
+        self.check(step)?;
+        match self.payment.status {
+            assured if assured.is_assured() => Ok(()),
+            payment => Err(OrderError::Unpaid { step, payment }),
+        }
+    }
+
     /// Takes a step, the only way in which the status changes, and gives the history's new entry.
     fn advance(&mut self, step: Step, stamp: Stamp) -> Result<HistoryEntry, OrderError> {
         self.check(step)?;
@@ -454,6 +465,12 @@ impl Order {
     /// What it costs.
     pub const fn total(&self) -> Money {
         self.total
+    }
+
+    /// Whether the pizzeria has its total, or will have: it was delivered, and its payment did not fail and was not
+    /// given back since.
+    pub fn brought_in(&self) -> bool {
+        self.status == OrderStatus::Delivered && self.payment.status.is_assured()
     }
 
     /// What the customer wants us to know.

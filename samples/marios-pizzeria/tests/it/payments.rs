@@ -68,6 +68,21 @@ impl Counter {
         .await;
     }
 
+    /// The gateway's webhook with this id, of this moment.
+    async fn hear(&self, id: &str, kind: &str, order: &str) {
+        let webhook = Webhook { shop: &self.shop, id, at: Clock::system().now(), key: WEBHOOK_KEY };
+        webhook.send(kind, order, "p-1").await.assert_status(204);
+    }
+
+    /// What came in, and how many pizzas went out, as the manager sees it once everything is counted.
+    async fn takings(&self) -> (Value, Value) {
+        self.shop.worked_off().await;
+        let manager = &self.shop.people.manager;
+        let overview = self.shop.read(manager, "/api/v1/statistics/overview").await;
+        let pizzas = self.shop.read(manager, "/api/v1/statistics/pizzas").await;
+        (overview["revenue"]["amount"].clone(), pizzas["items"].clone())
+    }
+
     async fn close(self) {
         self.shop.close().await;
         self.sandbox.stop().await;
@@ -272,6 +287,70 @@ async fn a_webhook_about_a_cancelled_order_has_the_money_given_back() {
     let webhook = Webhook { shop: &counter.shop, id: "m-1", at: Clock::system().now(), key: WEBHOOK_KEY };
     webhook.send("payment.authorized", &order, &payment).await.assert_status(204);
     eventually("the money is back", async || counter.ledger(&order).await == ["authorize", "refund"]).await;
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn what_is_not_paid_any_more_is_neither_cooked_nor_taken_out() {
+    let counter = Counter::open().await;
+    let manager = &counter.shop.people.manager.token;
+    for (before, after, steps, refused, purpose) in [
+        ("confirmed", "refunded", &[][..], "cook", "be cooked"),
+        ("ready", "failed", &["cook", "ready"], "deliver", "be taken out"),
+    ] {
+        let order = counter.order("tok_visa").await;
+        counter.wait_for(&order, "confirmed", "authorized").await;
+        for step in steps {
+            counter.shop.done(&order, step).await;
+        }
+        counter.hear(&format!("m-{after}"), &format!("payment.{after}"), &order).await;
+        counter.wait_for(&order, before, after).await;
+        let answer = counter.shop.step(&order, refused).bearer(manager).send().await;
+        let problem = answer.problem(409, "order.unpaid");
+        let sentence =
+            format!("the order's payment is {after}; it must be authorized or captured to {purpose}");
+        assert_eq!(problem["detail"], sentence);
+        counter.wait_for(&order, before, after).await;
+        let kitchen = counter.shop.read(&counter.shop.people.chef, "/api/v1/kitchen").await;
+        assert_eq!(kitchen["in_use"], 0, "it got no place");
+    }
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn what_was_given_back_is_no_revenue() {
+    let counter = Counter::open().await;
+    let order = counter.order("tok_visa").await;
+    counter.wait_for(&order, "confirmed", "authorized").await;
+    for step in ["cook", "ready", "deliver", "complete"] {
+        counter.shop.done(&order, step).await;
+    }
+    counter.wait_for(&order, "delivered", "captured").await;
+    let (revenue, pizzas) = counter.takings().await;
+    assert_eq!((&revenue, &pizzas[0]["sold"]), (&json!("38.78"), &json!(2)));
+    assert_eq!(pizzas[0]["revenue"]["amount"], "38.78");
+    counter.hear("m-1", "payment.refunded", &order).await;
+    counter.wait_for(&order, "delivered", "refunded").await;
+    let nothing = counter.takings().await;
+    assert_eq!((&nothing.0, &nothing.1[0]["sold"]), (&json!("0.00"), &json!(2)), "the pizzas went out");
+    assert_eq!(nothing.1[0]["revenue"]["amount"], "0.00");
+
+    // A payment that fails on the way does not keep the pizza from the door.
+    let order = counter.order("tok_visa").await;
+    counter.wait_for(&order, "confirmed", "authorized").await;
+    for step in ["cook", "ready", "deliver"] {
+        counter.shop.done(&order, step).await;
+    }
+    counter.hear("m-2", "payment.failed", &order).await;
+    counter.wait_for(&order, "delivering", "failed").await;
+    counter.shop.done(&order, "complete").await;
+    let told = counter.takings().await;
+    assert_eq!((&told.0, &told.1[0]["sold"]), (&json!("0.00"), &json!(4)));
+    counter.wait_for(&order, "delivered", "failed").await;
+    assert_eq!(counter.ledger(&order).await, ["authorize"], "nothing was captured");
+
+    counter.shop.rebuild_statistics().await;
+    assert_eq!(counter.takings().await, told, "rebuilt");
     counter.close().await;
 }
 

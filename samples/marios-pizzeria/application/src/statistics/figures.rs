@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Figures {
     /// Orders by status.
     pub(super) statuses: Sums,
-    /// What delivered orders brought in, in hundredths, by currency.
+    /// What delivered orders brought in, in hundredths, by currency; nothing when the payment failed or was given back.
     pub(super) revenue: Sums,
     /// Delivered pizzas by id.
     pub(super) sold: Sums,
@@ -63,12 +63,15 @@ impl Figures {
             }
         }
         if order.status() == OrderStatus::Delivered {
+            for line in order.lines() {
+                figures.sold.add(line.pizza_id().as_str(), i64::from(line.quantity()));
+            }
+        }
+        if order.brought_in() {
             figures.revenue.add(order.total().currency().as_str(), hundredths(order.total()));
             for line in order.lines() {
-                let (pizza, currency) = (line.pizza_id().to_string(), line.line_total().currency());
-                figures.sold.add(&pizza, i64::from(line.quantity()));
-                let sales = figures.sales.entry(currency.as_str().to_owned()).or_default();
-                sales.add(&pizza, hundredths(line.line_total()));
+                let sales = figures.sales.entry(line.line_total().currency().to_string()).or_default();
+                sales.add(line.pizza_id().as_str(), hundredths(line.line_total()));
             }
         }
         figures

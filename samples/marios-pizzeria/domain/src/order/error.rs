@@ -24,8 +24,10 @@ pub enum OrderError {
         /// The status that the order has.
         actual: OrderStatus,
     },
-    /// The order would be cooked without being paid.
+    /// The step needs a payment that is assured.
     Unpaid {
+        /// The step that was asked for.
+        step: Step,
         /// How far its payment has come.
         payment: PaymentStatus,
     },
@@ -70,11 +72,9 @@ impl fmt::Display for OrderError {
                 }
                 write!(f, " to {}", step.purpose())
             }
-            Self::Unpaid { payment } => {
-                write!(
-                    f,
-                    "the order's payment is {payment}; it must be authorized or captured to be confirmed"
-                )
+            Self::Unpaid { step, payment } => {
+                let purpose = step.purpose();
+                write!(f, "the order's payment is {payment}; it must be authorized or captured to {purpose}")
             }
             Self::WrongPaymentState { next, actual } => {
                 write!(f, "the order's payment is {actual} and cannot become {next}")

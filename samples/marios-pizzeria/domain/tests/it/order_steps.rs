@@ -180,6 +180,47 @@ fn a_card_order_is_confirmed_only_when_it_is_paid() {
 }
 
 #[test]
+fn nothing_is_cooked_or_taken_out_whose_payment_is_no_longer_assured() {
+    for payment in [PaymentStatus::Failed, PaymentStatus::Refunded] {
+        for (taken, refused, purpose) in [(1, Step::Cook, "be cooked"), (3, Step::Deliver, "be taken out")] {
+            let mut order = card_order_in(PaymentStatus::Authorized);
+            for step in [Step::Confirm, Step::Cook, Step::Ready].into_iter().take(taken) {
+                take(&mut order, step, stamp(2)).expect("the next step of a paid order");
+            }
+            order.record_payment(payment, None, stamp(3)).expect("the gateway takes it back");
+            order.take_events();
+            let before = document(&order);
+            let error = Error::from(take(&mut order, refused, stamp(4)).expect_err("it is not paid"));
+            assert_eq!((error.kind().status(), error.code()), (409, "order.unpaid"));
+            let sentence =
+                format!("the order's payment is {payment}; it must be authorized or captured to {purpose}");
+            assert_eq!(error.detail(), sentence);
+            assert_eq!(document(&order), before);
+            assert!(order.take_events().is_empty());
+        }
+    }
+}
+
+#[test]
+fn what_is_at_the_door_is_handed_over_and_brings_in_nothing_when_it_is_not_paid() {
+    for (payment, brings_in) in
+        [(PaymentStatus::Captured, true), (PaymentStatus::Failed, false), (PaymentStatus::Refunded, false)]
+    {
+        let mut order = card_order_in(PaymentStatus::Authorized);
+        for step in [Step::Confirm, Step::Cook, Step::Ready, Step::Deliver] {
+            take(&mut order, step, stamp(2)).expect("the next step of a paid order");
+        }
+        assert!(!order.brought_in(), "it has not arrived");
+        order.record_payment(payment, None, stamp(3)).expect("authorized");
+        order.complete(stamp(4)).expect("delivering");
+        assert_eq!((order.payment().status(), order.brought_in()), (payment, brings_in));
+    }
+    let mut order = order_in(OrderStatus::Delivering);
+    order.complete(stamp(9)).expect("delivering");
+    assert!(order.brought_in(), "cash was taken");
+}
+
+#[test]
 fn an_answer_of_the_gateway_that_comes_twice_or_late_changes_nothing() {
     let mut order = card_order_in(PaymentStatus::Captured);
     let before = document(&order);
