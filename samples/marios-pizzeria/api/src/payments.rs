@@ -16,6 +16,7 @@ use neuroglia::webhook::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, WebhookK
 use pizzeria_application::payments::{HearGateway, NotePayment};
 use pizzeria_domain::order::PaymentStatus;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// What the gateway signs its webhooks with; a service of the application.
 #[derive(Debug)]
@@ -58,11 +59,13 @@ impl Describe for Signature {
     }
 }
 
-/// A webhook of the gateway: `payment.authorized`, and what it is about.
+/// A webhook of the gateway: `payment.authorized`, and what it is about. What that looks like depends on the type, so it is
+/// read only of the types that are about payments.
 #[derive(Deserialize)]
 struct Webhook {
     r#type: String,
-    data: Payment,
+    #[serde(default)]
+    data: Value,
 }
 
 #[derive(Deserialize)]
@@ -73,16 +76,22 @@ struct Payment {
 
 impl Webhook {
     /// What it tells of an order; nothing when it is about something else.
-    fn news(self) -> Option<NotePayment> {
+    fn news(self) -> Result<Option<NotePayment>> {
         let status = match self.r#type.as_str() {
             "payment.authorized" => PaymentStatus::Authorized,
             "payment.captured" => PaymentStatus::Captured,
             "payment.refunded" => PaymentStatus::Refunded,
             "payment.failed" => PaymentStatus::Failed,
-            _ => return None,
+            _ => return Ok(None),
         };
-        Some(NotePayment { order: self.data.reference.parse().ok()?, payment: self.data.id, status })
+        let Payment { id: payment, reference } = Payment::deserialize(self.data).map_err(malformed)?;
+        Ok(reference.parse().ok().map(|order| NotePayment { order, payment, status }))
     }
+}
+
+fn malformed(cause: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Malformed, "webhook.body", "the body is no webhook of a payment gateway")
+        .with_source(cause)
 }
 
 #[derive(Inject)]
@@ -104,11 +113,8 @@ impl PaymentsController {
         // Without a key nobody can have signed it.
         let GatewayKey(key) = self.key.as_deref().ok_or_else(Error::unauthenticated)?;
         key.verify(&id, &timestamp, &signatures, &body, self.clock.now())?;
-        let webhook: Webhook = serde_json::from_slice(&body).map_err(|cause| {
-            Error::new(ErrorKind::Malformed, "webhook.body", "the body is no webhook of a payment gateway")
-                .with_source(cause)
-        })?;
-        if let Some(news) = webhook.news() {
+        let webhook: Webhook = serde_json::from_slice(&body).map_err(malformed)?;
+        if let Some(news) = webhook.news()? {
             self.mediator.send(HearGateway { webhook: id, news }).await?;
         }
         Ok(NoContent)

@@ -199,7 +199,11 @@ pub(crate) struct Webhook<'a> {
 impl<'a> Webhook<'a> {
     pub(crate) fn request(&self, kind: &str, order: &str, payment: &str) -> TestRequest<'a> {
         let data = json!({"id": payment, "reference": order, "amount": "38.78", "currency": "USD"});
-        let body = json!({"type": kind, "timestamp": self.at, "data": data}).to_string();
+        self.with_body(&json!({"type": kind, "timestamp": self.at, "data": data}))
+    }
+
+    fn with_body(&self, body: &Value) -> TestRequest<'a> {
+        let body = body.to_string();
         let key: WebhookKey = self.key.parse().expect("a key");
         let post = self.shop.post("/api/v1/payments/webhook").header("content-type", "application/json");
         post.header("webhook-id", self.id)
@@ -234,6 +238,31 @@ async fn a_webhook_is_heard_when_it_is_signed_and_of_today() {
     own.send("payment.authorized", &order, "p-1").await.assert_status(204);
     counter.wait_for(&order, "confirmed", "authorized").await;
     counter.close().await;
+}
+
+#[tokio::test]
+async fn a_webhook_about_something_else_is_answered_whatever_it_looks_like() {
+    let shop = Opening::new().set("PAYMENT_WEBHOOK_KEY", WEBHOOK_KEY).open().await;
+    let webhook = Webhook { shop: &shop, id: "msg_1", at: Clock::system().now(), key: WEBHOOK_KEY };
+    for strange in [
+        json!({"type": "ping", "data": {}}),
+        json!({"type": "ping"}),
+        json!({"type": "payout.paid", "data": [1, 2]}),
+        json!({"type": "account.updated", "data": "everything", "more": null}),
+    ] {
+        webhook.with_body(&strange).send().await.assert_status(204);
+    }
+    for wrong in [
+        json!({"type": "payment.captured", "data": {}}),
+        json!({"type": "payment.captured"}),
+        json!({"type": 7, "data": {}}),
+        json!({"data": {"reference": "x"}}),
+        json!("ping"),
+    ] {
+        webhook.with_body(&wrong).send().await.problem(400, "webhook.body");
+    }
+    assert_eq!(shop.documents("payment_webhooks").await, [] as [Value; 0]);
+    shop.close().await;
 }
 
 #[tokio::test]
