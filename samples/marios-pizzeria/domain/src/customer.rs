@@ -81,6 +81,22 @@ impl Customer {
         }
     }
 
+    /// The customer, a guest so far, turns out to be another one, who gets the telephone number; this record is to be
+    /// removed.
+    ///
+    /// Orders keep the id of the customer for whom they were placed, and guests their tokens.
+    ///
+    /// # Errors
+    /// When the customer has an account.
+    pub fn merge_into(&mut self, other: CustomerId, stamp: Stamp) -> Result<(), CustomerError> {
+        if self.user_id.is_some() {
+            return Err(CustomerError::LinkedToAnother);
+        }
+        self.active_orders.clear();
+        self.raise(CustomerMerged { customer_id: self.id, into: other, at: stamp.at, by: stamp.by });
+        Ok(())
+    }
+
     /// An order that was placed by this account, or by a guest, is under way; tells whether that is new and the
     /// customer's own.
     pub fn add_active_order(&mut self, order: OrderId, placed_by: Option<&UserId>) -> bool {
@@ -152,7 +168,9 @@ impl CustomerError {
 impl fmt::Display for CustomerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::LinkedToAnother => f.write_str("the customer belongs to another account"),
+            Self::LinkedToAnother => {
+                f.write_str("the customer with this telephone number has another account")
+            }
         }
     }
 }
@@ -195,6 +213,23 @@ pub struct CustomerUpdated {
 
 impl DomainEvent for CustomerUpdated {
     const NAME: &'static str = "customer.updated";
+}
+
+/// A guest turned out to be another customer, and is no customer of its own any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomerMerged {
+    /// The guest.
+    pub customer_id: CustomerId,
+    /// Who it is.
+    pub into: CustomerId,
+    /// When.
+    pub at: Timestamp,
+    /// Who did it.
+    pub by: Option<UserId>,
+}
+
+impl DomainEvent for CustomerMerged {
+    const NAME: &'static str = "customer.merged";
 }
 
 #[cfg(test)]
@@ -258,6 +293,25 @@ mod tests {
         assert_eq!(customer.take_events().len(), 1);
         assert_eq!(customer.link_user(eve, stamp()), Err(CustomerError::LinkedToAnother));
         assert_eq!(customer.user_id(), Some(&ada));
+    }
+
+    #[test]
+    fn a_guest_can_turn_out_to_be_another_customer_and_an_account_cannot() {
+        let ids = Ids::sequence();
+        let other: CustomerId = ids.next();
+        let mut customer = guest();
+        customer.add_active_order(ids.next(), None);
+        customer.merge_into(other, stamp()).expect("a guest");
+        assert!(customer.active_orders().is_empty());
+        let events = customer.take_events();
+        let merged = events[0].downcast_ref::<CustomerMerged>().expect("customer.merged");
+        assert_eq!((merged.customer_id, merged.into), (*customer.id(), other));
+
+        let mut customer = guest();
+        customer.link_user("ada".parse().expect("an id"), stamp()).expect("a guest so far");
+        customer.take_events();
+        assert_eq!(customer.merge_into(other, stamp()), Err(CustomerError::LinkedToAnother));
+        assert!(customer.take_events().is_empty());
     }
 
     #[test]

@@ -97,6 +97,47 @@ async fn a_profile_with_the_number_of_a_guest_is_the_same_customer_and_shows_not
 }
 
 #[tokio::test]
+async fn a_customer_who_takes_the_number_of_a_guest_is_that_customer_and_is_shown_nothing_of_it() {
+    for engine in Engine::ALL {
+        let shop = Opening::new().on(engine).open().await;
+        let (customer, other) = (&shop.people.customer, &shop.people.other_customer);
+        let me = |person: &Person, phone: &str| {
+            let contact = json!({ "name": "Daisy", "phone": phone });
+            shop.put("/api/v1/me").bearer(&person.token).json(&contact)
+        };
+        let before = me(customer, customer.phone).send().await.assert_status(200).json();
+        let (number, free) = ("+15550199", customer.phone);
+        let guest = cooking_order_of_a_guest(&shop, number).await;
+        let guest_id = shop.order(&guest.id).await.json()["customer"]["id"].clone();
+
+        let profile = me(customer, number).send().await.assert_status(200).json();
+        assert_eq!((&profile["id"], &profile["phone"]), (&before["id"], &json!(number)), "{engine:?}");
+        assert_eq!((&profile["version"], &profile["active_orders"]), (&json!(2), &json!([])));
+        assert_hidden(&shop, customer, &guest).await;
+        for step in ["ready", "deliver", "complete"] {
+            shop.done(&guest.id, step).await;
+        }
+        follow(&shop, &guest).await.assert_status(200);
+        let merged = shop.events_of(guest_id.as_str().expect("an id")).await.pop().expect("an event");
+        assert_eq!(merged.name, "customer.merged");
+        assert!(merged.data.contains(before["id"].as_str().expect("an id")), "{}", merged.data);
+
+        // From now on the number is the account's, and the former one is anybody's.
+        let counts_for = async |phone: &str| {
+            let order = cooking_order_of_a_guest(&shop, phone).await;
+            shop.order(&order.id).await.json()["customer"]["id"].clone()
+        };
+        assert_eq!(counts_for(number).await, before["id"]);
+        assert_ne!(counts_for(free).await, before["id"]);
+        me(other, other.phone).send().await.assert_status(200);
+        me(other, number).send().await.problem(409, "customer.linked");
+        assert_eq!(shop.read(other, "/api/v1/me").await["phone"], other.phone);
+        assert_eq!(documents(&*shop.store(), "customers").await.len(), 3);
+        shop.close().await;
+    }
+}
+
+#[tokio::test]
 async fn the_orders_of_an_older_database_belong_to_those_who_placed_them() {
     let shop = Shop::open().await;
     let customer = &shop.people.customer;

@@ -6,7 +6,7 @@ use neuroglia::domain::Aggregate;
 use neuroglia::error::Result;
 use neuroglia::id::Ids;
 use neuroglia::identity::Identity;
-use pizzeria_domain::customer::{Contact, ContactDraft, Customer, CustomerId};
+use pizzeria_domain::customer::{Contact, ContactDraft, Customer, CustomerId, Phone};
 use pizzeria_domain::stamp::Stamp;
 
 use crate::accounts::user_id;
@@ -70,8 +70,7 @@ impl Register {
     /// When the phone belongs to another account, or the store cannot be reached.
     pub async fn enrol(&self, contact: Contact, stamp: Stamp) -> Result<Customer> {
         let user = user_id(&self.caller);
-        let known = self.customers.first(Find::filter(PHONE.eq(contact.phone().to_string()))).await?;
-        let Some(mut customer) = known else {
+        let Some(mut customer) = self.with_phone(contact.phone()).await? else {
             return Ok(Customer::register(self.ids.next(), contact, user, stamp));
         };
         match user {
@@ -81,5 +80,27 @@ impl Register {
         }
         customer.update_contact(contact, stamp);
         Ok(customer)
+    }
+
+    /// Frees this telephone number for a customer who is about to be saved with it: a guest with the number is the same
+    /// customer, and has no record of its own any more.
+    ///
+    /// The record goes first, because an engine carries a commit out in order, and a number is never taken twice. Its
+    /// orders go on without it.
+    ///
+    /// # Errors
+    /// When the phone belongs to another account, or the store cannot be reached.
+    pub async fn free_phone(&self, phone: &Phone, customer: CustomerId, stamp: Stamp) -> Result<()> {
+        match self.with_phone(phone).await? {
+            Some(mut guest) if *guest.id() != customer => {
+                guest.merge_into(customer, stamp)?;
+                self.customers.remove(&mut guest)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn with_phone(&self, phone: &Phone) -> Result<Option<Customer>> {
+        self.customers.first(Find::filter(PHONE.eq(phone.to_string()))).await
     }
 }

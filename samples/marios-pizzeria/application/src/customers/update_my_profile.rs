@@ -3,6 +3,7 @@
 use neuroglia::clock::Clock;
 use neuroglia::data::Repository;
 use neuroglia::di::Inject;
+use neuroglia::domain::Aggregate;
 use neuroglia::error::Result;
 use neuroglia::identity::Identity;
 use neuroglia::mediation::{Command, CommandHandler};
@@ -44,6 +45,7 @@ impl CommandHandler<UpdateMyProfile> for UpdateMyProfileHandler {
         let stamp = stamp(&self.caller, &self.clock);
         let mut customer = match known {
             Some(mut customer) => {
+                self.register.free_phone(contact.phone(), *customer.id(), stamp.clone()).await?;
                 customer.update_contact(contact, stamp);
                 customer
             }
