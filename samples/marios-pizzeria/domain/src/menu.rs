@@ -138,18 +138,6 @@ impl Pizza {
         Ok(())
     }
 
-    /// Changes the base price only.
-    ///
-    /// # Errors
-    /// When it is nothing or far too much.
-    pub fn reprice(&mut self, base_price: Money, stamp: Stamp) -> Result<(), Refusal> {
-        let mut findings = Findings::default();
-        judge_price(base_price, &mut findings);
-        findings.verdict()?;
-        self.change_price(base_price, stamp);
-        Ok(())
-    }
-
     /// Takes the pizza off the menu: it cannot be ordered any more, and its document may be removed.
     pub fn withdraw(&mut self, stamp: Stamp) {
         self.available = false;
@@ -175,16 +163,6 @@ impl Pizza {
     /// When the price would be more than [`Money`] holds.
     pub fn unit_price(&self, size: Size, toppings: usize) -> Result<Money, MoneyError> {
         unit_price(self.base_price, size, toppings)
-    }
-
-    /// What it costs in each size, without toppings.
-    ///
-    /// # Errors
-    /// When a price would be more than [`Money`] holds.
-    pub fn prices(&self) -> Result<[(Size, Money); 3], MoneyError> {
-        let [small, medium, large] =
-            Size::ALL.map(|size| self.unit_price(size, 0).map(|price| (size, price)));
-        Ok([small?, medium?, large?])
     }
 
     /// Whether this topping may be added to it.
@@ -272,7 +250,7 @@ fn judged_toppings(names: &[String], findings: &mut Findings) -> Vec<Topping> {
         findings.refuse(
             "/toppings",
             "max_items",
-            format!("must be at most {} toppings", Pizza::TOPPINGS_MAX),
+            format!("must have at most {} toppings", Pizza::TOPPINGS_MAX),
         );
         return Vec::new();
     }

@@ -232,7 +232,7 @@ fn judged_lines<'a>(drafts: &[LineDraft], menu: &'a [Pizza], findings: &mut Find
         findings.refuse("/lines", "order.empty", "must have at least one line");
     }
     if drafts.len() > OrderDraft::LINES_MAX {
-        findings.refuse("/lines", "max_items", format!("must be at most {} lines", OrderDraft::LINES_MAX));
+        findings.refuse("/lines", "max_items", format!("must have at most {} lines", OrderDraft::LINES_MAX));
         return Vec::new();
     }
     let menu: HashMap<&str, &Pizza> = menu.iter().map(|pizza| (pizza.id().as_str(), pizza)).collect();
@@ -282,7 +282,7 @@ impl LineDraft {
     fn judged_toppings(&self, pointer: &str, pizza: Option<&Pizza>, findings: &mut Findings) -> Vec<Topping> {
         let mut toppings: Vec<Topping> = Vec::new();
         if self.toppings.len() > OrderLine::TOPPINGS_MAX {
-            let detail = format!("must be at most {} toppings", OrderLine::TOPPINGS_MAX);
+            let detail = format!("must have at most {} toppings", OrderLine::TOPPINGS_MAX);
             findings.refuse(format!("{pointer}/toppings"), "max_items", detail);
             return toppings;
         }

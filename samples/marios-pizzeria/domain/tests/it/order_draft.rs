@@ -76,9 +76,16 @@ fn every_wrong_thing_is_said_at_once() {
 
 #[test]
 fn the_details_are_those_that_clients_know() {
-    let wrong = Error::from(priced(cash_draft(vec![line("calzone", "small", &[], 21)])).expect_err("wrong"));
-    let details: Vec<&str> = wrong.violation_list().iter().map(|found| &*found.detail).collect();
-    assert_eq!(details, ["not found in menu", "must be between 1 and 20"]);
+    let details = |lines| -> Vec<String> {
+        let wrong = Error::from(priced(cash_draft(lines)).expect_err("wrong"));
+        wrong.violation_list().iter().map(|found| found.detail.to_string()).collect()
+    };
+    let wrong = vec![line("calzone", "small", &[], 21)];
+    assert_eq!(details(wrong), ["not found in menu", "must be between 1 and 20"]);
+    let rich = vec![line("margherita", "small", &["ham"; 11], 1)];
+    assert_eq!(details(rich), ["must have at most 10 toppings"]);
+    let endless = vec![line("margherita", "small", &[], 1); OrderDraft::LINES_MAX + 1];
+    assert_eq!(details(endless), ["must have at most 100 lines"]);
 }
 
 #[test]
