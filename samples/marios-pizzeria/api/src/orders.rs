@@ -6,9 +6,10 @@ use neuroglia::error::Result;
 use neuroglia::mediation::Mediator;
 use neuroglia::web::{Created, IfMatch, Json, Path, Query, Tagged, controller};
 use pizzeria_application::orders::{
-    AdvanceOrder, AssignDriver, CancelOrder, GetOrder, ListOrders, OrderDto, PlaceOrder, PlacedOrderDto,
+    AdvanceOrder, AssignDriver, CancelOrder, GetOrder, ListOrders, OrderDto, PayOtherwise, PlaceOrder,
+    PlacedOrderDto,
 };
-use pizzeria_domain::order::{OrderId, OrderStatus, Step};
+use pizzeria_domain::order::{OrderId, OrderStatus, PaymentDraft, Step};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -41,6 +42,16 @@ struct Cancellation {
     /// The reason, at most 500 characters.
     #[serde(default)]
     reason: String,
+}
+
+/// How an order is paid.
+#[derive(Deserialize, JsonSchema)]
+struct PaymentChoice {
+    /// cash, credit_card or debit_card.
+    payment_method: String,
+    /// The gateway's token, when paid by card; never a card number.
+    #[serde(default)]
+    payment_source: Option<String>,
 }
 
 /// Who drives an order.
@@ -119,6 +130,21 @@ impl OrdersController {
         Json(Cancellation { reason }): Json<Cancellation>,
     ) -> Result<Tagged<Json<OrderDto>>> {
         Ok(tagged(self.mediator.send(CancelOrder { id, reason, token, expected_version }).await?))
+    }
+
+    /// Pay an order in another way after its card was declined: its customer, its guest (`X-Tracking-Token`), or the manager.
+    ///
+    /// It must be pending, and its payment `failed`.
+    #[put("/{id}/payment", public)]
+    async fn pay_otherwise(
+        &self,
+        Path(id): Path<OrderId>,
+        Tracking(token): Tracking,
+        IfMatch(expected_version): IfMatch,
+        Json(PaymentChoice { payment_method, payment_source }): Json<PaymentChoice>,
+    ) -> Result<Tagged<Json<OrderDto>>> {
+        let payment = PaymentDraft { payment_method, payment_source };
+        Ok(tagged(self.mediator.send(PayOtherwise { id, payment, token, expected_version }).await?))
     }
 
     /// Say who drives an order: the manager anyone, a driver only themselves.

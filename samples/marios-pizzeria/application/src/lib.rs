@@ -47,7 +47,7 @@ use menu::{AddPizza, ChangePizza, GetPizza, ListMenu, RemovePizza, RenewEdition,
 use orders::{
     AdvanceOrder, AssignDriver, CancelOrder, ExpireEveryMinute, ExpireUnpaidOrders, ExportOrders,
     FixCorruptedOrders, GetOrder, ListDeliveries, ListOrders, MarkLateEveryMinute, MarkLateOrders,
-    PlaceOrder,
+    PayOtherwise, PlaceOrder,
 };
 use payments::{
     AuthorisePayment, CapturePayment, ForgetEveryMinute, ForgetWebhooks, GiveBackPayment, HearGateway,
@@ -72,6 +72,7 @@ pub fn messages(messages: Messages) -> Messages {
         .query::<ListOrders>()
         .command::<AdvanceOrder>()
         .command::<CancelOrder>()
+        .command::<PayOtherwise>()
         .command::<AssignDriver>()
         .query::<ListDeliveries>()
         .query::<ExportOrders>()

@@ -35,7 +35,8 @@ pub use events::{
     OrderDeliveryStarted, OrderDriverAssigned, OrderEvent, OrderLate, OrderPaymentChanged, OrderReady,
 };
 pub use payment::{
-    NotAPaymentSource, Payment, PaymentMethod, PaymentSource, PaymentStatus, UnknownPaymentMethod,
+    NotAPaymentSource, Payment, PaymentDraft, PaymentMethod, PaymentSource, PaymentStatus,
+    UnknownPaymentMethod,
 };
 pub use status::{OrderStatus, Step, UnknownStatus};
 
@@ -364,6 +365,21 @@ impl Order {
         Ok(())
     }
 
+    /// Has it paid in another way after its card was declined; of this attempt the gateway has said nothing yet.
+    ///
+    /// It expires when it would have before.
+    ///
+    /// # Errors
+    /// When it is not pending, or its payment has not failed.
+    pub fn pay_otherwise(&mut self, payment: Payment, stamp: Stamp) -> Result<(), OrderError> {
+        if self.status != OrderStatus::Pending || self.payment.status != PaymentStatus::Failed {
+            return Err(OrderError::NotDeclined { actual: self.status, payment: self.payment.status });
+        }
+        self.payment = Payment { attempt: self.payment.attempt.saturating_add(1), ..payment };
+        self.raise_payment_changed(stamp);
+        Ok(())
+    }
+
     /// Writes down what the gateway says of the payment; the same again changes nothing.
     ///
     /// `reference` is the gateway's id of the payment, and is kept once it is known.
@@ -385,19 +401,23 @@ impl Order {
                 return Err(OrderError::WrongPaymentState { next, actual });
             }
             self.payment.status = next;
-            self.raise(OrderPaymentChanged {
-                order_id: self.id,
-                customer_id: self.customer_id,
-                total: self.total,
-                payment_status: next,
-                at: stamp.at,
-                by: stamp.by,
-            });
+            self.raise_payment_changed(stamp);
         }
         if reference.is_some() {
             self.payment.reference = reference;
         }
         Ok(())
+    }
+
+    fn raise_payment_changed(&mut self, stamp: Stamp) {
+        self.raise(OrderPaymentChanged {
+            order_id: self.id,
+            customer_id: self.customer_id,
+            total: self.total,
+            payment_status: self.payment.status,
+            at: stamp.at,
+            by: stamp.by,
+        });
     }
 
     fn check(&self, step: Step) -> Result<(), OrderError> {

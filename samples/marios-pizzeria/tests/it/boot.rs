@@ -48,7 +48,7 @@ async fn settings_and_routes_are_reported_together() {
         assert!(!fault.what.is_empty() && !fault.fix.is_empty(), "{fault:?}");
     }
     let routes = faults.iter().filter(|fault| fault.area == Area::Routes).count();
-    assert_eq!(routes, 35, "{faults}");
+    assert_eq!(routes, 36, "{faults}");
     assert!(!faults.to_string().contains("`short`"), "a secret is not echoed");
     // The report is one document for machines as well.
     let document = serde_json::to_value(&faults).expect("JSON");
@@ -107,7 +107,7 @@ async fn the_whole_graph_is_judged_before_anything_is_opened() {
         find(&faults, Area::Services, what);
     }
     let routes = faults.iter().filter(|fault| fault.area == Area::Routes).count();
-    assert_eq!(routes, 35, "{faults}");
+    assert_eq!(routes, 36, "{faults}");
     let files: Vec<_> = folder.path().read_dir().expect("a folder").collect();
     assert!(files.is_empty(), "no database was opened: {files:?}");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use neuroglia::clock::{Clock, Timestamp};
 use neuroglia::webhook::WebhookKey;
 use neuroglia_testing::{TestApp, TestRequest, TestResponse};
+use pizzeria_application::orders::ExpireUnpaidOrders;
 use pizzeria_application::payments::ForgetWebhooks;
 use serde_json::{Value, json};
 
@@ -46,6 +47,26 @@ impl Counter {
         placed["id"].as_str().expect("an id").to_owned()
     }
 
+    /// The manager's request to pay an order in another way.
+    fn pay_otherwise(&self, order: &str, method: &str, source: Option<&str>) -> TestRequest<'_> {
+        let mut body = json!({ "payment_method": method });
+        if let Some(source) = source {
+            body["payment_source"] = json!(source);
+        }
+        let request = self.shop.put(&format!("/api/v1/orders/{order}/payment"));
+        request.bearer(&self.shop.people.manager.token).json(&body)
+    }
+
+    /// An order whose card was declined, and the gateway's id of the payment that was none.
+    async fn declined_order(&self) -> (String, String) {
+        let order = self.order("tok_declined").await;
+        self.wait_for(&order, "pending", "failed").await;
+        let ledger = self.sandbox.get("/v1/ledger").send().await.assert_status(200).json();
+        let items = ledger["items"].as_array().expect("a list");
+        let decline = items.iter().find(|item| item["reference"] == order).expect("a movement");
+        (order, decline["payment_id"].as_str().expect("an id").to_owned())
+    }
+
     async fn misbehave(&self, kind: &str, count: u32) {
         let order = json!({"kind": kind, "count": count});
         self.sandbox.post("/v1/faults").json(&order).send().await.assert_status(204);
@@ -70,8 +91,13 @@ impl Counter {
 
     /// The gateway's webhook with this id, of this moment.
     async fn hear(&self, id: &str, kind: &str, order: &str) {
+        self.hear_of(id, kind, order, "p-1").await;
+    }
+
+    /// The same about the payment with this id.
+    async fn hear_of(&self, id: &str, kind: &str, order: &str, payment: &str) {
         let webhook = Webhook { shop: &self.shop, id, at: Clock::system().now(), key: WEBHOOK_KEY };
-        webhook.send(kind, order, "p-1").await.assert_status(204);
+        webhook.send(kind, order, payment).await.assert_status(204);
     }
 
     /// What came in, and how many pizzas went out, as the manager sees it once everything is counted.
@@ -124,6 +150,141 @@ async fn a_declined_card_leaves_the_order_pending() {
     counter.shop.done(&order, "cancel").await;
     counter.wait_for(&order, "cancelled", "failed").await;
     assert_eq!(counter.ledger(&order).await, ["decline"]);
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn a_declined_order_is_paid_by_another_card_and_what_comes_late_of_the_first_spoils_nothing() {
+    let counter = Counter::open().await;
+    let (order, declined) = counter.declined_order().await;
+    let seen = counter.shop.order(&order).await;
+    let paid = counter.pay_otherwise(&order, "debit_card", Some("tok_visa"));
+    let paid = paid.header("if-match", seen.header("etag").expect("a tag")).send().await.assert_status(200);
+    assert_eq!(paid.json()["payment"], json!({"method": "debit_card", "status": "authorizing"}));
+    assert_eq!(paid.json()["status"], "pending");
+    assert_ne!(paid.header("etag"), seen.header("etag"));
+
+    counter.wait_for(&order, "confirmed", "authorized").await;
+    counter.hear_of("m-1", "payment.failed", &order, &declined).await;
+    counter.shop.worked_off().await;
+    counter.wait_for(&order, "confirmed", "authorized").await;
+    for step in ["cook", "ready", "deliver", "complete"] {
+        counter.shop.done(&order, step).await;
+    }
+    counter.wait_for(&order, "delivered", "captured").await;
+    assert_eq!(counter.ledger(&order).await, ["decline", "authorize", "capture"]);
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn a_decline_that_is_told_late_is_no_answer_to_another_card() {
+    let counter = Counter::open().await;
+    let (order, declined) = counter.declined_order().await;
+    counter.misbehave("error", 2).await;
+    counter.pay_otherwise(&order, "credit_card", Some("tok_visa")).send().await.assert_status(200);
+    // The gateway has not answered yet.
+    counter.hear_of("m-1", "payment.failed", &order, &declined).await;
+    counter.wait_for(&order, "confirmed", "authorized").await;
+    assert_eq!(counter.ledger(&order).await, ["decline", "authorize"]);
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn another_card_is_charged_once_whatever_is_lost() {
+    let counter = Counter::open_with("PAYMENT_TIMEOUT", "300ms").await;
+    let (order, _) = counter.declined_order().await;
+    counter.misbehave("lost_answer", 1).await;
+    counter.pay_otherwise(&order, "credit_card", Some("tok_visa")).send().await.assert_status(200);
+    counter.wait_for(&order, "confirmed", "authorized").await;
+    assert_eq!(counter.ledger(&order).await, ["decline", "authorize"]);
+
+    // Declined again, and the answer to that is lost: it is not taken for the decline before.
+    let (order, _) = counter.declined_order().await;
+    counter.misbehave("lost_answer", 1).await;
+    counter.pay_otherwise(&order, "credit_card", Some("tok_declined")).send().await.assert_status(200);
+    counter.wait_for(&order, "pending", "failed").await;
+    assert_eq!(counter.ledger(&order).await, ["decline", "decline"]);
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn a_declined_order_is_paid_in_cash_by_its_guest() {
+    let counter = Counter::open().await;
+    let placed = counter.shop.post("/api/v1/orders").json(&card_order("tok_declined")).send().await;
+    let placed = placed.assert_status(201).json();
+    let (order, token) = (placed["id"].as_str().expect("an id"), &placed["tracking_token"]);
+    let token = token.as_str().expect("a token");
+    counter.wait_for(order, "pending", "failed").await;
+    let pay = || counter.shop.step(order, "payment");
+    pay().send().await.problem(401, "auth.required");
+    pay().header("x-tracking-token", "guess").send().await.problem(404, "order.not_found");
+    let paid = pay().header("x-tracking-token", token).send().await.assert_status(200).json();
+    assert_eq!(paid["payment"], json!({"method": "cash", "status": "due"}));
+
+    counter.hear("m-1", "payment.failed", order).await;
+    counter.shop.worked_off().await;
+    counter.shop.bring_to(order, "delivered").await;
+    counter.wait_for(order, "delivered", "captured").await;
+    assert_eq!(counter.ledger(order).await, ["decline"]);
+    assert_eq!(counter.takings().await.0, "38.78");
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn only_what_was_declined_is_paid_otherwise_and_only_as_orders_are_paid() {
+    let counter = Counter::open().await;
+    let (order, _) = counter.declined_order().await;
+    let before = counter.shop.order(&order).await.json();
+    for (method, source, violation) in [
+        ("bitcoin", None, "/payment_method payment.unknown"),
+        ("credit_card", None, "/payment_source required"),
+        ("credit_card", Some("4242 4242 4242 4242"), "/payment_source payment.card_number"),
+        ("debit_card", Some("tok visa"), "/payment_source format"),
+        ("cash", Some("tok_visa"), "/payment_source format"),
+    ] {
+        let refused = counter.pay_otherwise(&order, method, source).send().await;
+        refused.problem(422, "request.invalid");
+        assert_eq!(refused.violations(), [violation], "{method} {source:?}");
+    }
+    let stale = counter.pay_otherwise(&order, "cash", None).header("if-match", "\"0\"").send().await;
+    stale.problem(412, "version.mismatch");
+    assert_eq!(counter.shop.order(&order).await.json(), before);
+
+    counter.shop.done(&order, "cancel").await;
+    let confirmed = counter.order("tok_visa").await;
+    counter.wait_for(&confirmed, "confirmed", "authorized").await;
+    let in_cash = counter.shop.guest_order().await.id;
+    for (order, told) in [
+        (&order, "the order is cancelled and its payment failed"),
+        (&confirmed, "the order is confirmed and its payment authorized"),
+        (&in_cash, "the order is pending and its payment due"),
+    ] {
+        let refused = counter.pay_otherwise(order, "credit_card", Some("tok_visa")).send().await;
+        let problem = refused.problem(409, "order.wrong_payment_state");
+        let needed = "it must be pending and its payment failed to be paid otherwise";
+        assert_eq!(problem["detail"], format!("{told}; {needed}"));
+    }
+    counter.shop.worked_off().await;
+    assert_eq!(counter.ledger(&confirmed).await, ["authorize"]);
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn an_order_that_is_paid_otherwise_still_expires_and_is_given_back() {
+    let counter = Counter::open().await;
+    let (order, _) = counter.declined_order().await;
+    counter.misbehave("slow", 1).await;
+    counter.pay_otherwise(&order, "credit_card", Some("tok_visa")).send().await.assert_status(200);
+    eventually("the gateway has charged", async || counter.ledger(&order).await == ["decline", "authorize"])
+        .await;
+    let at = Clock::system().now() - Duration::from_secs(15 * 60);
+    counter.shop.change_one("orders", &order, |order| order["placed_at"] = json!(at)).await;
+    assert_eq!(counter.shop.send(ExpireUnpaidOrders {}).await.expect("an answer"), 1);
+    counter.wait_for(&order, "cancelled", "refunded").await;
+    eventually("the money is back", async || {
+        counter.ledger(&order).await == ["decline", "authorize", "refund"]
+    })
+    .await;
     counter.close().await;
 }
 

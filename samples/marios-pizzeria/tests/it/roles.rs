@@ -17,7 +17,7 @@ const CALLERS: [&str; 8] =
 
 /// Each operation with the statuses that it answers to [`CALLERS`], on something whose state allows it.
 #[rustfmt::skip]
-const MATRIX: [(&str, &str, [u16; 8]); 35] = [
+const MATRIX: [(&str, &str, [u16; 8]); 36] = [
     //                                                     anon cust othr chef drvr odrv mngr admn
     ("POST",   "/api/v1/auth/token",                      [200, 200, 200, 200, 200, 200, 200, 200]),
     ("POST",   "/api/v1/auth/session",                    [204, 204, 204, 204, 204, 204, 204, 204]),
@@ -36,6 +36,7 @@ const MATRIX: [(&str, &str, [u16; 8]); 35] = [
     ("POST",   "/api/v1/orders/{id}/deliver",             [401, 403, 403, 403, 200, 403, 200, 403]),
     ("POST",   "/api/v1/orders/{id}/complete",            [401, 403, 403, 403, 200, 403, 200, 403]),
     ("POST",   "/api/v1/orders/{id}/cancel",              [401, 200, 404, 403, 403, 403, 200, 403]),
+    ("PUT",    "/api/v1/orders/{id}/payment",             [401, 200, 404, 403, 403, 403, 200, 403]),
     ("PUT",    "/api/v1/orders/{id}/driver",              [401, 403, 403, 403, 200, 409, 200, 403]),
     ("GET",    "/api/v1/kitchen",                         [401, 403, 403, 200, 403, 403, 200, 403]),
     ("GET",    "/api/v1/kitchen/queue",                   [401, 403, 403, 200, 403, 403, 200, 403]),
@@ -83,6 +84,11 @@ async fn order_for(shop: &Shop, path: &str) -> String {
         Some("complete") => "delivering",
         _ => "pending",
     };
+    if path.ends_with("/payment") {
+        let declined =
+            json!({"method": "credit_card", "status": "failed", "source": "tok_declined", "reference": null});
+        shop.change_one("orders", &id, |order| order["payment"] = declined.clone()).await;
+    }
     if status != "pending" {
         shop.done(&id, "confirm").await;
         let driver = json!({ "driver": shop.people.driver.id });
@@ -147,6 +153,7 @@ async fn request<'a>(
         ("PUT", "/api/v1/pizzas/{id}") => request.json(&pizza(&format!("Other {cell}"))),
         ("POST", "/api/v1/orders") => request.json(&order_with_phone(phone)),
         ("POST", "/api/v1/orders/{id}/cancel") => request.json(&json!({ "reason": "no time" })),
+        ("PUT", "/api/v1/orders/{id}/payment") => request.json(&json!({ "payment_method": "cash" })),
         ("PUT", "/api/v1/orders/{id}/driver") => request.json(&json!({})),
         ("PUT", "/api/v1/me") => request.json(&json!({ "name": "Somebody", "phone": phone })),
         _ => request,
@@ -261,6 +268,10 @@ async fn the_order_of_somebody_else_cannot_be_told_from_one_that_does_not_exist(
         (
             shop.step(&order, "cancel").bearer(other).send().await,
             shop.step(unknown, "cancel").bearer(other).send().await,
+        ),
+        (
+            shop.step(&order, "payment").bearer(other).send().await,
+            shop.step(unknown, "payment").bearer(other).send().await,
         ),
         (
             shop.step(&order, "cancel").bearer(other).header("if-match", "\"7\"").send().await,

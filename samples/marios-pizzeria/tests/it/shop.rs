@@ -387,6 +387,7 @@ impl Shop {
         match step {
             "cancel" => self.post(&path).json(&json!({ "reason": "changed my mind" })),
             "driver" => self.put(&path).json(&json!({})),
+            "payment" => self.put(&path).json(&json!({ "payment_method": "cash" })),
             _ => self.post(&path),
         }
     }

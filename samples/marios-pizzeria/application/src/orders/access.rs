@@ -5,6 +5,7 @@ use neuroglia::di::Inject;
 use neuroglia::error::{Error, Result};
 use neuroglia::identity::Identity;
 use pizzeria_domain::order::{Order, OrderId};
+use pizzeria_domain::user::Role;
 
 use super::TrackingToken;
 use crate::accounts::{role, user_id};
@@ -44,6 +45,18 @@ impl Access {
         let has_token = presented.is_some() && presented.as_deref() == order.tracking_digest();
         let user = user_id(&self.caller);
         has_token || (user.is_some() && user.as_ref() == order.placed_by())
+    }
+}
+
+/// Whether the caller may do at all what an order's customer, its guest and the manager may; whose it is, the handler sees.
+///
+/// # Errors
+/// For staff of other roles, and for nobody without a token.
+pub(super) fn check_may_be_own(caller: &Identity, token: Option<&TrackingToken>) -> Result<()> {
+    match role(caller) {
+        None if !caller.is_known() && token.is_none() => Err(Error::unauthenticated()),
+        None | Some(Role::Customer | Role::Manager) => Ok(()),
+        Some(_) => Err(Error::forbidden()),
     }
 }
 

@@ -4,14 +4,14 @@ use neuroglia::clock::Clock;
 use neuroglia::data::Repository;
 use neuroglia::di::Inject;
 use neuroglia::domain::Aggregate;
-use neuroglia::error::{Error, Result};
+use neuroglia::error::Result;
 use neuroglia::identity::Identity;
 use neuroglia::mediation::{Command, CommandHandler};
 use pizzeria_domain::order::{Order, OrderId};
-use pizzeria_domain::user::Role;
 
+use super::access::check_may_be_own;
 use super::{Access, OrderDto, TrackingToken};
-use crate::accounts::{check_version, role, stamp};
+use crate::accounts::{check_version, stamp};
 
 /// Give an order up, with a reason: its customer, its guest, or the manager.
 #[derive(Clone)]
@@ -31,11 +31,7 @@ impl Command for CancelOrder {
     type Handler = CancelOrderHandler;
 
     fn authorise(&self, caller: &Identity) -> Result<()> {
-        match role(caller) {
-            None if !caller.is_known() && self.token.is_none() => Err(Error::unauthenticated()),
-            None | Some(Role::Customer | Role::Manager) => Ok(()),
-            Some(_) => Err(Error::forbidden()),
-        }
+        check_may_be_own(caller, self.token.as_ref())
     }
 }
 

@@ -12,6 +12,7 @@ mod list_deliveries;
 mod list_orders;
 mod mark_late_orders;
 mod order_dto;
+mod pay_otherwise;
 mod place_order;
 mod tracking;
 
@@ -27,6 +28,7 @@ pub use list_deliveries::ListDeliveries;
 pub use list_orders::ListOrders;
 pub use mark_late_orders::{MarkLateEveryMinute, MarkLateOrders};
 pub use order_dto::{HistoryDto, LineDto, OrderCustomerDto, OrderDto, PaymentDto, PlacedOrderDto};
+pub use pay_otherwise::PayOtherwise;
 pub use place_order::{PlaceContact, PlaceLine, PlaceOrder};
 pub use tracking::TrackingToken;
 

@@ -11,7 +11,7 @@ use neuroglia::identity::Identity;
 use neuroglia::mediation::{Command, CommandHandler};
 use pizzeria_domain::customer::ContactDraft;
 use pizzeria_domain::menu::Pizza;
-use pizzeria_domain::order::{LineDraft, Order, OrderDraft};
+use pizzeria_domain::order::{LineDraft, Order, OrderDraft, PaymentDraft};
 use pizzeria_domain::user::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -104,8 +104,10 @@ impl CommandHandler<PlaceOrder> for PlaceOrderHandler {
         let menu = self.menu(&command.lines).await?;
         let draft = OrderDraft {
             lines: command.lines.into_iter().map(LineDraft::from).collect(),
-            payment_method: command.payment_method,
-            payment_source: command.payment_source,
+            payment: PaymentDraft {
+                payment_method: command.payment_method,
+                payment_source: command.payment_source,
+            },
             notes: command.notes,
         };
         // Order and contact are judged together, so that everything that is wrong is told at once.

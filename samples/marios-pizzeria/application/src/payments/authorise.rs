@@ -1,9 +1,10 @@
 //! Have the gateway hold what an order costs.
 
 use neuroglia::di::Inject;
+use neuroglia::domain::Aggregate;
 use neuroglia::error::{Error, Result};
 use neuroglia::work::{Job, JobHandler, Jobs};
-use pizzeria_domain::order::{Order, OrderId, OrderStatus, PaymentStatus};
+use pizzeria_domain::order::{Order, OrderId, OrderStatus, Payment, PaymentStatus};
 use serde::{Deserialize, Serialize};
 
 use super::gateway::Attached;
@@ -15,6 +16,14 @@ use super::{Authorisation, Charge, GatewayPayment, GiveBackPayment};
 pub struct AuthorisePayment {
     /// Which order.
     pub order: OrderId,
+    /// Which attempt to pay it; one that another has followed is not made any more.
+    #[serde(default = "first")]
+    pub attempt: u32,
+}
+
+/// A job from before there were attempts is about the first.
+const fn first() -> u32 {
+    Payment::FIRST_ATTEMPT
 }
 
 impl Job for AuthorisePayment {
@@ -43,14 +52,15 @@ impl AuthorisePaymentHandler {
     async fn authorise(&self, job: AuthorisePayment) -> Result<()> {
         let Some(mut order) = self.till.order(job.order).await? else { return Ok(()) };
         if order.status() == OrderStatus::Cancelled {
-            // An attempt before this one may have charged it, whatever was written down since.
+            // A try before this one may have charged it, whatever was written down since.
             self.jobs.enqueue(&GiveBackPayment { order: job.order })?;
             return Ok(());
         }
-        if order.payment().status() != PaymentStatus::Authorizing {
+        let payment = order.payment();
+        if payment.status() != PaymentStatus::Authorizing || payment.attempt() != job.attempt {
             return Ok(());
         }
-        match self.charge(&order, job.order).await? {
+        match self.charge(&order).await? {
             Authorisation::Given(GatewayPayment { id, status }) => {
                 self.till.note(&mut order, status, Some(id))
             }
@@ -58,16 +68,18 @@ impl AuthorisePaymentHandler {
         }
     }
 
-    /// Charges the card, unless an attempt before this one has.
-    async fn charge(&self, order: &Order, id: OrderId) -> Result<Authorisation> {
+    /// Charges the card, unless a try before this one has.
+    async fn charge(&self, order: &Order) -> Result<Authorisation> {
+        let payment = order.payment();
+        let source = payment.source().cloned();
+        let source = source.ok_or_else(|| Error::internal("an order by card has no payment source"))?;
+        let charge = Charge { order: *order.id(), attempt: payment.attempt(), amount: order.total(), source };
         let gateway = self.attached.gateway()?;
-        if !self.attached.is_first_attempt()?
-            && let Some(payment) = gateway.find(id).await?.into_iter().next()
+        if !self.attached.is_first_try()?
+            && let Some(payment) = charge.came_to(gateway.find(charge.order).await?)
         {
             return Ok(Authorisation::Given(payment));
         }
-        let source = order.payment().source().cloned();
-        let source = source.ok_or_else(|| Error::internal("an order by card has no payment source"))?;
-        gateway.authorise(&Charge { order: id, amount: order.total(), source }).await
+        gateway.authorise(&charge).await
     }
 }

@@ -6,7 +6,7 @@ use neuroglia::work::{Job, JobHandler};
 use pizzeria_domain::order::{OrderId, PaymentStatus};
 use serde::{Deserialize, Serialize};
 
-use super::gateway::Attached;
+use super::gateway::{Attached, valid};
 use super::till::{ATTEMPTS_MAX, QUEUE, Till};
 
 /// Have the gateway take what it holds of a delivered order.
@@ -47,7 +47,7 @@ impl CapturePaymentHandler {
         let held = match order.payment().reference() {
             Some(id) => Some(id.to_owned()),
             // A webhook may have told of it without its id.
-            None => gateway.find(job.order).await?.into_iter().next().map(|payment| payment.id),
+            None => valid(&gateway.find(job.order).await?).map(|payment| payment.id.clone()),
         };
         let held =
             held.ok_or_else(|| Error::internal("the gateway has no payment of an order that it holds"))?;

@@ -3,10 +3,10 @@
 use neuroglia::di::Inject;
 use neuroglia::error::{Error, Result};
 use neuroglia::work::{Job, JobHandler};
-use pizzeria_domain::order::{OrderId, OrderStatus, PaymentStatus};
+use pizzeria_domain::order::{OrderId, OrderStatus, Payment, PaymentStatus};
 use serde::{Deserialize, Serialize};
 
-use super::gateway::Attached;
+use super::gateway::{Attached, valid};
 use super::till::{ATTEMPTS_MAX, QUEUE, Till, is_held};
 
 /// Have the gateway give back whatever it has of a cancelled order.
@@ -51,9 +51,11 @@ impl GiveBackPaymentHandler {
                 return Err(Error::unavailable("the gateway did not give back what it has"));
             }
         }
-        let was_declined =
-            !payments.is_empty() && payments.iter().all(|payment| payment.status == PaymentStatus::Failed);
+        // Of a further attempt the gateway may have nothing but the declines before it: the customer was never charged.
+        let is_first = order.payment().attempt() == Payment::FIRST_ATTEMPT;
+        let valid = valid(&payments);
+        let was_declined = is_first && valid.is_some_and(|payment| payment.status == PaymentStatus::Failed);
         let status = if was_declined { PaymentStatus::Failed } else { PaymentStatus::Refunded };
-        self.till.note(&mut order, status, payments.into_iter().next().map(|payment| payment.id))
+        self.till.note(&mut order, status, valid.map(|payment| payment.id.clone()))
     }
 }

@@ -101,7 +101,12 @@ pub struct NotePaymentHandler {
 
 impl JobHandler<NotePayment> for NotePaymentHandler {
     async fn run(&self, job: NotePayment) -> Result<()> {
+        let is_failure = job.status == PaymentStatus::Failed;
         match self.till.order(job.order).await? {
+            // It comes late. Of a decline of the present attempt the job hears that charges.
+            Some(order) if is_failure && order.payment().may_have_failed_before(job.payment.as_deref()) => {
+                Ok(())
+            }
             Some(mut order) if order.payment().method().is_card() => {
                 self.till.note(&mut order, job.status, job.payment)
             }

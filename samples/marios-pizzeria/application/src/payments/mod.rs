@@ -1,12 +1,14 @@
 //! Cards: authorised when an order is placed, captured when it is delivered, given back when it is cancelled.
 //!
 //! Each of the three is a durable job that is asked for in the unit of work of the order's own change, and calls the
-//! [`PaymentGateway`] with an idempotency key made of the order's id. What the gateway says, as an answer or by a
+//! [`PaymentGateway`] with an idempotency key made of the order's id and the attempt to pay it. What the gateway says, as an answer or by a
 //! webhook, is written down in one place, the [`till`], whichever comes first, twice, or too late.
 //!
 //! # Design notes
-//! - A job may be tried again after its call has had its effect. So every attempt but the first asks the gateway what
+//! - A job may be tried again after its call has had its effect. So every try but the first asks the gateway what
 //!   it has of the order before it charges.
+//! - An order whose card was declined may be paid otherwise, which is a further attempt with a key of its own. What the
+//!   gateway still has, and says, of the attempts before is that they failed, and is told from it by that.
 //! - An order may be cancelled while its authorisation is under way. Neither job waits for the other: the one that
 //!   commits second conflicts over the order, is tried again, sees what the other did, and gives back what is held.
 //!   The money of a cancelled order is given back also when a webhook is the first to tell of it.

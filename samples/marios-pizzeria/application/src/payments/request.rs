@@ -4,7 +4,7 @@ use neuroglia::di::Inject;
 use neuroglia::error::Result;
 use neuroglia::mediation::EventHandler;
 use neuroglia::work::Jobs;
-use pizzeria_domain::order::{OrderCancelled, OrderCreated, OrderDelivered, PaymentStatus};
+use pizzeria_domain::order::{OrderCancelled, OrderCreated, OrderDelivered, Payment, PaymentStatus};
 
 use super::{AuthorisePayment, CapturePayment, GiveBackPayment};
 
@@ -17,7 +17,8 @@ pub struct RequestPayment {
 impl EventHandler<OrderCreated> for RequestPayment {
     async fn handle(&self, event: &OrderCreated) -> Result<()> {
         if event.payment_method.is_card() {
-            self.jobs.enqueue(&AuthorisePayment { order: event.order_id })?;
+            let attempt = Payment::FIRST_ATTEMPT;
+            self.jobs.enqueue(&AuthorisePayment { order: event.order_id, attempt })?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use neuroglia::domain::Aggregate;
 use neuroglia::id::{Id, Ids};
 use serde::{Deserialize, Serialize};
 
-use super::{OrderError, Payment, PaymentMethod, PaymentSource};
+use super::{OrderError, Payment, PaymentDraft, PaymentMethod};
 use crate::menu::{Pizza, PizzaId, Size, Topping, unit_price};
 use crate::money::Money;
 use crate::refusal::{Findings, Refusal};
@@ -81,15 +81,14 @@ impl OrderLine {
 
 /// What a customer asks for, unjudged.
 ///
-/// The places in a [`Refusal`] of it are those of a request's body with these names: `/lines/0/quantity`.
+/// The places in a [`Refusal`] of it are those of a request's body with these names: `/lines/0/quantity`. Those of the
+/// payment stand beside the lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OrderDraft {
     /// What to bake.
     pub lines: Vec<LineDraft>,
-    /// With what it is paid.
-    pub payment_method: String,
-    /// The gateway's token, when it is paid by card.
-    pub payment_source: Option<String>,
+    /// How it is paid.
+    pub payment: PaymentDraft,
     /// What the customer wants us to know.
     pub notes: Option<String>,
 }
@@ -155,7 +154,7 @@ impl OrderDraft {
     ) -> Result<PricedDraft, OrderError> {
         let mut findings = Findings::default();
         let choices = judged_lines(&self.lines, menu, &mut findings);
-        let payment = self.judged_payment(accepted, &mut findings);
+        let payment = findings.take(self.payment.judged(accepted));
         let notes =
             findings.prose("/notes", self.notes.as_deref().unwrap_or_default(), Self::NOTES_CHARS_MAX);
         findings.verdict()?;
@@ -170,36 +169,6 @@ impl OrderDraft {
             payment: payment.expect("a wrong payment was refused"),
             notes: (!notes.is_empty()).then_some(notes),
         })
-    }
-
-    fn judged_payment(&self, accepted: &[PaymentMethod], findings: &mut Findings) -> Option<Payment> {
-        let method = match self.payment_method.parse::<PaymentMethod>() {
-            Err(unknown) => {
-                findings.refuse("/payment_method", "payment.unknown", unknown.to_string());
-                None
-            }
-            Ok(method) if !accepted.contains(&method) => {
-                let detail = format!("{method} is not accepted at the moment");
-                findings.refuse("/payment_method", "payment.not_accepted", detail);
-                None
-            }
-            Ok(method) => Some(method),
-        };
-        let source = self.payment_source.as_deref().map(str::parse::<PaymentSource>);
-        match (method?, source) {
-            (PaymentMethod::Cash, None) => Some(Payment::cash()),
-            (PaymentMethod::Cash, Some(_)) => {
-                findings.refuse("/payment_source", "format", "must be left out when paying in cash");
-                None
-            }
-            (_, None) => {
-                findings.refuse("/payment_source", "required", "must be given when paying by card");
-                None
-            }
-            (card, Some(source)) => findings
-                .take(source.map_err(|wrong| Refusal::at("/payment_source", wrong.code(), wrong.to_string())))
-                .map(|source| Payment::card(card, source)),
-        }
     }
 }
 

@@ -31,6 +31,13 @@ pub enum OrderError {
         /// How far its payment has come.
         payment: PaymentStatus,
     },
+    /// Only an order whose card was declined can be paid otherwise.
+    NotDeclined {
+        /// The status that the order has.
+        actual: OrderStatus,
+        /// How far its payment has come.
+        payment: PaymentStatus,
+    },
     /// The payment cannot go from one state to the other.
     WrongPaymentState {
         /// The state that was asked for.
@@ -53,7 +60,7 @@ impl OrderError {
             Self::Price(error) => error.code(),
             Self::WrongState { .. } => "order.wrong_state",
             Self::Unpaid { .. } => "order.unpaid",
-            Self::WrongPaymentState { .. } => "order.wrong_payment_state",
+            Self::NotDeclined { .. } | Self::WrongPaymentState { .. } => "order.wrong_payment_state",
             Self::DriverTaken { .. } => "order.driver_taken",
         }
     }
@@ -75,6 +82,13 @@ impl fmt::Display for OrderError {
             Self::Unpaid { step, payment } => {
                 let purpose = step.purpose();
                 write!(f, "the order's payment is {payment}; it must be authorized or captured to {purpose}")
+            }
+            Self::NotDeclined { actual, payment } => {
+                write!(
+                    f,
+                    "the order is {actual} and its payment {payment}; it must be pending and its payment failed to be \
+                     paid otherwise"
+                )
             }
             Self::WrongPaymentState { next, actual } => {
                 write!(f, "the order's payment is {actual} and cannot become {next}")
@@ -107,6 +121,7 @@ impl From<OrderError> for Error {
             OrderError::Price(error) => error.into(),
             OrderError::WrongState { .. }
             | OrderError::Unpaid { .. }
+            | OrderError::NotDeclined { .. }
             | OrderError::WrongPaymentState { .. }
             | OrderError::DriverTaken { .. } => Self::conflict(error.code(), error.to_string()),
         }

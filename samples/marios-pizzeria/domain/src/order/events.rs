@@ -208,7 +208,7 @@ pub struct OrderCancelled {
     pub by: Option<UserId>,
 }
 
-/// The payment of an order has come further.
+/// The payment of an order has come further, or begins anew in another way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderPaymentChanged {
     /// The order.
@@ -221,7 +221,7 @@ pub struct OrderPaymentChanged {
     pub payment_status: PaymentStatus,
     /// When.
     pub at: Timestamp,
-    /// Who did it; `None` when the gateway did.
+    /// Who did it; `None` when the gateway did, and for a guest.
     pub by: Option<UserId>,
 }
 

@@ -3,11 +3,17 @@
 //! Cash is due until the order is handed over. A card is authorised when the order is placed, captured after
 //! delivery and refunded after a cancellation; the gateway's answers and call-backs may come twice and out of
 //! order, so the table of [`PaymentStatus::may_become`] allows to skip ahead, and never to go back.
+//!
+//! After a decline the customer may pay otherwise. That is another attempt, with a number: what the gateway says, late, of an
+//! attempt before it is not taken for an answer to this one.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::refusal::Refusal;
 
 /// With what an order is paid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -97,7 +103,7 @@ impl PaymentStatus {
         }
     }
 
-    /// Whether the payment may go from here to `next`.
+    /// Whether the payment may go from here to `next` by what the gateway says.
     pub const fn may_become(self, next: Self) -> bool {
         match self {
             Self::Due => matches!(next, Self::Captured),
@@ -106,8 +112,7 @@ impl PaymentStatus {
             }
             Self::Authorized => matches!(next, Self::Captured | Self::Refunded | Self::Failed),
             Self::Captured => matches!(next, Self::Refunded),
-            Self::Failed => matches!(next, Self::Authorizing),
-            Self::Refunded => false,
+            Self::Failed | Self::Refunded => false,
         }
     }
 
@@ -205,6 +210,44 @@ impl fmt::Display for NotAPaymentSource {
 
 impl std::error::Error for NotAPaymentSource {}
 
+/// How a customer wants to pay, unjudged.
+///
+/// The places in a [`Refusal`] of it are those of a request's body with these names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PaymentDraft {
+    /// With what it is paid.
+    pub payment_method: String,
+    /// The gateway's token, when it is paid by card.
+    pub payment_source: Option<String>,
+}
+
+impl PaymentDraft {
+    /// Judges the draft; `accepted` are the payment methods that the pizzeria takes at the moment.
+    ///
+    /// # Errors
+    /// When something in it is not right, with everything that is wrong.
+    pub fn judged(&self, accepted: &[PaymentMethod]) -> Result<Payment, Refusal> {
+        let refused = |code, detail| Err(Refusal::at("/payment_method", code, detail));
+        let method = match self.payment_method.parse::<PaymentMethod>() {
+            Err(unknown) => return refused("payment.unknown", unknown.to_string()),
+            Ok(method) if !accepted.contains(&method) => {
+                return refused("payment.not_accepted", format!("{method} is not accepted at the moment"));
+            }
+            Ok(method) => method,
+        };
+        let wrong_source = |code, detail: Cow<'static, str>| Refusal::at("/payment_source", code, detail);
+        match (method, self.payment_source.as_deref().map(str::parse::<PaymentSource>)) {
+            (PaymentMethod::Cash, None) => Ok(Payment::cash()),
+            (PaymentMethod::Cash, Some(_)) => {
+                Err(wrong_source("format", "must be left out when paying in cash".into()))
+            }
+            (_, None) => Err(wrong_source("required", "must be given when paying by card".into())),
+            (_, Some(Err(wrong))) => Err(wrong_source(wrong.code(), wrong.to_string().into())),
+            (card, Some(Ok(source))) => Ok(Payment::card(card, source)),
+        }
+    }
+}
+
 /// The payment of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payment {
@@ -212,16 +255,37 @@ pub struct Payment {
     pub(super) status: PaymentStatus,
     pub(super) source: Option<PaymentSource>,
     pub(super) reference: Option<String>,
+    #[serde(default = "Payment::first_attempt")]
+    pub(super) attempt: u32,
 }
 
 impl Payment {
-    /// Cash at the door.
-    pub const fn cash() -> Self {
-        Self { method: PaymentMethod::Cash, status: PaymentStatus::Due, source: None, reference: None }
+    /// The number of the first attempt to pay.
+    pub const FIRST_ATTEMPT: u32 = 1;
+
+    const fn first_attempt() -> u32 {
+        Self::FIRST_ATTEMPT
     }
 
-    pub(super) const fn card(method: PaymentMethod, source: PaymentSource) -> Self {
-        Self { method, status: PaymentStatus::Authorizing, source: Some(source), reference: None }
+    /// Cash at the door.
+    pub const fn cash() -> Self {
+        Self {
+            method: PaymentMethod::Cash,
+            status: PaymentStatus::Due,
+            source: None,
+            reference: None,
+            attempt: Self::FIRST_ATTEMPT,
+        }
+    }
+
+    const fn card(method: PaymentMethod, source: PaymentSource) -> Self {
+        Self {
+            method,
+            status: PaymentStatus::Authorizing,
+            source: Some(source),
+            reference: None,
+            attempt: Self::FIRST_ATTEMPT,
+        }
     }
 
     /// With what it is paid.
@@ -242,6 +306,16 @@ impl Payment {
     /// The gateway's id of this payment, once it has given one.
     pub fn reference(&self) -> Option<&str> {
         self.reference.as_deref()
+    }
+
+    /// Which attempt to pay the order this is; every one before it was declined.
+    pub const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Whether the gateway's payment with this id, of which it says that it failed, may be one of the attempts before.
+    pub fn may_have_failed_before(&self, reference: Option<&str>) -> bool {
+        self.attempt > Self::FIRST_ATTEMPT && (reference.is_none() || reference != self.reference())
     }
 }
 
@@ -269,13 +343,32 @@ mod tests {
     }
 
     #[test]
-    fn nothing_becomes_what_it_is_or_leaves_a_refund() {
+    fn nothing_becomes_what_it_is_or_leaves_an_end_by_what_the_gateway_says() {
         use PaymentStatus::{Authorized, Authorizing, Captured, Due, Failed, Refunded};
         for status in [Due, Authorizing, Authorized, Captured, Refunded, Failed] {
             assert!(!status.may_become(status), "{status}");
-            assert!(!Refunded.may_become(status), "{status}");
+            assert!(!Refunded.may_become(status) && !Failed.may_become(status), "{status}");
             assert!(!status.may_become(Due), "{status}");
         }
+    }
+
+    #[test]
+    fn a_decline_before_is_told_from_the_failure_of_this_attempt() {
+        let source: PaymentSource = "tok_visa".parse().expect("a token");
+        let first = Payment::card(PaymentMethod::CreditCard, source);
+        assert!(!first.may_have_failed_before(None) && !first.may_have_failed_before(Some("pay-1")));
+        let unanswered = Payment { attempt: 2, ..first };
+        assert!(unanswered.may_have_failed_before(None) && unanswered.may_have_failed_before(Some("pay-1")));
+        let answered = Payment { reference: Some("pay-2".to_owned()), ..unanswered };
+        assert!(answered.may_have_failed_before(Some("pay-1")));
+        assert!(!answered.may_have_failed_before(Some("pay-2")));
+    }
+
+    #[test]
+    fn a_payment_from_before_there_were_attempts_is_the_first() {
+        let earlier =
+            serde_json::json!({"method": "cash", "status": "due", "source": null, "reference": null});
+        assert_eq!(serde_json::from_value::<Payment>(earlier).expect("a payment"), Payment::cash());
     }
 
     #[test]

@@ -6,7 +6,9 @@ use neuroglia::id::Ids;
 use pizzeria_domain::customer::{Contact, ContactDraft};
 use pizzeria_domain::menu::{Pizza, house_menu};
 use pizzeria_domain::money::{Currency, Money};
-use pizzeria_domain::order::{LineDraft, Order, OrderDraft, OrderStatus, PaymentMethod, PaymentStatus};
+use pizzeria_domain::order::{
+    LineDraft, Order, OrderDraft, OrderStatus, PaymentDraft, PaymentMethod, PaymentStatus,
+};
 use pizzeria_domain::stamp::Stamp;
 use pizzeria_domain::user::UserId;
 
@@ -53,12 +55,11 @@ pub(crate) fn line(pizza_id: &str, size: &str, toppings: &[&str], quantity: i64)
 }
 
 pub(crate) fn cash_draft(lines: Vec<LineDraft>) -> OrderDraft {
-    OrderDraft {
-        lines,
-        payment_method: "cash".to_owned(),
-        notes: Some("ring twice".to_owned()),
-        ..OrderDraft::default()
-    }
+    OrderDraft { lines, payment: paying("cash", None), notes: Some("ring twice".to_owned()) }
+}
+
+pub(crate) fn paying(method: &str, source: Option<&str>) -> PaymentDraft {
+    PaymentDraft { payment_method: method.to_owned(), payment_source: source.map(str::to_owned) }
 }
 
 pub(crate) fn placed(draft: OrderDraft) -> Order {
@@ -91,8 +92,7 @@ pub(crate) fn order_in(status: OrderStatus) -> Order {
 /// An order by card whose payment has come to this state.
 pub(crate) fn card_order_in(payment: PaymentStatus) -> Order {
     let draft = OrderDraft {
-        payment_method: "credit_card".to_owned(),
-        payment_source: Some("tok_visa".to_owned()),
+        payment: paying("credit_card", Some("tok_visa")),
         ..cash_draft(vec![line("margherita", "small", &[], 1)])
     };
     let mut order = placed(draft);

@@ -9,7 +9,7 @@ use pizzeria_domain::order::{
     Order, OrderCreated, OrderDraft, OrderError, OrderStatus, PaymentMethod, PaymentStatus, PricedDraft,
 };
 
-use crate::fixture::{cash_draft, document, line, menu, order_in, placed, stamp, usd};
+use crate::fixture::{cash_draft, document, line, menu, order_in, paying, placed, stamp, usd};
 
 fn priced(draft: OrderDraft) -> Result<PricedDraft, OrderError> {
     draft.priced(&menu(), &[PaymentMethod::Cash], &Ids::sequence())
@@ -57,8 +57,7 @@ fn every_wrong_thing_is_said_at_once() {
             line("calzone", "huge", &["ham", "ham"], 0),
             line("pepperoni", "medium", &["ham", "gold"], 21),
         ],
-        payment_method: "cheque".to_owned(),
-        payment_source: None,
+        payment: paying("cheque", None),
         notes: Some("x".repeat(501)),
     };
     let expected = [
@@ -109,8 +108,7 @@ fn a_pizza_that_is_not_available_is_refused() {
 #[test]
 fn a_payment_is_refused_that_is_not_taken_or_not_told_right() {
     let paying = |method: &str, source: Option<&str>| OrderDraft {
-        payment_method: method.to_owned(),
-        payment_source: source.map(str::to_owned),
+        payment: paying(method, source),
         ..cash_draft(vec![line("margherita", "small", &[], 1)])
     };
     let not_accepted = ("/payment_method".to_owned(), "payment.not_accepted".to_owned());

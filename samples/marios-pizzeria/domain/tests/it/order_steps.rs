@@ -3,13 +3,14 @@
 use neuroglia::domain::Aggregate;
 use neuroglia::error::Error;
 use pizzeria_domain::order::{
-    Order, OrderCancelled, OrderCookingStarted, OrderDelivered, OrderError, OrderStatus, PaymentStatus, Step,
+    Order, OrderCancelled, OrderCookingStarted, OrderDelivered, OrderError, OrderStatus, PaymentDraft,
+    PaymentMethod, PaymentStatus, Step,
 };
 use pizzeria_domain::stamp::Stamp;
 use proptest::prelude::*;
 
 use crate::fixture::{
-    at, card_order_in, cash_draft, document, event_names, line, order_in, placed, stamp, user,
+    at, card_order_in, cash_draft, document, event_names, line, order_in, paying, placed, stamp, user,
 };
 
 fn take(order: &mut Order, step: Step, stamp: Stamp) -> Result<(), OrderError> {
@@ -232,6 +233,50 @@ fn an_answer_of_the_gateway_that_comes_twice_or_late_changes_nothing() {
     order.record_payment(PaymentStatus::Refunded, None, stamp(10)).expect("captured");
     assert_eq!(event_names(&mut order), ["order.payment.changed"]);
     assert_eq!(order.payment().reference(), Some("pay-1"));
+}
+
+#[test]
+fn what_was_declined_is_paid_otherwise_and_nothing_else_is() {
+    let judged = |draft: PaymentDraft| draft.judged(&PaymentMethod::ALL).expect("a right draft");
+    for (draft, status) in [
+        (paying("debit_card", Some("tok_mastercard")), PaymentStatus::Authorizing),
+        (paying("cash", None), PaymentStatus::Due),
+    ] {
+        let mut order = card_order_in(PaymentStatus::Failed);
+        order.pay_otherwise(judged(draft.clone()), stamp(9)).expect("declined");
+        assert_eq!(event_names(&mut order), ["order.payment.changed"]);
+        let payment = order.payment();
+        assert_eq!((payment.method().as_str(), payment.status()), (&*draft.payment_method, status));
+        assert_eq!(
+            (payment.attempt(), payment.reference()),
+            (2, None),
+            "the gateway knows nothing of it yet"
+        );
+        assert_eq!(order.status(), OrderStatus::Pending);
+        let kept = document(&order);
+        assert_eq!(serde_json::from_value::<Order>(kept).expect("an order"), order);
+        let refused = order.pay_otherwise(judged(draft), stamp(10)).expect_err("it is not declined");
+        let sentence = format!(
+            "the order is pending and its payment {status}; it must be pending and its payment failed to be paid otherwise"
+        );
+        assert_eq!((refused.code(), refused.to_string()), ("order.wrong_payment_state", sentence));
+        // Neither is the time in which it is to be paid any longer.
+        let expires = order.expire(at(Order::EXPIRES_AFTER.as_secs().cast_signed())).expect("pending");
+        assert_eq!(expires, status == PaymentStatus::Authorizing);
+    }
+    let mut given_up = card_order_in(PaymentStatus::Failed);
+    given_up.cancel("no card", stamp(2)).expect("pending");
+    let mut confirmed = card_order_in(PaymentStatus::Authorized);
+    confirmed.confirm(stamp(2)).expect("paid");
+    confirmed.record_payment(PaymentStatus::Failed, None, stamp(3)).expect("the gateway takes it back");
+    for mut order in [given_up, confirmed, card_order_in(PaymentStatus::Refunded)] {
+        order.take_events();
+        let before = document(&order);
+        let refused = order.pay_otherwise(judged(paying("cash", None)), stamp(9)).expect_err("too late");
+        assert_eq!(Error::from(refused).kind().status(), 409);
+        assert_eq!(document(&order), before);
+        assert!(order.take_events().is_empty());
+    }
 }
 
 proptest! {

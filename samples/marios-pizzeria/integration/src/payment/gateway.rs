@@ -90,12 +90,12 @@ impl PaymentGateway for HttpGateway {
         };
         // The key is sent for the gateway's sake. Nobody here charges twice on the strength of it: an attempt whose
         // answer is lost is not repeated, but asked about.
-        let key = format!("{}.authorise", charge.order);
-        let call = self.client.0.post(["v1", "payments"]).header("idempotency-key", &key).json(&body);
+        let call =
+            self.client.0.post(["v1", "payments"]).header("idempotency-key", &charge.key()).json(&body);
         match self.send(call).await {
             Ok(reply) if reply.status() == StatusCode::PAYMENT_REQUIRED => Ok(Authorisation::Declined),
             Ok(reply) => Ok(Authorisation::Given(reply.json::<Payment>()?.into())),
-            Err(lost) if may_have_charged(&lost) => match self.find(charge.order).await?.into_iter().next() {
+            Err(lost) if may_have_charged(&lost) => match charge.came_to(self.find(charge.order).await?) {
                 Some(payment) => Ok(Authorisation::Given(payment)),
                 None => Err(lost.into()),
             },

@@ -1,7 +1,7 @@
 //! Whatever dies and whatever the gateway does wrong, its ledger and the orders agree.
 //!
 //! A pizzeria and the sandbox are processes of their own, each behind a strait, so that what is started again is found
-//! at the same address. Guests order by card, some change their minds; now the pizzeria is killed, now the gateway,
+//! at the same address. Guests order by card, some change their minds, and some whose card was declined take another; now the pizzeria is killed, now the gateway,
 //! while the gateway misbehaves in every way that it knows. In the end each order has exactly the movements that its
 //! payment's status tells of, and there is no movement of anything else.
 
@@ -131,6 +131,24 @@ impl Trade {
         }
     }
 
+    /// Has every order whose card was declined paid by another one; how many there are.
+    fn pay_otherwise(&self) -> usize {
+        let authorization = format!("Bearer {}", self.manager);
+        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+        let body = json!({"payment_method": "debit_card", "payment_source": "tok_visa"}).to_string();
+        let is_declined =
+            |order: &&Value| order["status"] == "pending" && order["payment"]["status"] == "failed";
+        let orders = self.orders();
+        let declined: Vec<_> = orders.iter().filter(is_declined).collect();
+        for order in &declined {
+            let path = format!("/api/v1/orders/{}/payment", order["id"].as_str().expect("an id"));
+            let mut client = self.pizzeria.process.connect();
+            let answer = client.request("PUT", &path, &headers, body.as_bytes()).expect("an answer");
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+        declined.len()
+    }
+
     /// Brings half of the confirmed orders to the door, and gives the others up, as the manager may.
     fn conclude(&self) -> usize {
         let authorization = format!("Bearer {}", self.manager);
@@ -171,17 +189,22 @@ impl Trade {
             let id = order["id"].as_str().expect("an id");
             let found = movements.remove(id).unwrap_or_default();
             let found: Vec<&str> = found.iter().map(String::as_str).collect();
+            // Every attempt to pay but the last was declined.
+            let before = order["payment"]["attempt"].as_u64().expect("a number") - 1;
+            let before = usize::try_from(before).expect("few attempts");
+            let (declined, last) = found.split_at(before.min(found.len()));
+            let is_declined = |kinds: &[&str]| kinds.iter().all(|kind| *kind == "decline");
             let (status, payment) =
                 (&order["status"], order["payment"]["status"].as_str().unwrap_or_default());
             let agrees = match payment {
-                "authorized" => status == "confirmed" && found == ["authorize"],
-                "captured" => status == "delivered" && found == ["authorize", "capture"],
-                "refunded" => status == "cancelled" && (found.is_empty() || found == ["authorize", "refund"]),
-                "failed" => found == ["decline"],
+                "authorized" => status == "confirmed" && last == ["authorize"],
+                "captured" => status == "delivered" && last == ["authorize", "capture"],
+                "refunded" => status == "cancelled" && (last.is_empty() || last == ["authorize", "refund"]),
+                "failed" => last == ["decline"],
                 _ => false,
             };
             assert!(
-                agrees,
+                agrees && is_declined(declined) && declined.len() == before,
                 "the order {id} is {status} and its payment {payment}; the ledger has {found:?}; given up: {:#?}",
                 self.books.given_up()
             );
@@ -210,6 +233,18 @@ fn the_ledger_and_the_orders_agree_after_deaths_on_both_sides_and_every_fault() 
         deaths += 2;
     }
     trade.wait_until_quiet();
+    trade.assert_agreement();
+
+    // Those whose card was declined take another.
+    for fault in FAULTS {
+        trade.misbehave(fault, 2);
+    }
+    let otherwise = trade.pay_otherwise();
+    assert!(otherwise >= rounds, "some cards are declined: {otherwise}");
+    trade.gateway.kill();
+    trade.pizzeria.kill();
+    deaths += 2;
+    trade.wait_until_quiet();
     let authorised = trade.assert_agreement();
 
     // The same at the other end of an order's life.
@@ -227,8 +262,8 @@ fn the_ledger_and_the_orders_agree_after_deaths_on_both_sides_and_every_fault() 
     let orders = trade.orders();
     let count = |payment: &str| orders.iter().filter(|order| order["payment"]["status"] == payment).count();
     report(&format!(
-        "payments: {} orders by card, {deaths} deaths on both sides, {movements} movements: {} captured, {} refunded, {} \
-         declined, and the ledger agrees with each",
+        "payments: {} orders by card, {otherwise} by another one after a decline, {deaths} deaths on both sides, {movements} \
+         movements: {} captured, {} refunded, {} declined, and the ledger agrees with each",
         orders.len(),
         count("captured"),
         count("refunded"),
