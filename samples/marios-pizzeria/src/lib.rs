@@ -41,6 +41,7 @@ fn services(services: &mut ServiceCollection, settings: &PizzeriaSettings) {
             None => vec![PaymentMethod::Cash],
         },
         report_to: settings.report_to.clone(),
+        outside_accounts: settings.auth.as_ref().map(security::accounts_of),
     });
     services.add_instance(settings.time_zone.clone());
     services.add_instance(Streams::new(StreamLimits {

@@ -54,6 +54,12 @@ pub(crate) fn register(services: &mut ServiceCollection, settings: &PizzeriaSett
         }));
 }
 
+/// What the host makes the ids of this issuer's users end with: its name, without the scheme.
+pub(crate) fn accounts_of(issuer: &IssuerSettings) -> String {
+    let place = issuer.issuer.split_once("://").map_or(&*issuer.issuer, |(_, place)| place);
+    format!("@{}", place.trim_end_matches('/'))
+}
+
 /// Accepts the access tokens of an outside issuer beside our own.
 fn accept_tokens_of<'a>(
     services: &'a mut ServiceCollection,

@@ -6,6 +6,7 @@ use neuroglia::mail::EmailAddress;
 use pizzeria_domain::Refusal;
 use pizzeria_domain::money::{Currency, Money};
 use pizzeria_domain::order::PaymentMethod;
+use pizzeria_domain::user::UserId;
 
 /// The house's own rules; a service of the application.
 #[derive(Debug, Clone)]
@@ -18,6 +19,9 @@ pub struct House {
     pub accepted: Vec<PaymentMethod>,
     /// Who is told each morning how the day before went.
     pub report_to: Option<EmailAddress>,
+    /// What the ids of those end with whose accounts are at an outside issuer, such as `@id.example/realms/pizza`, when
+    /// there is one.
+    pub outside_accounts: Option<String>,
 }
 
 impl House {
@@ -31,5 +35,11 @@ impl House {
         }
         let detail = format!("must be {}, the currency of the menu", self.currency);
         Err(Refusal::at(format!("{pointer}/currency"), "currency", detail))
+    }
+
+    /// Whether somebody with this id has an account at the outside issuer, if anybody has it.
+    pub fn is_outside(&self, user: &UserId) -> bool {
+        let place = self.outside_accounts.as_deref();
+        place.and_then(|place| user.as_str().strip_suffix(place)).is_some_and(|subject| !subject.is_empty())
     }
 }

@@ -128,7 +128,7 @@ async fn a_driver_takes_what_is_free_and_the_manager_decides() {
     push.problem(403, "auth.forbidden");
 
     let assign = |person: &str| shop.put(&path).bearer(&people.manager.token).json(&name(person));
-    for nobody in ["nobody", &people.chef.id, &people.customer.id] {
+    for nobody in ["nobody", "toad@id.example", &people.chef.id, &people.customer.id] {
         let refused = assign(nobody).send().await;
         refused.problem(422, "request.invalid");
         assert_eq!(refused.violations(), ["/driver driver.unknown"], "{nobody}");
