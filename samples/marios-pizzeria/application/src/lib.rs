@@ -27,7 +27,7 @@ mod schema;
 pub use house::House;
 pub use schema::migrations;
 
-use neuroglia::mediation::Messages;
+use neuroglia::mediation::{Messages, Pipeline, RetryOnConflict};
 use neuroglia::schedule::Scheduler;
 use neuroglia::work::{Consumer, Worker};
 use pizzeria_domain::menu::{PizzaCreated, PizzaPriceChanged, PizzaRemoved, PizzaUpdated};
@@ -46,7 +46,7 @@ use kitchen::{FixPlaces, FreeSlot, GetKitchen, GetKitchenQueue};
 use menu::{AddPizza, ChangePizza, GetPizza, ListMenu, RemovePizza, RenewEdition, SeedMenu};
 use orders::{
     AdvanceOrder, AssignDriver, CancelOrder, ExpireEveryMinute, ExpireUnpaidOrders, ExportOrders,
-    FixCorruptedOrders, GetOrder, ListDeliveries, ListOrders, MarkLateEveryMinute, MarkLateOrders,
+    FixCorruptedOrders, GetOrder, ListDeliveries, ListOrders, LogOrders, MarkLateEveryMinute, MarkLateOrders,
     PayOtherwise, PlaceOrder,
 };
 use payments::{
@@ -61,6 +61,7 @@ use statistics::{
 /// The table of the pizzeria's messages, and of what happens inside the unit of work of each event.
 pub fn messages(messages: Messages) -> Messages {
     messages
+        .pipeline(Pipeline::standard().around::<RetryOnConflict, LogOrders>())
         .query::<ListMenu>()
         .query::<GetPizza>()
         .command::<AddPizza>()

@@ -67,6 +67,44 @@ fn every_line_is_one_object_with_the_keys_that_readers_count_on() {
 }
 
 #[test]
+fn what_becomes_of_an_order_is_logged_once_it_is_certain_and_without_whose_it_is() {
+    let process = Premises::furnished().open();
+    let order = guest_order("+1 555 0100", "ring twice");
+    let key = [("idempotency-key", "once")];
+    let placed = process.post("/api/v1/orders", &key, &order);
+    let again = process.post("/api/v1/orders", &key, &order);
+    assert_eq!((placed.status, again.status), (201, 201));
+    let placed = placed.json();
+    assert_eq!(placed["id"], again.json()["id"], "a repetition gets the answer that was kept");
+    let mut wrong = order.clone();
+    wrong["lines"][0]["pizza_id"] = "calzone".into();
+    assert_eq!(process.post("/api/v1/orders", &[], &wrong).status, 422);
+    let id = placed["id"].as_str().expect("an id");
+    let token = [("x-tracking-token", placed["tracking_token"].as_str().expect("a token"))];
+    let reason = serde_json::json!({"reason": "not hungry"});
+    for status in [200, 409] {
+        let cancelled = process.post(&format!("/api/v1/orders/{id}/cancel"), &token, &reason);
+        assert_eq!(cancelled.status, status, "{}", cancelled.text());
+    }
+    let finished = process.close();
+    finished.assert_code(0);
+    let lines = finished.json_lines();
+    let of_orders: Vec<_> = lines.iter().filter(|line| !line["order.id"].is_null()).collect();
+    let told: Vec<_> = of_orders.iter().map(|line| (&line["message"], &line["order.id"])).collect();
+    let expected: [(Value, Value); 2] =
+        [("order placed".into(), id.into()), ("order cancelled".into(), id.into())];
+    assert_eq!(told, expected.iter().map(|(message, id)| (message, id)).collect::<Vec<_>>());
+    let line = of_orders[0];
+    assert_eq!((&line["order.pizzas"], &line["level"]), (&2.into(), &"INFO".into()));
+    assert_eq!((&line["order.total"], &line["order.currency"]), (&"38.78".into(), &"USD".into()));
+    assert_eq!(line["customer.id"], placed["customer"]["id"]);
+    assert!(line["trace.id"].is_string(), "it belongs to its request: {line}");
+    for private in ["Ada", "5550100", "555 0100", "ring twice", "Main St", "not hungry", token[0].1] {
+        assert!(!finished.stdout.contains(private), "{private}: {}", finished.stdout);
+    }
+}
+
+#[test]
 fn query_and_user_agent_are_logged_when_asked_for() {
     let process = Premises::furnished().set("HTTP_LOG_QUERY", "on").set("HTTP_LOG_USER_AGENT", "on").open();
     let mut client = process.connect();
