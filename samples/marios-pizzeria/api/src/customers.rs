@@ -6,10 +6,10 @@ use neuroglia::error::Result;
 use neuroglia::mediation::Mediator;
 use neuroglia::web::{IfMatch, Json, Path, Query, Tagged, controller};
 use pizzeria_application::customers::{
-    DismissNotification, GetMyProfile, ListMyNotifications, ListMyOrders, NotificationDto, ProfileDto,
-    ReadNotification, UpdateMyProfile,
+    ContactBody, DismissNotification, GetMyProfile, ListMyNotifications, ListMyOrders, NotificationDto,
+    ProfileDto, ReadNotification, UpdateMyProfile,
 };
-use pizzeria_application::orders::{OrderDto, PlaceContact};
+use pizzeria_application::orders::OrderDto;
 use pizzeria_domain::notification::NotificationId;
 
 use crate::paging::Paging;
@@ -32,7 +32,7 @@ impl MeController {
     async fn update(
         &self,
         IfMatch(expected_version): IfMatch,
-        Json(contact): Json<PlaceContact>,
+        Json(contact): Json<ContactBody>,
     ) -> Result<Tagged<Json<ProfileDto>>> {
         Ok(tagged(self.mediator.send(UpdateMyProfile { contact, expected_version }).await?))
     }

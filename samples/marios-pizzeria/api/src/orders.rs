@@ -9,13 +9,16 @@ use pizzeria_application::orders::{
     AdvanceOrder, AssignDriver, CancelOrder, GetOrder, ListOrders, OrderDto, PayOtherwise, PlaceOrder,
     PlacedOrderDto,
 };
-use pizzeria_domain::order::{OrderId, OrderStatus, PaymentDraft, Step};
+use pizzeria_application::wire::NameOf;
+use pizzeria_domain::order::{OrderId, OrderStatus, PaymentDraft, PaymentMethod, Step};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::paging::{page_cursor, page_limit};
+use not_for_all::NotForAll;
 use tracking::Tracking;
 
+mod not_for_all;
 mod tracking;
 
 #[derive(Inject)]
@@ -27,7 +30,7 @@ pub(crate) struct OrdersController {
 #[derive(Deserialize, JsonSchema)]
 struct OrderFilter {
     /// Only those with this status.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<NameOf<OrderStatus>>")]
     status: Option<OrderStatus>,
     /// How many items, 20 when not said, at most 100.
     #[schemars(range(min = 1, max = 100))]
@@ -46,8 +49,10 @@ struct Cancellation {
 
 /// How an order is paid.
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct PaymentChoice {
     /// cash, credit_card or debit_card.
+    #[schemars(with = "NameOf<PaymentMethod>")]
     payment_method: String,
     /// The gateway's token, when paid by card; never a card number.
     #[serde(default)]
@@ -56,6 +61,7 @@ struct PaymentChoice {
 
 /// Who drives an order.
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct DriverChoice {
     /// The driver's user id; oneself when not said.
     driver: Option<String>,
@@ -67,7 +73,11 @@ impl OrdersController {
     ///
     /// A guest gets a token here, and only here, by which to follow the order.
     #[post("/", public)]
-    async fn place(&self, Json(body): Json<PlaceOrder>) -> Result<Created<Tagged<Json<PlacedOrderDto>>>> {
+    async fn place(
+        &self,
+        _: NotForAll,
+        Json(body): Json<PlaceOrder>,
+    ) -> Result<Created<Tagged<Json<PlacedOrderDto>>>> {
         let placed = self.mediator.send(body).await?;
         let location = format!("/api/v1/orders/{}", placed.order.id);
         Ok(Created { location, body: Tagged::by_version(placed.order.version, Json(placed)) })
@@ -124,6 +134,7 @@ impl OrdersController {
     #[post("/{id}/cancel", public)]
     async fn cancel(
         &self,
+        _: NotForAll,
         Path(id): Path<OrderId>,
         Tracking(token): Tracking,
         IfMatch(expected_version): IfMatch,
@@ -138,6 +149,7 @@ impl OrdersController {
     #[put("/{id}/payment", public)]
     async fn pay_otherwise(
         &self,
+        _: NotForAll,
         Path(id): Path<OrderId>,
         Tracking(token): Tracking,
         IfMatch(expected_version): IfMatch,

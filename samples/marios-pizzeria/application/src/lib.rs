@@ -5,6 +5,7 @@
 //! depends on the thing itself (is it your order?) is decided here.
 
 pub mod money;
+pub mod wire;
 
 pub mod menu;
 pub mod orders;

@@ -36,6 +36,10 @@ pub enum NotificationKind {
 }
 
 impl NotificationKind {
+    /// Every kind, in the order of an order's life.
+    pub const ALL: [Self; 5] =
+        [Self::Cooking, Self::Ready, Self::Delivering, Self::Delivered, Self::Cancelled];
+
     /// What to tell about an order that has come to this status, if anything.
     pub const fn of(status: OrderStatus) -> Option<Self> {
         match status {
@@ -73,6 +77,9 @@ pub enum NotificationStatus {
 }
 
 impl NotificationStatus {
+    /// Every status.
+    pub const ALL: [Self; 3] = [Self::Unread, Self::Read, Self::Dismissed];
+
     /// Its name on the wire and in documents.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -370,5 +377,17 @@ mod tests {
             assert!(document[path].is_string(), "{path}");
         }
         assert_eq!(serde_json::from_value::<Notification>(document).expect("a notification"), told);
+    }
+
+    #[test]
+    fn kinds_and_statuses_have_one_name_each() {
+        for kind in NotificationKind::ALL {
+            assert_eq!(serde_json::to_value(kind).expect("json"), kind.as_str());
+        }
+        for status in NotificationStatus::ALL {
+            assert_eq!(serde_json::to_value(status).expect("json"), status.as_str());
+        }
+        let told = OrderStatus::ALL.into_iter().filter_map(NotificationKind::of);
+        assert!(told.eq(NotificationKind::ALL), "everything that is told of an order");
     }
 }

@@ -82,6 +82,42 @@ async fn a_customer_has_a_profile() {
 }
 
 #[tokio::test]
+async fn what_is_replaced_as_a_whole_has_no_parts_that_nobody_knows() {
+    let shop = Shop::open().await;
+    let (customer, manager) = (&shop.people.customer, &shop.people.manager);
+    let price = json!({"amount": "10.00", "currency": "USD"});
+    let order = format!("/api/v1/orders/{}", shop.order_of(customer).await);
+    let before = shop.read(customer, "/api/v1/me").await;
+    for (person, path, body, violation) in [
+        (
+            customer,
+            "/api/v1/me",
+            json!({"name": "Daisy", "phone": "+15550101", "adress": "x"}),
+            "/adress unknown",
+        ),
+        (
+            manager,
+            "/api/v1/pizzas/margherita",
+            json!({"name": "Margherita", "base_price": price, "topings": ["ham"]}),
+            "/topings unknown",
+        ),
+        (
+            manager,
+            &format!("{order}/payment"),
+            json!({"payment_method": "cash", "source": "x"}),
+            "/source unknown",
+        ),
+        (manager, &format!("{order}/driver"), json!({"drivr": "toad"}), "/drivr unknown"),
+    ] {
+        let refused = shop.put(path).bearer(&person.token).json(&body).send().await;
+        refused.problem(422, "request.invalid");
+        assert_eq!(refused.violations(), [violation], "{path}");
+    }
+    assert_eq!(shop.read(customer, "/api/v1/me").await, before);
+    shop.close().await;
+}
+
+#[tokio::test]
 async fn a_guest_who_opens_an_account_is_the_same_customer_and_others_are_not() {
     for engine in Engine::ALL {
         let shop = Opening::new().on(engine).open().await;

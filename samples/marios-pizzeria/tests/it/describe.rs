@@ -41,6 +41,81 @@ async fn the_document_that_is_served_is_the_one_that_is_printed() {
     shop.close().await;
 }
 
+/// The schema at this place of a document, or what it refers to; of what may be null, that which is not.
+fn schema<'a>(document: &'a Value, pointer: &str) -> &'a Value {
+    let found = document.pointer(pointer).unwrap_or_else(|| panic!("no {pointer}"));
+    let found = found.get("anyOf").map_or(found, |either| &either[0]);
+    match found["$ref"].as_str() {
+        Some(reference) => schema(document, reference.trim_start_matches('#')),
+        None => found,
+    }
+}
+
+#[test]
+fn the_document_says_what_a_text_may_be() {
+    let document = json_of(&pizzeria(&["openapi"], &[]));
+    let statuses = ["pending", "confirmed", "cooking", "ready", "delivering", "delivered", "cancelled"];
+    let (sizes, methods) = (["small", "medium", "large"], ["cash", "credit_card", "debit_card"]);
+    let property = |of: &str, name: &str| {
+        schema(&document, &format!("/components/schemas/{of}/properties/{name}")).clone()
+    };
+    for (of, name, names) in [
+        ("OrderDto", "status", &statuses[..]),
+        ("HistoryDto", "status", &statuses),
+        ("LineDto", "size", &sizes),
+        ("PlaceLine", "size", &sizes),
+        ("PlaceOrder", "payment_method", &methods),
+        ("PaymentChoice", "payment_method", &methods),
+        ("PaymentDto", "method", &methods),
+        ("PaymentDto", "status", &["due", "authorizing", "authorized", "captured", "refunded", "failed"]),
+        ("NotificationDto", "kind", &["cooking", "ready", "delivering", "delivered", "cancelled"]),
+        ("NotificationDto", "status", &["unread", "read", "dismissed"]),
+    ] {
+        assert_eq!(property(of, name)["enum"], Value::from(names), "{of}.{name}");
+    }
+    let filter = &document["paths"]["/api/v1/orders"]["get"]["parameters"];
+    let filter =
+        filter.as_array().expect("a list").iter().position(|parameter| parameter["name"] == "status");
+    let filter = format!("/paths/~1api~1v1~1orders/get/parameters/{}/schema", filter.expect("a filter"));
+    assert_eq!(schema(&document, &filter)["enum"], Value::from(&statuses[..]));
+
+    for (of, name, format) in [
+        ("OrderDto", "id", "uuid"),
+        ("OrderDto", "placed_at", "date-time"),
+        ("OrderDto", "estimated_ready_at", "date-time"),
+        ("OrderCustomerDto", "id", "uuid"),
+        ("LineDto", "id", "uuid"),
+        ("HistoryDto", "at", "date-time"),
+        ("ProfileDto", "id", "uuid"),
+        ("NotificationDto", "order_id", "uuid"),
+        ("NotificationDto", "at", "date-time"),
+        ("OverviewDto", "as_of", "date-time"),
+    ] {
+        assert_eq!(property(of, name)["format"], format, "{of}.{name}");
+    }
+    for list in ["ProfileDto/properties/active_orders", "KitchenDto/properties/cooking"] {
+        assert_eq!(schema(&document, &format!("/components/schemas/{list}/items"))["format"], "uuid");
+    }
+}
+
+#[test]
+fn the_document_says_what_is_refused() {
+    let document = json_of(&pizzeria(&["openapi"], &[]));
+    for replaced in ["ContactBody", "WritePizza", "PaymentChoice", "DriverChoice"] {
+        let whole = &document["components"]["schemas"][replaced]["additionalProperties"];
+        assert_eq!(whole, &Value::from(false), "{replaced}");
+    }
+    for (method, path) in [
+        ("post", "/api/v1/orders"),
+        ("post", "/api/v1/orders/{id}/cancel"),
+        ("put", "/api/v1/orders/{id}/payment"),
+        ("post", "/api/v1/orders/{id}/cook"),
+    ] {
+        assert!(document["paths"][path][method]["responses"]["403"].is_object(), "{method} {path}");
+    }
+    assert!(document["paths"]["/api/v1/orders/{id}"]["get"]["responses"]["403"].is_null());
+}
+
 #[test]
 fn what_is_attached_is_described_without_its_secrets() {
     let database = "postgres://mario:hunter2@db.example.com:6432/shop?application_name=hunter3";

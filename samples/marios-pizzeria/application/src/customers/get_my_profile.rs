@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Register;
+use crate::wire::Uuid;
 
 /// Show the caller's profile.
 pub struct GetMyProfile {}
@@ -17,6 +18,7 @@ pub struct GetMyProfile {}
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ProfileDto {
     /// The customer's id; null before the first order or change.
+    #[schemars(with = "Option<Uuid>")]
     pub id: Option<String>,
     /// The name.
     pub name: String,
@@ -27,6 +29,7 @@ pub struct ProfileDto {
     /// Where to deliver.
     pub address: Option<String>,
     /// The orders that are under way.
+    #[schemars(with = "Vec<Uuid>")]
     pub active_orders: Vec<String>,
     /// How often it was changed; 0 before the first order or change.
     pub version: u64,

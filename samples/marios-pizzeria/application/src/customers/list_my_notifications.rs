@@ -7,11 +7,12 @@ use neuroglia::domain::Aggregate;
 use neuroglia::error::{Error, Result};
 use neuroglia::identity::Identity;
 use neuroglia::mediation::{Query, QueryHandler};
-use pizzeria_domain::notification::Notification;
+use pizzeria_domain::notification::{Notification, NotificationKind, NotificationStatus};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::user_id;
+use crate::wire::{NameOf, Time, Uuid};
 
 const USER_ID: Field<Notification, String> = Field::new(Notification::USER_ID_PATH);
 
@@ -27,15 +28,19 @@ pub struct ListMyNotifications {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct NotificationDto {
     /// Its id.
+    #[schemars(with = "Uuid")]
     pub id: String,
     /// The order that it is about.
+    #[schemars(with = "Uuid")]
     pub order_id: String,
     /// cooking, ready, delivering, delivered or cancelled.
+    #[schemars(with = "NameOf<NotificationKind>")]
     pub kind: String,
     /// unread, read or dismissed.
+    #[schemars(with = "NameOf<NotificationStatus>")]
     pub status: String,
     /// When it happened.
-    #[schemars(with = "String")]
+    #[schemars(with = "Time")]
     pub at: Timestamp,
 }
 

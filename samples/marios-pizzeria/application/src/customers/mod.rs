@@ -16,4 +16,4 @@ pub use list_my_orders::ListMyOrders;
 pub use notifications::{DismissNotification, ReadNotification};
 pub use notify_customer::NotifyCustomer;
 pub use register::Register;
-pub use update_my_profile::UpdateMyProfile;
+pub use update_my_profile::{ContactBody, UpdateMyProfile};

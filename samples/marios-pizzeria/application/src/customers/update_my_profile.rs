@@ -8,18 +8,40 @@ use neuroglia::error::Result;
 use neuroglia::identity::Identity;
 use neuroglia::mediation::{Command, CommandHandler};
 use pizzeria_domain::customer::{ContactDraft, Customer};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::{ProfileDto, Register};
 use crate::accounts::{check_version, stamp};
-use crate::orders::PlaceContact;
 
 /// Change the caller's profile: everything that it has is replaced.
 #[derive(Debug, Clone)]
 pub struct UpdateMyProfile {
     /// How the customer is reached from now on.
-    pub contact: PlaceContact,
+    pub contact: ContactBody,
     /// The version that the caller has seen, when that matters.
     pub expected_version: Option<u64>,
+}
+
+/// How a customer is reached.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContactBody {
+    /// The name.
+    pub name: Option<String>,
+    /// The telephone number.
+    pub phone: Option<String>,
+    /// The e-mail address.
+    pub email: Option<String>,
+    /// Where to deliver.
+    pub address: Option<String>,
+}
+
+impl From<ContactBody> for ContactDraft {
+    fn from(contact: ContactBody) -> Self {
+        let ContactBody { name, phone, email, address } = contact;
+        Self { name, phone, email, address }
+    }
 }
 
 impl Command for UpdateMyProfile {

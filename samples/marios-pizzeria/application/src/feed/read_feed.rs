@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::entry::{FeedEntry, NUMBER, OWNER};
 use crate::accounts::{role, user_id};
+use crate::wire::{Time, Uuid};
 
 /// Whose orders somebody follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,9 +54,10 @@ pub struct FeedEventDto {
     #[serde(rename = "type")]
     pub event: String,
     /// To which order.
+    #[schemars(with = "Uuid")]
     pub order_id: String,
     /// When.
-    #[schemars(with = "String")]
+    #[schemars(with = "Time")]
     pub at: Timestamp,
 }
 

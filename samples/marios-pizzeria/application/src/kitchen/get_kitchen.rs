@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::house::House;
+use crate::wire::Uuid;
 
 /// Show how busy the kitchen is.
 pub struct GetKitchen {}
@@ -23,6 +24,7 @@ pub struct KitchenDto {
     /// How many it cooks.
     pub in_use: usize,
     /// Which, in the order in which they started.
+    #[schemars(with = "Vec<Uuid>")]
     pub cooking: Vec<String>,
 }
 

@@ -67,6 +67,7 @@ impl PizzaDto {
 
 /// What a manager writes of a pizza.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct WritePizza {
     /// Its name, at most 80 characters.
     pub name: String,

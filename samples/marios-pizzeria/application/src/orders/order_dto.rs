@@ -2,18 +2,22 @@
 
 use neuroglia::clock::Timestamp;
 use neuroglia::domain::Aggregate;
-use pizzeria_domain::order::{HistoryEntry, Order, OrderLine};
+use pizzeria_domain::menu::Size;
+use pizzeria_domain::order::{HistoryEntry, Order, OrderLine, OrderStatus, PaymentMethod, PaymentStatus};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::money::MoneyDto;
+use crate::wire::{NameOf, Time, Uuid};
 
 /// An order.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct OrderDto {
     /// Its id.
+    #[schemars(with = "Uuid")]
     pub id: String,
     /// pending, confirmed, cooking, ready, delivering, delivered or cancelled.
+    #[schemars(with = "NameOf<OrderStatus>")]
     pub status: String,
     /// How often it was changed.
     pub version: u64,
@@ -30,13 +34,13 @@ pub struct OrderDto {
     /// Every status that it came to.
     pub history: Vec<HistoryDto>,
     /// When it was placed.
-    #[schemars(with = "String")]
+    #[schemars(with = "Time")]
     pub placed_at: Timestamp,
     /// When it will probably be ready; known once it cooks.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<Time>")]
     pub estimated_ready_at: Option<Timestamp>,
     /// When it was noticed that it waits too long for its driver.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<Time>")]
     pub late_at: Option<Timestamp>,
     /// Who drives it.
     pub driver: Option<String>,
@@ -59,6 +63,7 @@ pub struct PlacedOrderDto {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct OrderCustomerDto {
     /// The customer's id.
+    #[schemars(with = "Uuid")]
     pub id: String,
     /// The name.
     pub name: String,
@@ -74,12 +79,14 @@ pub struct OrderCustomerDto {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LineDto {
     /// Its id.
+    #[schemars(with = "Uuid")]
     pub id: String,
     /// The pizza.
     pub pizza_id: String,
     /// What it was called.
     pub name: String,
     /// small, medium or large.
+    #[schemars(with = "NameOf<Size>")]
     pub size: String,
     /// What was added.
     pub toppings: Vec<String>,
@@ -95,8 +102,10 @@ pub struct LineDto {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentDto {
     /// cash, credit_card or debit_card.
+    #[schemars(with = "NameOf<PaymentMethod>")]
     pub method: String,
     /// due, authorizing, authorized, captured, refunded or failed.
+    #[schemars(with = "NameOf<PaymentStatus>")]
     pub status: String,
 }
 
@@ -104,9 +113,10 @@ pub struct PaymentDto {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryDto {
     /// The status.
+    #[schemars(with = "NameOf<OrderStatus>")]
     pub status: String,
     /// When.
-    #[schemars(with = "String")]
+    #[schemars(with = "Time")]
     pub at: Timestamp,
     /// The user who brought it there; null for a guest.
     pub by: Option<String>,

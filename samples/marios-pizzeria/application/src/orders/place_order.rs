@@ -10,8 +10,8 @@ use neuroglia::id::Ids;
 use neuroglia::identity::Identity;
 use neuroglia::mediation::{Command, CommandHandler};
 use pizzeria_domain::customer::ContactDraft;
-use pizzeria_domain::menu::Pizza;
-use pizzeria_domain::order::{LineDraft, Order, OrderDraft, PaymentDraft};
+use pizzeria_domain::menu::{Pizza, Size};
+use pizzeria_domain::order::{LineDraft, Order, OrderDraft, PaymentDraft, PaymentMethod};
 use pizzeria_domain::user::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -20,6 +20,7 @@ use super::{OrderDto, PlacedOrderDto, TrackingToken};
 use crate::accounts::{role, stamp, user_id};
 use crate::customers::Register;
 use crate::house::House;
+use crate::wire::NameOf;
 
 /// Place an order, as a customer or as a guest.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -30,6 +31,7 @@ pub struct PlaceOrder {
     /// What to bake.
     pub lines: Vec<PlaceLine>,
     /// cash, credit_card or debit_card.
+    #[schemars(with = "NameOf<PaymentMethod>")]
     pub payment_method: String,
     /// The gateway's token, when paid by card; never a card number.
     #[serde(default)]
@@ -65,6 +67,7 @@ pub struct PlaceLine {
     /// The pizza.
     pub pizza_id: String,
     /// small, medium or large.
+    #[schemars(with = "NameOf<Size>")]
     pub size: String,
     /// What to add, at most 10 without repeats.
     #[serde(default)]

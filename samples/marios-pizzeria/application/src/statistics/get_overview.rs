@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::ledger::Ledger;
 use crate::house::House;
 use crate::money::MoneyDto;
+use crate::wire::Time;
 
 /// Show how many orders there are in each status, and what came in.
 pub struct GetOverview {}
@@ -25,7 +26,7 @@ pub struct OverviewDto {
     /// What the delivered ones brought in, in the currency of the menu; what was sold in a former one is not in it.
     pub revenue: MoneyDto,
     /// The time of the figures.
-    #[schemars(with = "String")]
+    #[schemars(with = "Time")]
     pub as_of: Timestamp,
 }
 

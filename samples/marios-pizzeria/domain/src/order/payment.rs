@@ -91,6 +91,10 @@ pub enum PaymentStatus {
 }
 
 impl PaymentStatus {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Due, Self::Authorizing, Self::Authorized, Self::Captured, Self::Refunded, Self::Failed];
+
     /// Its name on the wire and in documents.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -344,11 +348,18 @@ mod tests {
 
     #[test]
     fn nothing_becomes_what_it_is_or_leaves_an_end_by_what_the_gateway_says() {
-        use PaymentStatus::{Authorized, Authorizing, Captured, Due, Failed, Refunded};
-        for status in [Due, Authorizing, Authorized, Captured, Refunded, Failed] {
+        use PaymentStatus::{Due, Failed, Refunded};
+        for status in PaymentStatus::ALL {
             assert!(!status.may_become(status), "{status}");
             assert!(!Refunded.may_become(status) && !Failed.may_become(status), "{status}");
             assert!(!status.may_become(Due), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_state_has_one_name() {
+        for status in PaymentStatus::ALL {
+            assert_eq!(serde_json::to_value(status).expect("json"), status.as_str());
         }
     }
 
