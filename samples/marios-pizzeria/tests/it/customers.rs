@@ -114,6 +114,15 @@ async fn what_is_replaced_as_a_whole_has_no_parts_that_nobody_knows() {
         assert_eq!(refused.violations(), [violation], "{path}");
     }
     assert_eq!(shop.read(customer, "/api/v1/me").await, before);
+
+    // What was read can be sent back, changed or not.
+    for (person, path) in [(customer, "/api/v1/me"), (manager, "/api/v1/pizzas/margherita")] {
+        let read = shop.read(person, path).await;
+        let mut again =
+            shop.put(path).bearer(&person.token).json(&read).send().await.assert_status(200).json();
+        again["version"] = read["version"].clone();
+        assert_eq!(again, read);
+    }
     shop.close().await;
 }
 

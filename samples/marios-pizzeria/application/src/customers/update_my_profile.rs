@@ -10,6 +10,7 @@ use neuroglia::mediation::{Command, CommandHandler};
 use pizzeria_domain::customer::{ContactDraft, Customer};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{ProfileDto, Register};
 use crate::accounts::{check_version, stamp};
@@ -23,7 +24,8 @@ pub struct UpdateMyProfile {
     pub expected_version: Option<u64>,
 }
 
-/// How a customer is reached.
+/// How a customer is reached. What else a profile shows may come along, so that it can be sent back as it was read, and is
+/// passed over.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContactBody {
@@ -35,11 +37,20 @@ pub struct ContactBody {
     pub email: Option<String>,
     /// Where to deliver.
     pub address: Option<String>,
+    #[schemars(skip)]
+    #[serde(default, rename = "id")]
+    _id: IgnoredAny,
+    #[schemars(skip)]
+    #[serde(default, rename = "active_orders")]
+    _active_orders: IgnoredAny,
+    #[schemars(skip)]
+    #[serde(default, rename = "version")]
+    _version: IgnoredAny,
 }
 
 impl From<ContactBody> for ContactDraft {
     fn from(contact: ContactBody) -> Self {
-        let ContactBody { name, phone, email, address } = contact;
+        let ContactBody { name, phone, email, address, .. } = contact;
         Self { name, phone, email, address }
     }
 }

@@ -3,6 +3,7 @@
 use neuroglia::error::{Error, Result};
 use pizzeria_domain::menu::{Pizza, PizzaDraft, Size};
 use schemars::JsonSchema;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::house::House;
@@ -65,7 +66,8 @@ impl PizzaDto {
     }
 }
 
-/// What a manager writes of a pizza.
+/// What a manager writes of a pizza. What else the menu shows of it may come along, so that it can be sent back as it was
+/// read, and is passed over.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WritePizza {
@@ -82,6 +84,15 @@ pub struct WritePizza {
     /// The toppings that may be added.
     #[serde(default)]
     pub toppings: Vec<String>,
+    #[schemars(skip)]
+    #[serde(default, rename = "id")]
+    _id: IgnoredAny,
+    #[schemars(skip)]
+    #[serde(default, rename = "prices")]
+    _prices: IgnoredAny,
+    #[schemars(skip)]
+    #[serde(default, rename = "version")]
+    _version: IgnoredAny,
 }
 
 const fn yes() -> bool {
