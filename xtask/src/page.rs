@@ -12,6 +12,15 @@ pub(crate) struct Page {
 }
 
 impl Page {
+    /// The text between the markers.
+    ///
+    /// # Errors
+    /// When the page cannot be read, or has no markers.
+    pub(crate) fn kept(&self, workspace: &Workspace) -> Result<String> {
+        let page = workspace.read(self.path)?;
+        self.parts(&page).map(|(_, kept, _)| kept.trim().to_owned())
+    }
+
     /// Writes a text between the markers.
     ///
     /// # Errors
@@ -27,15 +36,23 @@ impl Page {
 
     /// The page with another text between its markers.
     fn spliced(&self, page: &str, text: &str) -> Result<String> {
-        let [begin, end] =
-            ["begin", "end"].map(|side| format!("<!-- written by `{}`: {side} -->", self.command));
-        let parts = page.split_once(&begin).and_then(|(before, rest)| {
-            let (_, after) = rest.split_once(&end)?;
-            Some((before, after))
-        });
-        let (before, after) =
-            parts.ok_or_else(|| format!("{} lacks the lines\n  {begin}\n  {end}", self.path))?;
+        let [begin, end] = self.markers();
+        let (before, _, after) = self.parts(page)?;
         Ok(format!("{before}{begin}\n\n{}\n\n{end}{after}", text.trim_end()))
+    }
+
+    /// What is before, between and behind the markers.
+    fn parts<'a>(&self, page: &'a str) -> Result<(&'a str, &'a str, &'a str)> {
+        let [begin, end] = self.markers();
+        let parts = page.split_once(&begin).and_then(|(before, rest)| {
+            let (kept, after) = rest.split_once(&end)?;
+            Some((before, kept, after))
+        });
+        parts.ok_or_else(|| format!("{} lacks the lines\n  {begin}\n  {end}", self.path))
+    }
+
+    fn markers(&self) -> [String; 2] {
+        ["begin", "end"].map(|side| format!("<!-- written by `{}`: {side} -->", self.command))
     }
 }
 

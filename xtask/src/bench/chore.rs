@@ -2,8 +2,10 @@
 
 use std::num::NonZeroUsize;
 
+use clap::ValueEnum as _;
+
 use crate::bench::machine::Machine;
-use crate::bench::report::{self, Figures};
+use crate::bench::report::{self, Figures, Report};
 use crate::bench::versus::Load;
 use crate::bench::{buses, clients, dispatch, durable, sample, versus};
 use crate::workspace::{Result, Workspace};
@@ -23,20 +25,18 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "16")]
     connections: NonZeroUsize,
     /// Measure one part; may be repeated
-    #[arg(long, value_enum, conflicts_with = "save")]
+    #[arg(long, value_enum)]
     only: Vec<Part>,
-    /// Write the figures into docs/benchmarks.md
+    /// Write the figures into docs/benchmarks.md, beside what it has of parts that are not measured
     #[arg(long)]
     save: bool,
 }
 
-/// What can be measured by itself.
+/// What can be measured by itself, in the order of the page.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
     /// CPU of a request beside the raw program
     Requests,
-    /// Dispatch, behaviours and scopes in nanoseconds, by criterion
-    Dispatch,
     /// Memory, start and size of the sample
     Sample,
     /// Events, jobs and orders on SQLite and PostgreSQL
@@ -47,6 +47,36 @@ enum Part {
     Cached,
     /// CPU of a commit on MongoDB's stand-in beside the bare driver
     Commits,
+    /// Dispatch, behaviours and scopes in nanoseconds, by criterion
+    Dispatch,
+}
+
+impl Part {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Sample => "sample",
+            Self::Durable => "durable",
+            Self::Buses => "buses",
+            Self::Cached => "cached",
+            Self::Commits => "commits",
+            Self::Dispatch => "dispatch",
+        }
+    }
+
+    fn measure(self, workspace: &Workspace, load: &Load) -> Result<Figures> {
+        let mut figures = Figures::default();
+        match self {
+            Self::Requests => versus::measure(workspace, load, &mut figures),
+            Self::Sample => sample::measure(workspace, &mut figures),
+            Self::Durable => durable::measure(workspace, &mut figures),
+            Self::Buses => buses::measure(workspace, &mut figures),
+            Self::Cached => clients::measure_cached(workspace, &mut figures),
+            Self::Commits => clients::measure_commits(workspace, &mut figures),
+            Self::Dispatch => dispatch::measure(workspace, &mut figures),
+        }?;
+        Ok(figures)
+    }
 }
 
 /// Measures all parts, or those that `--only` names, and judges the figures.
@@ -59,7 +89,6 @@ enum Part {
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     let machine = Machine::describe()?;
     println!("{}", machine.summary());
-    let wanted = |part: Part| arguments.only.is_empty() || arguments.only.contains(&part);
     let load = Load {
         rounds: arguments.rounds.get(),
         gets: arguments.gets.get(),
@@ -67,39 +96,25 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         connections: arguments.connections.get(),
     };
 
-    let mut figures = Figures::default();
+    let mut report = Report::default();
     let mut failures = Vec::new();
-    let mut take = |part: &str, outcome: Result<()>| {
-        if let Err(failure) = outcome {
-            eprintln!("error: {part}: {failure}");
-            failures.push(format!("{part} could not be measured: {failure}"));
+    for part in Part::value_variants() {
+        if !arguments.only.is_empty() && !arguments.only.contains(part) {
+            continue;
         }
-    };
-    if wanted(Part::Requests) {
-        take("requests", versus::measure(workspace, &load, &mut figures));
-    }
-    if wanted(Part::Sample) {
-        take("the sample", sample::measure(workspace, &mut figures));
-    }
-    if wanted(Part::Durable) {
-        take("durable work", durable::measure(workspace, &mut figures));
-    }
-    if wanted(Part::Buses) {
-        take("event buses", buses::measure(workspace, &mut figures));
-    }
-    if wanted(Part::Cached) {
-        take("the cache", clients::measure_cached(workspace, &mut figures));
-    }
-    if wanted(Part::Commits) {
-        take("commits on MongoDB", clients::measure_commits(workspace, &mut figures));
-    }
-    if wanted(Part::Dispatch) {
-        take("dispatch", dispatch::measure(workspace, &mut figures));
+        match part.measure(workspace, &load) {
+            Ok(figures) => report.add(part.name(), figures),
+            Err(failure) => {
+                eprintln!("error: {}: {failure}", part.name());
+                failures.push(format!("{} could not be measured: {failure}", part.name()));
+            }
+        }
     }
 
-    println!("\n{}", figures.table());
+    println!("\n{}", report.table());
     if arguments.save {
-        report::save(workspace, &machine, &figures)?;
+        let parts: Vec<_> = Part::value_variants().iter().map(|part| part.name()).collect();
+        report::save(workspace, &machine, &parts, &report)?;
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }

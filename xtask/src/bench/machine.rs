@@ -33,6 +33,11 @@ impl Machine {
         })
     }
 
+    /// The day of the run.
+    pub(crate) fn date(&self) -> &str {
+        &self.date
+    }
+
     /// One sentence for the head of a report.
     pub(crate) fn summary(&self) -> String {
         let Self { date, processor, cores, compiler } = self;
@@ -44,6 +49,15 @@ impl Machine {
 fn model_of(processors: &str) -> Option<&str> {
     let line = processors.lines().find(|line| line.starts_with("model name"))?;
     line.split_once(':').map(|(_, name)| name.trim())
+}
+
+#[cfg(test)]
+impl Machine {
+    /// Some machine on a day.
+    pub(crate) fn on(date: &str) -> Self {
+        let text = |text: &str| text.to_owned();
+        Self { date: text(date), processor: text("a processor"), cores: 2, compiler: text("rustc") }
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! The marks, the figures, and the page that keeps them.
 //!
 //! The page is written by people; only what stands between its two markers is written by
-//! `cargo xtask bench --save`. The table is the same on the terminal and on the page.
+//! `cargo xtask bench --save`. A run of some parts keeps what the page has of the others, and each figure has the day on
+//! which it was measured.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::iter::once;
 
 use crate::bench::machine::Machine;
 use crate::page::Page;
@@ -146,7 +148,7 @@ impl Mark {
     }
 }
 
-/// What was measured, and what it was derived from.
+/// What one part measured, and what it was derived from.
 #[derive(Default)]
 pub(super) struct Figures {
     measured: BTreeMap<What, f64>,
@@ -164,29 +166,96 @@ impl Figures {
         self.details.push((title, table));
     }
 
+    fn details(&self) -> String {
+        self.details.iter().fold(String::new(), |mut text, (title, table)| {
+            let _ = write!(text, "\n### {title}\n\n{table}\n");
+            text
+        })
+    }
+}
+
+/// What the parts of a run measured, each as a whole.
+#[derive(Default)]
+pub(super) struct Report {
+    measured: BTreeMap<What, f64>,
+    /// What their figures were derived from.
+    parts: BTreeMap<&'static str, String>,
+}
+
+impl Report {
+    /// Adds what a part measured.
+    pub(super) fn add(&mut self, part: &'static str, figures: Figures) {
+        self.parts.insert(part, figures.details());
+        self.measured.extend(figures.measured);
+    }
+
     /// Every mark with its figure and verdict.
     pub(super) fn table(&self) -> String {
         let head = ["what", "must", "aim", "measured", "verdict"].map(str::to_owned);
         let rows = MARKS.iter().map(|mark| mark.row(self.measured.get(&mark.what).copied()));
-        aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+        aligned(&once(head).chain(rows).collect::<Vec<_>>())
     }
 
-    fn section(&self, machine: &Machine) -> String {
+    /// What the page is to have, which had this before.
+    fn section(&self, machine: &Machine, parts: &[&'static str], kept: &str) -> String {
+        let (kept_rows, kept_parts) = (rows_of(kept), parts_of(kept));
+        let head = ["what", "must", "aim", "measured", "verdict", "on"].map(str::to_owned);
+        let rows = MARKS.iter().map(|mark| {
+            let measured = self.measured.get(&mark.what).copied();
+            let [text, must, aim, shown, verdict] = mark.row(measured);
+            match kept_rows.get(text.as_str()) {
+                Some([shown, verdict, day]) if measured.is_none() => {
+                    [text, must, aim, (*shown).to_owned(), (*verdict).to_owned(), (*day).to_owned()]
+                }
+                _ => [text, must, aim, shown, verdict, machine.date().to_owned()],
+            }
+        });
+        let table = aligned(&once(head).chain(rows).collect::<Vec<_>>());
         let mut text =
-            format!("Measured by `cargo xtask bench --save`: {}.\n\n{}", machine.summary(), self.table());
-        for (title, table) in &self.details {
-            let _ = write!(text, "\n### {title}\n\n{table}\n");
+            format!("The last run of `cargo xtask bench --save`: {}.\n\n{table}", machine.summary());
+        for part in parts {
+            let own = self.parts.get(part).map(|details| details.trim());
+            if let Some(details) = own.or_else(|| kept_parts.get(part).copied()) {
+                let _ = write!(text, "\n{PART}{part}{PART_END}\n\n{details}\n");
+            }
         }
         text
     }
 }
 
-/// Writes the figures between the markers of the page.
+/// What stands before the details of a part on the page.
+const PART: &str = "<!-- part: ";
+const PART_END: &str = " -->";
+
+/// What the page's table has of each mark: the figure, the verdict and the day.
+fn rows_of(kept: &str) -> BTreeMap<&str, [&str; 3]> {
+    let table = kept.split(PART).next().unwrap_or_default();
+    let rows = table.lines().filter_map(|line| line.trim().strip_prefix('|')?.strip_suffix('|'));
+    rows.filter_map(|row| match row.split('|').map(str::trim).collect::<Vec<_>>()[..] {
+        [text, _, _, shown, verdict, day] => Some((text, [shown, verdict, day])),
+        _ => None,
+    })
+    .collect()
+}
+
+/// What the page has of each part.
+fn parts_of(kept: &str) -> BTreeMap<&str, &str> {
+    let parts = kept.split(PART).skip(1).filter_map(|part| part.split_once(PART_END));
+    parts.map(|(name, details)| (name, details.trim())).collect()
+}
+
+/// Writes the figures between the markers of the page; of the parts that were not measured it keeps what it has.
 ///
 /// # Errors
 /// When the page cannot be read or written, or has no markers.
-pub(super) fn save(workspace: &Workspace, machine: &Machine, figures: &Figures) -> Result<()> {
-    PAGE.write(workspace, &figures.section(machine))
+pub(super) fn save(
+    workspace: &Workspace,
+    machine: &Machine,
+    parts: &[&'static str],
+    report: &Report,
+) -> Result<()> {
+    let kept = PAGE.kept(workspace)?;
+    PAGE.write(workspace, &report.section(machine, parts, &kept))
 }
 
 /// A Markdown table whose source is readable as it is; the first row is its head.
@@ -256,12 +325,37 @@ mod tests {
 
     #[test]
     fn every_figure_has_one_mark() {
-        let table = Figures::default().table();
+        let table = Report::default().table();
         assert_eq!(table.matches("not measured").count(), MARKS.len());
         let mut order: Vec<What> = MARKS.iter().map(|mark| mark.what).collect();
         order.dedup();
         assert_eq!(order.len(), MARKS.len());
         assert!(order.is_sorted());
+    }
+
+    #[test]
+    fn a_run_of_one_part_keeps_the_others() {
+        let on = |date: &str| Machine::on(date);
+        let of = |what, figure, title: &str| {
+            let mut figures = Figures::default();
+            figures.record(what, figure);
+            figures.detail(title.to_owned(), "| a |\n|---|\n| 1 |".to_owned());
+            figures
+        };
+        let parts = ["requests", "sample"];
+        let mut first = Report::default();
+        first.add("requests", of(What::Get, 1.2, "five rounds"));
+        first.add("sample", of(What::Memory, 15.0, "nine starts"));
+        let page = first.section(&on("2026-01-01"), &parts, "");
+        let mut second = Report::default();
+        second.add("sample", of(What::Memory, 11.0, "ten starts"));
+        let page = second.section(&on("2026-02-02"), &parts, &page);
+        let rows = rows_of(&page);
+        assert_eq!(rows[MARKS[0].text], ["1.200 ×", "✗ missed by 4 %", "2026-01-01"]);
+        assert_eq!(rows["idle memory of `marios-pizzeria web`, embedded default"][2], "2026-02-02");
+        let (rounds, starts) = (page.find("### five rounds"), page.find("### ten starts"));
+        assert!(rounds.is_some() && rounds < starts && !page.contains("nine starts"), "{page}");
+        assert_eq!(second.section(&on("2026-02-02"), &parts, &page), page);
     }
 
     #[test]
