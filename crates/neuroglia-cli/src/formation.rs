@@ -1,13 +1,13 @@
 //! `neuroglia start`: several processes of the current release on one machine, kept running until all are stopped.
 //!
-//! The processes come from the Procfile, in the numbers of the formation. Each has its own port, its lines are shown
-//! behind its name, and one that dies is started again after a pause that grows. A signal stops all of them at once: each
+//! The processes come from the Procfile, in the numbers of the formation. Each has ports that no other one has, its lines
+//! are shown behind its name, and one that dies is started again after a pause that grows. A signal stops all at once: each
 //! gets one SIGTERM and drains, and what is still there when the application's own deadline and its margin are over is
 //! killed. A second signal goes on as a second one, by which applications end at once.
 //!
 //! It is what a process manager does, for a machine that has none; `neuroglia export systemd` is for one that has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 use std::str::FromStr;
@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     /// How many of which process, such as `web=2,worker=1`; otherwise one of each
     #[arg(value_name = "PROCESS=NUMBER", value_delimiter = ',')]
     formation: Vec<Count>,
-    /// The port of the first process that answers HTTP; each further one has the next
+    /// The port of the first process that answers HTTP; each further one has the next that is not given yet
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// The depot, when it is not in a `.neuroglia` here or above
@@ -149,19 +149,22 @@ fn posts(procfile: &Procfile, counts: &[Count], environment: &Environment, port:
         None => u16::from(counts.is_empty()),
     };
     let admin_port = environment.port("ADMIN_PORT")?;
-    let too_high = || "there are more processes than ports above the first: choose a lower --port".to_owned();
+    let mut ports = Ports::default();
+    // Both firsts are taken before anybody's second, so that they are where the deploy says.
+    let answers = |process: &Process| process.answers_http() && number_of(process) > 0;
+    let mut first_port = procfile.long_running().any(answers).then(|| ports.take_from(port)).transpose()?;
+    let mut first_admin_port = admin_port.map(|first| ports.take_from(first)).transpose()?;
     let mut posts = Vec::new();
-    let mut web = 0_u16;
     for process in procfile.long_running() {
         for number in 1..=number_of(process) {
             let mut variables = BTreeMap::new();
             if process.answers_http() {
-                variables.insert("PORT", port.checked_add(web).ok_or_else(too_high)?);
-                web += 1;
+                let own = first_port.take().map_or_else(|| ports.take_from(port), Ok)?;
+                variables.insert("PORT", own);
             }
             if let Some(first) = admin_port {
-                let behind = u16::try_from(posts.len()).map_err(|_| too_high())?;
-                variables.insert("ADMIN_PORT", first.checked_add(behind).ok_or_else(too_high)?);
+                let own = first_admin_port.take().map_or_else(|| ports.take_from(first), Ok)?;
+                variables.insert("ADMIN_PORT", own);
             }
             let (label, arguments) = (format!("{}.{number}", process.name), process.arguments.clone());
             posts.push(Post { label, arguments, variables });
@@ -171,6 +174,18 @@ fn posts(procfile: &Procfile, counts: &[Count], environment: &Environment, port:
         return Err("a formation of nothing was asked for: write web=1".to_owned());
     }
     Ok(posts)
+}
+
+/// The ports that are given already, of whatever kind: PORT and ADMIN_PORT count up beside each other.
+#[derive(Default)]
+struct Ports(BTreeSet<u16>);
+
+impl Ports {
+    /// The first port from here that nobody has.
+    fn take_from(&mut self, first: u16) -> Result<u16> {
+        let free = (first..=u16::MAX).find(|port| self.0.insert(*port));
+        free.ok_or_else(|| format!("there are more processes than ports above {first}: choose a lower one"))
+    }
 }
 
 /// A post, and who stands there.
@@ -394,11 +409,16 @@ mod tests {
     }
 
     fn labels(counts: &str) -> Result<Vec<(String, Vec<u16>)>> {
+        given(8000, "9000", counts)
+    }
+
+    /// Who is given which ADMIN_PORT and PORT, in this order.
+    fn given(port: u16, admin_port: &str, counts: &str) -> Result<Vec<(String, Vec<u16>)>> {
         let counts: Vec<Count> =
             counts.split_terminator(',').map(|count| count.parse().expect("a count")).collect();
         let mut environment = Environment::default();
-        environment.set("ADMIN_PORT", "9000");
-        let posts = posts(&procfile(), &counts, &environment, 8000)?;
+        environment.set("ADMIN_PORT", admin_port);
+        let posts = posts(&procfile(), &counts, &environment, port)?;
         Ok(posts.iter().map(|post| (post.label.clone(), post.ports().collect())).collect())
     }
 
@@ -415,6 +435,25 @@ mod tests {
             ])
         );
         assert_eq!(labels("worker=2").map(|posts| posts.len()), Ok(2));
+    }
+
+    #[test]
+    fn no_port_is_given_twice_where_the_two_kinds_are_neighbours() {
+        let named = |label: &str, ports: &[u16]| (label.to_owned(), ports.to_vec());
+        assert_eq!(
+            given(8000, "8001", "web=3,worker=1"),
+            Ok(vec![
+                named("web.1", &[8001, 8000]),
+                named("web.2", &[8003, 8002]),
+                named("web.3", &[8005, 8004]),
+                named("worker.1", &[8006]),
+            ])
+        );
+        // One port for both is the application's fault to tell; here each process has two.
+        assert_eq!(given(8000, "8000", "web=1"), Ok(vec![named("web.1", &[8001, 8000])]));
+        // Without a process that answers, the port that it would have is free for others.
+        assert_eq!(given(8000, "8000", "worker=1"), Ok(vec![named("worker.1", &[8000])]));
+        assert!(given(65_535, "8001", "web=2").is_err_and(|failure| failure.contains("lower")));
     }
 
     #[test]
