@@ -2,8 +2,8 @@
 //!
 //! Every block of shell says in its first line what is promised of it: ```` ```bash run ```` ends well on a fresh
 //! clone, `run exit=78` ends with that code, `check` names commands and options that exist but does not run them here
-//! (they serve until they are stopped, take long, or are what runs this), `tour` is walked by the sample's own test, and
-//! `unrun: why` is for the rest. [`tidy`](crate::tidy) refuses a block that promises nothing; the step `pages` of
+//! (they serve until they are stopped, take long, or are what runs this), `tour` is walked by the sample's own test,
+//! `stages` by the one of the command line, and `unrun: why` is for the rest. [`tidy`](crate::tidy) refuses a block that promises nothing; the step `pages` of
 //! `cargo xtask test` keeps the promises of the first two kinds.
 
 use std::process::{Command, Stdio};
@@ -63,8 +63,8 @@ pub(crate) enum Promise {
     Runs { exit: i32 },
     /// Its commands exist.
     Exists,
-    /// The sample's test walks it.
-    Toured,
+    /// The sample's test walks it, or the command line's.
+    Walked,
     /// Nothing, for a reason.
     Nothing,
 }
@@ -75,7 +75,7 @@ pub(crate) fn promise(block: &Block<'_>) -> Option<Promise> {
         ["run"] => Some(Promise::Runs { exit: 0 }),
         ["run", exit] => Some(Promise::Runs { exit: exit.strip_prefix("exit=")?.parse().ok()? }),
         ["check"] => Some(Promise::Exists),
-        ["tour"] => Some(Promise::Toured),
+        ["tour" | "stages"] => Some(Promise::Walked),
         ["unrun:", _, ..] => Some(Promise::Nothing),
         _ => None,
     }
@@ -184,7 +184,8 @@ mod tests {
         assert_eq!(of("bash run"), Some(Promise::Runs { exit: 0 }));
         assert_eq!(of("bash run exit=78"), Some(Promise::Runs { exit: 78 }));
         assert_eq!(of("bash check"), Some(Promise::Exists));
-        assert_eq!(of("sh tour"), Some(Promise::Toured));
+        assert_eq!(of("sh tour"), Some(Promise::Walked));
+        assert_eq!(of("bash stages"), Some(Promise::Walked));
         assert_eq!(of("sh unrun: it publishes"), Some(Promise::Nothing));
         for nothing in ["bash", "bash unrun:", "bash run exit=x", "bash perhaps"] {
             assert_eq!(of(nothing), None, "{nothing}");

@@ -38,7 +38,7 @@ fn fault_of_block(page: &str, block: &Block<'_>) -> Option<String> {
     if block.lines.iter().all(|line| line.trim().is_empty()) {
         return Some(format!("empty `{language}` block: fill it or remove it"));
     }
-    // The host's doc tests include the README, and the sample's tour reads it.
+    // The host's doc tests include the README, and the tests that walk blocks read it.
     let is_readme = page == "README.md";
     match (language, promise(block)) {
         ("rust", _) if is_readme => None,
@@ -46,8 +46,8 @@ fn fault_of_block(page: &str, block: &Block<'_>) -> Option<String> {
         (_, None) => {
             Some(format!("say what is promised: `{language} run`, `run exit=78`, `check`, or `unrun: why`"))
         }
-        (_, Some(Promise::Toured)) if !is_readme => {
-            Some("only the README's tour is walked: mark it `run` or `check`".to_owned())
+        (_, Some(Promise::Walked)) if !is_readme => {
+            Some("only the README's blocks are walked: mark it `run` or `check`".to_owned())
         }
         _ => None,
     }
@@ -233,7 +233,7 @@ mod tests {
             "a.md:1: empty `bash` block",
             "a.md:4: nothing compiles this",
             "a.md:9: say what is promised",
-            "a.md:12: only the README's tour",
+            "a.md:12: only the README's blocks",
         ];
         assert_eq!(found.len(), expected.len(), "{found:?}");
         for (finding, start) in found.iter().zip(expected) {

@@ -12,8 +12,9 @@ use crate::project::{Project, cargo};
 use crate::release::Judgement;
 use crate::{Result, git};
 
-/// The deploy of `neuroglia dev`: on one machine, with secrets that are made.
-const DEV: &str = "dev";
+/// The deploys of a developer's own machine, with secrets that are made there: what `neuroglia dev` runs, and releases to
+/// try the three stages with.
+const OWN: [&str; 2] = ["dev", "local"];
 /// The largest file that is looked into.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -80,8 +81,8 @@ impl Evidence {
                 environment,
             });
         }
-        // Development first, so that what is compared with it is one deploy and not each.
-        deploys.sort_by_key(|deploy: &Deploy| deploy.name != DEV);
+        // The developer's own first, so that what is compared with them is one deploy and not each.
+        deploys.sort_by_key(|deploy: &Deploy| !deploy.is_own());
         let mut comparisons = Vec::new();
         for pair in deploys.windows(2) {
             let folder = |deploy: &Deploy| project.root.join(&deploy.shown).display().to_string();
@@ -89,7 +90,7 @@ impl Evidence {
             let told = Application::in_workspace(project, executable.to_owned(), &nothing).told(&asked)?;
             comparisons.push(Comparison {
                 shown: format!("{} and {}", pair[0].shown, pair[1].shown),
-                with_development: pair[0].name == DEV,
+                with_development: pair[0].is_own(),
                 differences: told["differences"].as_array().cloned().unwrap_or_default(),
             });
         }
@@ -114,7 +115,7 @@ impl Evidence {
 
     /// The deploys that others than the developer use.
     pub(super) fn real_deploys(&self) -> impl Iterator<Item = &Deploy> {
-        self.deploys.iter().filter(|deploy| deploy.name != DEV)
+        self.deploys.iter().filter(|deploy| !deploy.is_own())
     }
 
     /// Whether the application says that it has any of these.
@@ -128,6 +129,10 @@ impl Evidence {
 }
 
 impl Deploy {
+    fn is_own(&self) -> bool {
+        OWN.contains(&self.name.as_str())
+    }
+
     /// The addresses of attached resources that stand in the configuration itself: name and value.
     pub(super) fn addresses(&self) -> impl Iterator<Item = (&str, &str)> {
         let urls = self.settings.iter().filter(|setting| setting["type"] == "URL");

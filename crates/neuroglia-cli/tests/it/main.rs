@@ -6,6 +6,7 @@ mod export;
 mod formation;
 mod new;
 mod readiness;
+mod readme;
 mod sample;
 mod stages;
 mod terminal;

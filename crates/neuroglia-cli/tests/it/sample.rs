@@ -24,7 +24,7 @@ fn open(workshop: &Workshop, port: u16) -> Session {
 }
 
 /// One request over a bare socket; the answer's status and body.
-fn ask(port: u16, method: &str, path: &str, token: &str, body: &Value) -> (u16, Value) {
+pub(crate) fn ask(port: u16, method: &str, path: &str, token: &str, body: &Value) -> (u16, Value) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let authorization =

@@ -65,6 +65,22 @@ impl Workshop {
     /// Everything is real except that cargo tells another root: the package, its `deployment/dev` and its build are
     /// those of the repository.
     pub(crate) fn of_the_sample() -> Self {
+        Self::of_the_sample_by("")
+    }
+
+    /// The same with its lock, under version control, and with a release build that is the one for development, which is
+    /// there already: what a release is does not depend on how long its executable was thought about.
+    pub(crate) fn of_the_sample_to_release() -> Self {
+        let workshop = Self::of_the_sample_by(
+            "for word; do shift; if [ \"$word\" != --release ]; then set -- \"$@\" \"$word\"; fi; done\n",
+        );
+        let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock");
+        std::fs::copy(lock, workshop.path("Cargo.lock")).expect("the folder is ours");
+        workshop.commit()
+    }
+
+    /// Cargo does these lines of shell first.
+    fn of_the_sample_by(lines: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("it is there");
         let mut metadata = Self::metadata(&root);
         let target = metadata["target_directory"].as_str().expect("a folder").to_owned();
@@ -72,7 +88,7 @@ impl Workshop {
         metadata["workspace_root"] = Value::from(workshop.path("").display().to_string());
         workshop.write("metadata.json", &metadata.to_string());
         let script = format!(
-            "#!/bin/sh\nif [ \"$1\" = metadata ]; then exec cat '{}'; fi\ncd '{}' && exec '{}' \"$@\"\n",
+            "#!/bin/sh\nif [ \"$1\" = metadata ]; then exec cat '{}'; fi\n{lines}cd '{}' && exec '{}' \"$@\"\n",
             workshop.path("metadata.json").display(),
             root.display(),
             env!("CARGO"),
@@ -252,12 +268,18 @@ impl Drop for Session {
 
 /// A port with a free one above it.
 pub(crate) fn free_port() -> u16 {
+    free_ports(2)
+}
+
+/// The first of so many free ports in a row.
+pub(crate) fn free_ports(count: u16) -> u16 {
     for _ in 0..100 {
         let listener = TcpListener::bind("127.0.0.1:0").expect("the machine has a free port");
         let port = listener.local_addr().expect("it is bound").port();
-        if port < 65_535 && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+        let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if port.checked_add(count).is_some_and(|end| (port + 1..end).all(is_free)) {
             return port;
         }
     }
-    panic!("the machine has no two free ports in a row");
+    panic!("the machine has no {count} free ports in a row");
 }
