@@ -79,3 +79,18 @@ fn start(workshop: &Workshop, port: u16, formation: &[&str]) {
     let (output, status) = session.end();
     assert_eq!(status.code(), Some(0), "{output}");
 }
+
+#[test]
+fn what_runs_beside_the_pizzeria_has_a_port_of_its_own() {
+    let taken = read("samples/marios-pizzeria/deployment/dev/app.env");
+    let taken: Vec<&str> = taken.lines().filter_map(|line| Some(line.split_once("PORT=")?.1)).collect();
+    assert_eq!(taken, ["8000", "8001"]);
+    let beside = commands("```bash unrun");
+    let ports: Vec<&str> = beside
+        .iter()
+        .flat_map(|command| command.split_whitespace())
+        .filter_map(|word| word.strip_prefix("PORT="))
+        .collect();
+    assert!(!ports.is_empty(), "the menu board is shown: {beside:?}");
+    assert!(ports.iter().all(|port| !taken.contains(port)), "{beside:?}");
+}
