@@ -57,12 +57,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let source = |package: &str| arguments.framework.source(package);
     let (framework, testing) = (source("neuroglia")?, source("neuroglia-testing")?);
+    let install = arguments.framework.install()?;
     for (path, template) in FILES {
         let text = template
             .replace("@name@", name)
             .replace("@crate@", &name.replace('-', "_"))
             .replace("@framework@", &framework)
-            .replace("@testing@", &testing);
+            .replace("@testing@", &testing)
+            .replace("@install@", &install);
         let file = folder.join(path);
         let parent = file.parent().unwrap_or(&folder);
         std::fs::create_dir_all(parent)
@@ -76,18 +78,39 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 impl Framework {
     /// What a manifest says of a package of the framework.
     fn source(&self, package: &str) -> Result<String> {
+        Ok(match self.place(package)? {
+            Place::Folder(folder) => format!("path = {}", quoted(&folder)),
+            Place::Address(url) => format!("git = {}", quoted(Path::new(url))),
+        })
+    }
+
+    /// The command that installs the executable that this is.
+    fn install(&self) -> Result<String> {
+        let package = env!("CARGO_PKG_NAME");
+        Ok(match self.place(package)? {
+            Place::Folder(folder) => format!("cargo install --locked --path {}", folder.display()),
+            Place::Address(url) => format!("cargo install --locked --git {url} {package}"),
+        })
+    }
+
+    fn place(&self, package: &str) -> Result<Place<'_>> {
         match (&self.path, &self.git) {
             (Some(root), _) => {
                 let folder = root.join("crates").join(package);
                 let folder = folder.canonicalize().ok().filter(|folder| folder.join("Cargo.toml").is_file());
-                let folder =
-                    folder.ok_or_else(|| format!("{} is not the framework's repository", root.display()))?;
-                Ok(format!("path = {}", quoted(&folder)))
+                let folder = folder.map(Place::Folder);
+                folder.ok_or_else(|| format!("{} is not the framework's repository", root.display()))
             }
-            (None, Some(url)) => Ok(format!("git = {}", quoted(Path::new(url)))),
+            (None, Some(url)) => Ok(Place::Address(url)),
             (None, None) => Err("say where the framework is, by --path or --git".to_owned()),
         }
     }
+}
+
+/// Where a package of the framework is.
+enum Place<'a> {
+    Folder(PathBuf),
+    Address(&'a str),
 }
 
 /// A string of TOML.
@@ -125,6 +148,8 @@ mod tests {
     fn the_framework_is_a_folder_or_an_address() {
         let git = Framework { path: None, git: Some("https://example.com/n.git".to_owned()) };
         assert_eq!(git.source("neuroglia").as_deref(), Ok("git = \"https://example.com/n.git\""));
+        let install = "cargo install --locked --git https://example.com/n.git neuroglia-cli";
+        assert_eq!(git.install().as_deref(), Ok(install));
         let nowhere = Framework { path: Some(PathBuf::from("/nonexistent")), git: None };
         assert!(nowhere.source("neuroglia").is_err_and(|failure| failure.contains("repository")));
     }

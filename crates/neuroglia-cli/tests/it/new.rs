@@ -1,47 +1,76 @@
-//! `neuroglia new`: what it makes compiles, passes its own test, starts, and is what the audit asks for.
+//! `neuroglia new`: what it makes goes the way that its README tells, and is what the audit asks for.
 
 use std::path::Path;
-use std::process::Command;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::readiness::is_ready;
-use crate::terminal::{Workshop, free_port};
+use crate::sample::ask;
+use crate::terminal::{Session, Workshop, free_port};
+
+/// How long a process may take to be ready on a busy machine.
+const READY_WITHIN: Duration = Duration::from_secs(60);
 
 #[test]
-fn a_new_application_tests_itself_is_audited_and_runs() {
+fn a_new_application_goes_the_way_that_its_readme_tells() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("it is there");
     // What was built for it is kept between runs; only the first one waits for the framework.
     let target = concat!(env!("CARGO_TARGET_TMPDIR"), "/new");
     let workshop = Workshop::empty().export("CARGO_TARGET_DIR", target);
-    workshop.done(&["new", "trattoria", "--path", &repository.display().to_string(), "--into", "."]);
+    let framework = repository.display().to_string();
+    workshop.done(&["new", "trattoria", "--path", &framework, "--into", "."]);
     // The versions that the framework was tested with, and no network.
     std::fs::copy(repository.join("Cargo.lock"), workshop.path("Cargo.lock")).expect("the folder is ours");
-    let workshop = workshop.export("CARGO_NET_OFFLINE", "true");
-
-    let tested = Command::new(env!("CARGO"))
-        .args(["test", "--quiet"])
-        .current_dir(workshop.path("."))
-        .env("CARGO_TARGET_DIR", target)
-        .env("CARGO_NET_OFFLINE", "true")
-        .output()
-        .expect("cargo is there");
-    let said =
-        String::from_utf8_lossy(&tested.stdout).into_owned() + &String::from_utf8_lossy(&tested.stderr);
-    assert!(tested.status.success() && said.contains("1 passed"), "{said}");
-
-    let workshop = workshop.commit();
-    let audited = workshop.done(&["audit", "--strict"]);
-    assert!(audited.contains("trattoria: all twelve factors hold"), "{audited}");
-
     let port = free_port();
-    let mut session = workshop.neuroglia(&["dev", "--port", &port.to_string()]);
-    session.wait_for("trattoria is ready");
-    assert!(is_ready(port));
+    let workshop = workshop
+        .building_for_development()
+        .export("CARGO_NET_OFFLINE", "true")
+        .export("PORT", &port.to_string());
+
+    let readme = workshop.read("README.md");
+    let steps = readme.lines().filter_map(|line| line.strip_prefix("    "));
+    let steps: Vec<&str> = steps.map(|step| step.split(" #").next().unwrap_or_default().trim()).collect();
+    let install = format!("cargo install --locked --path {framework}/crates/neuroglia-cli");
+    assert_eq!(steps.first(), Some(&install.as_str()), "this executable, built for release");
+    for step in &steps[1..] {
+        match step.split_whitespace().collect::<Vec<_>>()[..] {
+            ["neuroglia", "dev"] => {
+                let mut session = workshop.neuroglia(&["dev"]);
+                session.wait_for("trattoria is ready");
+                let output = serve(session, port);
+                assert!(!output.contains("migrating"), "it has no store: {output}");
+            }
+            ["neuroglia", "run", "web"] => {
+                serve(workshop.neuroglia(&["run", "web"]), port);
+            }
+            ["neuroglia", ref words @ ..] => {
+                let said = workshop.done(words);
+                assert!(words != ["audit"] || said.contains("all twelve factors hold"), "{said}");
+            }
+            _ => workshop.shell(step),
+        }
+    }
+    for step in ["neuroglia dev", "cargo test", "neuroglia build", "neuroglia run web"] {
+        assert!(steps.contains(&step), "no {step} in {steps:?}");
+    }
+    workshop.done(&["audit", "--strict"]);
+}
+
+/// Waits until it greets, and stops it as a reader does; what it wrote.
+fn serve(session: Session, port: u16) -> String {
+    let deadline = Instant::now() + READY_WITHIN;
+    while !is_ready(port) {
+        assert!(Instant::now() < deadline, "nobody is ready on {port}");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    let (status, greeting) = ask(port, "GET", "/greetings/Ada", "", &Value::Null);
+    assert_eq!((status, greeting.as_str().map(|text| text.ends_with("Ada!"))), (200, Some(true)));
     session.signal(Signal::INT);
     let (output, status) = session.end();
     assert_eq!(status.code(), Some(0), "{output}");
-    assert!(!output.contains("migrating"), "it has no store: {output}");
+    output
 }
 
 #[test]

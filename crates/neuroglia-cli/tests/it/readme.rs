@@ -1,7 +1,6 @@
 //! What the README has its reader type, as far as it is about the command line.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -42,11 +41,7 @@ fn the_three_stages_work_on_a_newcomers_machine() {
         match words[..] {
             ["cargo", "neuroglia", "start", ref formation @ ..] => start(&workshop, port, formation),
             ["cargo", "neuroglia", ref words @ ..] => done.push((words.to_vec(), workshop.done(words))),
-            _ => {
-                let mut bash = Command::new("bash");
-                bash.args(["-euo", "pipefail", "-c", command]).current_dir(workshop.path("."));
-                assert!(bash.status().is_ok_and(|status| status.success()), "{command}");
-            }
+            _ => workshop.shell(command),
         }
     }
     assert!(commands.iter().any(|command| command.contains(" start web=2")), "{commands:?}");

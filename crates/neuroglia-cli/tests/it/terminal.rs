@@ -15,6 +15,10 @@ use serde_json::Value;
 /// Long enough to build an application on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// Takes an option of cargo out of a shell's arguments.
+const WITHOUT_RELEASE: &str =
+    "for word; do shift; if [ \"$word\" != --release ]; then set -- \"$@\" \"$word\"; fi; done\n";
+
 /// A copy of the fixture in a folder of its own.
 pub(crate) struct Workshop {
     folder: tempfile::TempDir,
@@ -68,15 +72,18 @@ impl Workshop {
         Self::of_the_sample_by("")
     }
 
-    /// The same with its lock, under version control, and with a release build that is the one for development, which is
-    /// there already: what a release is does not depend on how long its executable was thought about.
+    /// The same with its lock, under version control, and with builds as in [`Self::building_for_development`].
     pub(crate) fn of_the_sample_to_release() -> Self {
-        let workshop = Self::of_the_sample_by(
-            "for word; do shift; if [ \"$word\" != --release ]; then set -- \"$@\" \"$word\"; fi; done\n",
-        );
+        let workshop = Self::of_the_sample_by(WITHOUT_RELEASE);
         let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock");
         std::fs::copy(lock, workshop.path("Cargo.lock")).expect("the folder is ours");
         workshop.commit()
+    }
+
+    /// With a cargo whose release builds are those for development, which are there already: what a release is does not
+    /// depend on how long its executable was thought about.
+    pub(crate) fn building_for_development(self) -> Self {
+        self.with_cargo(&format!("#!/bin/sh\n{WITHOUT_RELEASE}exec '{}' \"$@\"\n", env!("CARGO")))
     }
 
     /// Cargo does these lines of shell first.
@@ -98,24 +105,21 @@ impl Workshop {
 
     /// Puts everything under version control.
     pub(crate) fn commit(self) -> Self {
-        for arguments in [
-            &["init", "--quiet"][..],
-            &["add", "--all"],
-            &[
-                "-c",
-                "user.name=Ada",
-                "-c",
-                "user.email=ada@example.com",
-                "commit",
-                "--quiet",
-                "--message",
-                "Begin",
-            ],
-        ] {
-            let status = Command::new("git").args(arguments).current_dir(self.folder.path()).status();
-            assert!(status.is_ok_and(|status| status.success()), "git {arguments:?}");
-        }
+        self.shell("git init --quiet && git add --all && git commit --quiet --message Begin");
         self
+    }
+
+    /// Runs a line of shell to its good end, with what is exported and as somebody who can commit.
+    pub(crate) fn shell(&self, line: &str) {
+        let mut bash = Command::new("bash");
+        bash.args(["-euo", "pipefail", "-c", line]).current_dir(self.path("")).stdin(Stdio::null());
+        bash.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        for who in ["AUTHOR", "COMMITTER"] {
+            bash.env(format!("GIT_{who}_NAME"), "Ada").env(format!("GIT_{who}_EMAIL"), "ada@example.com");
+        }
+        let output = bash.output().expect("bash is there");
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {said}");
     }
 
     /// Exports a variable in the developer's shell.
