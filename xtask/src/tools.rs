@@ -33,12 +33,12 @@ pub(crate) const BASH: Program =
 /// What the README's tour asks the pizzeria with.
 pub(crate) const CURL: Program =
     Program { name: "curl", proof: &["--version"], package: "curl", why: "walks the README's tour" };
-/// What stands before the replicas of `web` in the proof of a rolling restart. Debian has it outside of a user's `PATH`.
+/// What stands before the replicas of `web`, in the proof of a rolling restart and as the gateway that is shipped. Debian has it outside of a user's `PATH`.
 pub(crate) const NGINX: Program = Program {
     name: "/usr/sbin/nginx",
     proof: &["-v"],
     package: "nginx-light",
-    why: "divides requests among the replicas of a proof",
+    why: "divides requests among replicas, and is the gateway",
 };
 /// What certifies a database server of a test.
 pub(crate) const OPENSSL: Program = Program {

@@ -1,11 +1,15 @@
 //! `neuroglia export`, and the files of the sample's deploys: what platforms read of them.
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use yaml_rust2::{Yaml, YamlLoader};
 
-use crate::terminal::Workshop;
+use crate::terminal::{Workshop, free_port};
 
 fn documents(text: &str) -> Vec<Yaml> {
     YamlLoader::load_from_str(text).unwrap_or_else(|fault| panic!("{fault}:\n{text}"))
@@ -210,13 +214,73 @@ fn the_files_of_the_samples_deploys_fit_each_other() {
             );
         }
     }
-    assert!(read(&format!("{folder}/gateway.conf")).contains("http://web:8000"));
-
     let dockerfile = read(&format!("{folder}/Dockerfile"));
     for line in ["FROM scratch", "USER 65532:65532", "EXPOSE 8000", "ENTRYPOINT [\"/marios-pizzeria\"]"] {
         assert!(dockerfile.lines().any(|found| found == line), "no {line}");
     }
     assert!(dockerfile.contains("--locked") && dockerfile.contains("+crt-static"), "{dockerfile}");
+}
+
+#[test]
+fn the_gateway_says_for_whom_it_asks_and_believes_nobody() {
+    let deploy = "samples/marios-pizzeria/deployment";
+    let (behind, door) = (TcpListener::bind("127.0.0.1:0").expect("a free port"), free_port());
+    let place = |listener: &TcpListener| listener.local_addr().expect("it is bound").to_string();
+    let mut configuration = read(&format!("{deploy}/gateway.conf"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {kind}; "))
+        .concat();
+    for (shipped, here) in [
+        ("http://web:8000", format!("http://{}", place(&behind))),
+        ("listen 8080;", format!("listen 127.0.0.1:{door};")),
+        (
+            "events {}",
+            "daemon off; master_process off; pid nginx.pid; error_log stderr; events {}".to_owned(),
+        ),
+        ("http {\n", format!("http {{\n access_log off; {temporary}\n")),
+    ] {
+        assert!(configuration.contains(shipped), "no {shipped} in {configuration}");
+        configuration = configuration.replace(shipped, &here);
+    }
+    let file = folder.path().join("nginx.conf");
+    std::fs::write(&file, configuration).expect("the folder is ours");
+    let mut nginx = Command::new("/usr/sbin/nginx");
+    let mut nginx = nginx.arg("-p").arg(folder.path()).arg("-c").arg(&file).spawn().expect("nginx is there");
+
+    let answered = std::thread::spawn(move || {
+        let (mut stream, _) = behind.accept().expect("it is asked");
+        let mut head = vec![0; 4096];
+        let length = stream.read(&mut head).expect("a request");
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("it listens");
+        String::from_utf8_lossy(&head[..length]).to_lowercase()
+    });
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut stream = loop {
+        match TcpStream::connect(("127.0.0.1", door)) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(Instant::now() < deadline, "nginx does not listen: {error}"),
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    };
+    let request = "GET / HTTP/1.1\r\nHost: pizzeria.example\r\nConnection: close\r\nX-Forwarded-For: 203.0.113.7\r\n\
+                   X-Forwarded-Proto: https\r\nForwarded: for=203.0.113.7;proto=https\r\n\r\n";
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    nginx.kill().expect("it runs");
+    nginx.wait().expect("it is our child");
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    let passed_on = answered.join().expect("it was asked");
+    for line in ["host: pizzeria.example", "x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http"] {
+        assert!(passed_on.lines().any(|found| found == line), "no {line}: {passed_on}");
+    }
+    assert!(!passed_on.contains("203.0.113.7"), "what the client claims is passed on: {passed_on}");
+
+    for name in ["staging", "production"] {
+        let settings = read(&format!("{deploy}/{name}/app.env"));
+        assert!(settings.contains("\nHTTP_TRUSTED_PROXIES=10.0.0.0/8"), "{name} believes no gateway");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use url::{Host, Url};
 use super::Rule;
 
 /// The framework's own rules.
-pub(super) const ALL: [Rule; 4] = [forgotten, alone, in_the_open, known_to_all];
+pub(super) const ALL: [Rule; 5] = [forgotten, alone, in_the_open, known_to_all, one_face];
 
 /// What is kept in a process ends with it.
 fn forgotten(deploy: &Deploy) -> Vec<Warning> {
@@ -25,7 +25,7 @@ fn forgotten(deploy: &Deploy) -> Vec<Warning> {
 
 /// Several processes do not share what each keeps for itself.
 fn alone(deploy: &Deploy) -> Vec<Warning> {
-    let replicas = deploy.text("REPLICAS").and_then(|text| text.parse().ok()).unwrap_or(1_u32);
+    let replicas = replicas(deploy);
     if replicas < 2 {
         return Vec::new();
     }
@@ -70,6 +70,26 @@ fn known_to_all(deploy: &Deploy) -> Vec<Warning> {
         fix: "give the account a password of its own".to_owned(),
     };
     known.map(warning).collect()
+}
+
+/// What divides requests among several processes hides who asks, unless it is believed.
+fn one_face(deploy: &Deploy) -> Vec<Warning> {
+    let believes_nobody = deploy.text("HTTP_TRUSTED_PROXIES").is_some_and(|text| text.trim().is_empty());
+    if replicas(deploy) < 2 || !believes_nobody {
+        return Vec::new();
+    }
+    vec![Warning {
+        code: "parity.one_face",
+        what: "a gateway before several processes is taken for every client: they share one quota, and https is not seen"
+            .to_owned(),
+        at: "HTTP_TRUSTED_PROXIES and REPLICAS".to_owned(),
+        fix: "set it to the gateway's network, such as `10.0.0.0/8`, unless clients connect to the processes themselves"
+            .to_owned(),
+    }]
+}
+
+fn replicas(deploy: &Deploy) -> u32 {
+    deploy.text("REPLICAS").and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 fn scheme(setting: &Setting) -> Option<String> {

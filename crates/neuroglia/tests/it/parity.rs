@@ -41,6 +41,31 @@ fn what_weakens_a_deploy_is_found() {
     assert_eq!(codes(&[("DATABASE_URL", "sqlite://shop.db"), ("REPLICAS", "1")]), []);
 }
 
+#[derive(Settings)]
+#[expect(dead_code, reason = "only their declarations are of interest")]
+struct HostSettings {
+    /// Who is believed for whom they ask.
+    #[setting(default = "")]
+    http_trusted_proxies: Vec<String>,
+    /// How many processes there are.
+    replicas: Option<u32>,
+}
+
+#[test]
+fn a_gateway_that_nobody_believes_is_found_where_there_must_be_one() {
+    let codes = |pairs: &[(&str, &str)]| -> Vec<&str> {
+        let pairs = pairs.iter().copied();
+        let deploy = Deploy::of(&Schema::of::<HostSettings>(), &Environment::from_pairs(pairs));
+        let warnings = EnvironmentValidator::default().validate(&deploy);
+        warnings.into_iter().map(|warning| warning.code).collect()
+    };
+    let proxies = |networks| ("HTTP_TRUSTED_PROXIES", networks);
+    assert_eq!(codes(&[("REPLICAS", "2")]), ["parity.one_face"]);
+    assert_eq!(codes(&[("REPLICAS", "2"), proxies("")]), ["parity.one_face"]);
+    assert_eq!(codes(&[("REPLICAS", "2"), proxies("10.0.0.0/8")]), [""; 0]);
+    assert_eq!(codes(&[]), [""; 0]);
+}
+
 #[test]
 fn what_others_can_read_is_found_unless_it_stays_on_the_machine() {
     let plain =
