@@ -252,7 +252,15 @@ impl Gathered {
     fn unsaved(&self) -> Self {
         let entries: Vec<_> = self.entries.iter().filter(|entry| entry.dirty).cloned().collect();
         let keys = entries.iter().map(|entry| (entry.collection, entry.id.clone()));
-        Self { index: keys.zip(0..).collect(), entries, events: self.events.clone(), ..Self::default() }
+        Self {
+            index: keys.zip(0..).collect(),
+            entries,
+            events: self.events.clone(),
+            outbox: self.outbox.clone(),
+            work: self.work.clone(),
+            // No command begins over statements of its own, because none could be given back.
+            native: Vec::new(),
+        }
     }
 
     /// Keeps what was read, unless it was read meanwhile: two reads of one document see the same.

@@ -12,6 +12,7 @@ use neuroglia::di::{Inject, Scope, Service, ServiceCollection, Services};
 use neuroglia::domain::{Aggregate, AnyEvent, DomainEvent, Root};
 use neuroglia::error::{Error, Result};
 use neuroglia::mediation::{Command, CommandHandler, EventHandler, Mediator, Messages, Query, QueryHandler};
+use neuroglia::work::{Job, JobHandler, WorkFilter, Worker};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -51,6 +52,25 @@ impl Aggregate for Tally {
 
     fn root_mut(&mut self) -> &mut Root {
         &mut self.root
+    }
+}
+
+/// Is asked for, and done by nobody here.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Sum {}
+
+impl Job for Sum {
+    const KIND: &'static str = "sum";
+    type Output = ();
+    type Handler = Adder;
+}
+
+#[derive(Inject)]
+pub(crate) struct Adder {}
+
+impl JobHandler<Sum> for Adder {
+    async fn run(&self, _: Sum) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -320,6 +340,7 @@ impl App {
         services.add(Service::shared(Arc::clone(&store)));
         services.add(Service::shared(Arc::clone(&stage))).add(Service::shared(Arc::clone(&gate)));
         data::register(&mut services);
+        Worker::new().job::<Sum>().register(&mut services);
         messages
             .command::<Play>()
             .query::<Read>()
@@ -341,6 +362,12 @@ impl App {
         let document = self.store.load(Tally::COLLECTION, name).await.expect("the store answers");
         let count = |body: String| serde_json::from_str::<Tally>(&body).expect("a tally").count;
         document.map_or(0, |document| count(document.body))
+    }
+
+    /// How many jobs were asked for.
+    pub(crate) async fn jobs(&self) -> usize {
+        let all = WorkFilter { limit: 1000, ..WorkFilter::default() };
+        self.store.list_work(&all).await.expect("the store answers").len()
     }
 
     /// How many events have left.

@@ -7,9 +7,10 @@ use futures_util::FutureExt;
 use neuroglia::data::{Repository, UnitOfWork};
 use neuroglia::error::ErrorKind;
 use neuroglia::mediation::Mediator;
+use neuroglia::work::Jobs;
 
 use crate::script::Do::*;
-use crate::script::{App, Read, Tally, cause, play, send};
+use crate::script::{App, Read, Sum, Tally, cause, play, send};
 
 #[tokio::test]
 async fn a_command_commits_when_it_has_succeeded() {
@@ -185,6 +186,18 @@ async fn a_failed_command_takes_back_only_what_it_added() {
     // Two runs meet a conflict on another tally; the third commits what was there before with its own.
     send(&scope, [Contested("a", 2)]).await.expect("the third run succeeds");
     assert_eq!((app.count("before").await, app.count("a").await, app.outbox().await), (1, 21, 2));
+}
+
+#[tokio::test]
+async fn a_failed_command_takes_back_no_job_that_was_asked_for_before_it() {
+    let app = App::start().await;
+    let scope = app.services.scope();
+    let jobs: Jobs = scope.inject().expect("it is there");
+    jobs.enqueue(&Sum {}).expect("it is JSON");
+    send(&scope, [Count("a"), Fail]).await.expect_err("the script fails");
+    assert_eq!(app.jobs().await, 0, "what was asked for waits for the next commit");
+    send(&scope, [Contested("a", 2)]).await.expect("the third run succeeds");
+    assert_eq!((app.count("a").await, app.jobs().await), (21, 1));
 }
 
 #[tokio::test]
