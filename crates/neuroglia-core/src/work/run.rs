@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Claimed, Ticket};
+use super::{Claimed, Ticket, WorkClass};
 use crate::data::Store;
 use crate::di::{Dependencies, Inject, Scope};
 use crate::error::{Error, Result};
@@ -36,7 +36,9 @@ impl Run {
     /// Outside of durable work, like all others.
     pub fn id(&self) -> Result<String> {
         let claimed = &self.inner()?.claimed;
-        Ok(claimed.key.clone().unwrap_or_else(|| claimed.ticket.id.to_string()))
+        // The key of a delivery is its event's id; that of a job is free for the next one when this has ended.
+        let of_event = claimed.key.as_ref().filter(|_| claimed.class == WorkClass::Delivery);
+        Ok(of_event.cloned().unwrap_or_else(|| claimed.ticket.id.to_string()))
     }
 
     /// What calls to the outside carry, so that a repeated one is recognised: the id and who handles it.
@@ -122,5 +124,40 @@ impl fmt::Debug for Run {
                 inner.claimed.attempt
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::data::memory::MemoryStore;
+    use crate::id::Ids;
+
+    fn run(class: WorkClass, ids: &Ids) -> Run {
+        let claimed = Claimed {
+            ticket: Ticket { id: ids.next_uuid(), token: ids.next_uuid() },
+            class,
+            queue: "default".to_owned(),
+            kind: "charge".to_owned(),
+            key: Some("k".to_owned()),
+            payload: "{}".to_owned(),
+            attempt: 1,
+            attempts_max: 10,
+            correlation_id: None,
+            traceparent: None,
+            created_at: Timestamp::UNIX_EPOCH,
+        };
+        Run::new(Arc::new(MemoryStore::new()), claimed, CancellationToken::new())
+    }
+
+    #[test]
+    fn two_jobs_with_one_unique_key_are_two_and_two_deliveries_of_an_event_are_one() {
+        let ids = Ids::random();
+        let keys =
+            |class| [(); 2].map(|()| run(class, &ids)).map(|run| run.idempotency_key().expect("it is a run"));
+        let [first, second] = keys(WorkClass::Job);
+        assert_ne!(first, second, "the other side would take the second for a repetition");
+        assert_eq!(keys(WorkClass::Delivery), ["k:charge", "k:charge"]);
     }
 }
