@@ -1,5 +1,6 @@
 //! What is done again and again, and when.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::str::FromStr;
@@ -224,20 +225,18 @@ impl Times {
         }
     }
 
-    /// The times after `last` up to and including `now` that are to be planned, oldest first.
+    /// The times after `last` up to and including `now` that are to be planned, oldest first. They are looked for from
+    /// `now` backwards: of all that were missed, no more are found than are wanted.
     pub fn due(&self, last: Timestamp, now: Timestamp, missed: Missed) -> Vec<Timestamp> {
         let most = match missed {
             Missed::Skip | Missed::RunOnce => 1,
             Missed::RunAll(most) => most as usize,
         };
-        let mut due = std::collections::VecDeque::new();
-        let mut from = self.shortcut(last, now, most);
-        while let Some(next) = self.next_after(from).filter(|next| *next <= now) {
-            due.push_back(next);
-            if due.len() > most {
-                due.pop_front();
-            }
-            from = next;
+        let mut due = VecDeque::new();
+        let mut found = self.last_until(now, true);
+        while let Some(moment) = found.filter(|moment| *moment > last && due.len() < most) {
+            due.push_front(moment);
+            found = self.last_until(moment, false);
         }
         if missed == Missed::Skip {
             due.retain(|moment| now.since(*moment) <= HARDLY_OVER);
@@ -245,14 +244,18 @@ impl Times {
         due.into()
     }
 
-    /// A later start that leaves out none of the last `most` times; for intervals, which are easily counted.
-    fn shortcut(&self, last: Timestamp, now: Timestamp, most: usize) -> Timestamp {
+    /// The last time before this moment, or at it where it counts; none when there never was one.
+    fn last_until(&self, moment: Timestamp, counts: bool) -> Option<Timestamp> {
         match &self.0 {
             Rule::Every { micros } => {
-                let span = micros.saturating_mul(i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1));
-                last.max(Timestamp::from_unix_micros(now.unix_micros().saturating_sub(span)))
+                let until = moment.unix_micros() - i64::from(!counts);
+                Some(Timestamp::from_unix_micros(until.div_euclid(*micros) * micros))
             }
-            Rule::Cron { .. } => last,
+            Rule::Cron { cron, zone } => {
+                let from = WallClock(moment.to_jiff().to_zoned_datetime(zone.zone.clone()));
+                let last = cron.find_previous_occurrence(&from, counts).ok()?;
+                Some(Timestamp::from_unix_micros(last.0.timestamp().as_microsecond()))
+            }
         }
     }
 }
@@ -262,6 +265,8 @@ const HARDLY_OVER: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -341,6 +346,78 @@ mod tests {
         let just_now = at("2026-11-26T09:00:05Z");
         assert_eq!(hourly.due(last, just_now, Missed::Skip), [at("2026-11-26T09:00:00Z")]);
         assert!(hourly.due(at("2026-11-26T09:00:00Z"), now, Missed::RunAll(9)).is_empty());
+    }
+
+    #[test]
+    fn of_many_missed_times_only_those_that_are_wanted_are_looked_for() {
+        let each_second = times(Schedule::cron("* * * * * *"));
+        let (last, now) = (at("2000-01-01T00:00:00Z"), at("2026-11-26T09:30:00Z"));
+        let began = std::time::Instant::now();
+        assert_eq!(each_second.due(last, now, Missed::RunOnce), [now]);
+        assert_eq!(each_second.due(last, now, Missed::RunAll(3)).len(), 3);
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    }
+
+    /// All times after one moment, up to another, by going forward.
+    fn forward(times: &Times, last: Timestamp, now: Timestamp) -> Vec<Timestamp> {
+        let next = |moment: &Timestamp| times.next_after(*moment).filter(|next| *next <= now);
+        std::iter::successors(next(&last), next).collect()
+    }
+
+    /// One field of a pattern, of values up to this one.
+    fn field(from: u32, to: u32) -> impl Strategy<Value = String> {
+        let value = from..=to;
+        prop_oneof![
+            Just("*".to_owned()),
+            (2..=7_u32).prop_map(|step| format!("*/{step}")),
+            proptest::collection::btree_set(value.clone(), 1..3).prop_map(|values| values
+                .iter()
+                .map(u32::to_string)
+                .collect::<Vec<_>>()
+                .join(",")),
+            (value.clone(), value).prop_map(|(one, other)| format!("{}-{}", one.min(other), one.max(other))),
+        ]
+    }
+
+    /// Patterns that are about the hours in which clocks are moved more often than others.
+    fn pattern() -> impl Strategy<Value = String> {
+        let seconds = prop_oneof![3 => Just("0".to_owned()), 1 => Just("0,30".to_owned())];
+        let hour = prop_oneof![field(0, 23), field(0, 4)];
+        let day = prop_oneof![3 => Just("*".to_owned()), 1 => field(25, 31)];
+        let weekday = prop_oneof![3 => Just("*".to_owned()), 1 => field(0, 6)];
+        (seconds, field(0, 59), hour, day, weekday).prop_map(|(seconds, minute, hour, day, weekday)| {
+            format!("{seconds} {minute} {hour} {day} * {weekday}")
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+        #[test]
+        fn backwards_the_same_times_are_found_as_forwards(
+            pattern in pattern(),
+            (zone, moved) in prop_oneof![
+                Just(("UTC", "2026-03-29T01:00:00Z")),
+                Just(("Europe/Rome", "2026-03-29T01:00:00Z")),
+                Just(("Europe/Rome", "2026-10-25T01:00:00Z")),
+                Just(("America/New_York", "2026-03-08T07:00:00Z")),
+                Just(("America/New_York", "2026-11-01T06:00:00Z")),
+                Just(("Australia/Lord_Howe", "2026-10-03T15:30:00Z")),
+                Just(("Australia/Lord_Howe", "2026-04-04T15:00:00Z")),
+            ],
+            before_micros in 0..100_000_000_000_u64,
+            span_micros in 0..100_000_000_000_u64,
+        ) {
+            let cron: Cron = pattern.parse().expect("a pattern");
+            let times = Times(Rule::Cron { cron: Box::new(cron), zone: zone.parse().expect("a zone") });
+            let last = at(moved) - Duration::from_micros(before_micros);
+            let now = last + Duration::from_micros(span_micros);
+            let all = forward(&times, last, now);
+            let backwards = times.due(last, now, Missed::RunAll(u32::MAX));
+            prop_assert_eq!(&backwards, &all, "{} in {} from {} to {}", pattern, zone, last, now);
+            let some = times.due(last, now, Missed::RunAll(3));
+            prop_assert_eq!(&some, &all[all.len().saturating_sub(3)..]);
+        }
     }
 
     #[test]
