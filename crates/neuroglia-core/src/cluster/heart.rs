@@ -80,10 +80,11 @@ impl HostedService for Heart {
 impl Heart {
     /// Says that this node lives, and passes on what it hears.
     async fn beat_until(&self, stop: &CancellationToken, heard: watch::Sender<Heard>) {
-        let (mut last, mut pause) = (Instant::now(), HEARTBEAT);
+        // Not from now on: its first word may be a while ago, and so may the last one of a run before this.
+        let mut pause = HEARTBEAT.saturating_sub(self.membership.silence().unwrap_or(HEARTBEAT));
         while stop.run_until_cancelled(sleep(pause)).await.is_some() {
-            let patience = match self.membership.current() {
-                Some(_) => (NODE_TTL - TTL_MARGIN).saturating_sub(last.elapsed()),
+            let patience = match self.membership.silence() {
+                Some(silence) => (NODE_TTL - TTL_MARGIN).saturating_sub(silence),
                 // It has nothing that others might take: what counts is to be heard at all.
                 None => NODE_TTL,
             };
@@ -93,8 +94,8 @@ impl Heart {
             };
             pause = BEAT_AGAIN;
             match beat {
-                Ok(Ok((asked, beat))) => {
-                    (last, pause) = (asked, HEARTBEAT);
+                Ok(Ok(beat)) => {
+                    pause = HEARTBEAT;
                     self.membership.call_off(&beat.cancelled);
                     let owed = self.membership.owed(&beat.held);
                     heard.send_replace(Heard { silence: beat.longest_silence, owed });
@@ -104,9 +105,11 @@ impl Heart {
                 }
                 Err(_) => tracing::warn!("the store did not hear in time that this node lives"),
             }
-            if last.elapsed() + BEAT_AGAIN >= NODE_TTL - TTL_MARGIN && self.membership.current().is_some() {
+            if let Some(silence) = self.membership.silence()
+                && silence + BEAT_AGAIN >= NODE_TTL - TTL_MARGIN
+            {
                 tracing::error!(
-                    silent_ms = u64::try_from(last.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    silent_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX),
                     "others may take this node for dead soon; it lets go of its work"
                 );
                 self.membership.end();
@@ -163,8 +166,8 @@ impl Heart {
         }
     }
 
-    /// Says once that this node lives, and gives when the store was asked: its clock was read after that.
-    async fn beat(&self) -> Result<(Instant, Beat)> {
+    /// Says once that this node lives, and notes when the store was asked: its clock was read after that.
+    async fn beat(&self) -> Result<Beat> {
         let Some((id, _)) = self.membership.current() else { return self.join().await };
         let (asked, beat) = (Instant::now(), self.store.beat(&self.node(id)).await?);
         if beat.is_new {
@@ -172,11 +175,12 @@ impl Heart {
             self.membership.end();
             return self.join().await;
         }
-        Ok((asked, beat))
+        self.membership.heard(asked);
+        Ok(beat)
     }
 
     /// Begins a life, after what the former one had was given back.
-    async fn join(&self) -> Result<(Instant, Beat)> {
+    async fn join(&self) -> Result<Beat> {
         if let Some(former) = self.membership.former() {
             self.store.leave(former).await?;
             self.membership.forget_former();
@@ -184,11 +188,11 @@ impl Heart {
         }
         let id = self.membership.next(&self.ids);
         let (asked, beat) = (Instant::now(), self.store.beat(&self.node(id)).await?);
-        if self.membership.begin(id) {
+        if self.membership.begin(id, asked) {
             // Its own workers could not claim while it was nobody.
             self.wake.work_heard();
         }
-        Ok((asked, beat))
+        Ok(beat)
     }
 
     async fn bury_others(&self) -> Result<()> {

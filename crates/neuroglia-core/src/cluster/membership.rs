@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -30,6 +32,8 @@ pub struct Membership(Mutex<Life>);
 struct Life {
     /// None as long as the store has not heard of this node.
     id: Option<Uuid>,
+    /// When the store was asked that has last heard of it.
+    asked: Option<Instant>,
     /// Cancelled when this life ends.
     lost: CancellationToken,
     /// What is in its hands, and how to call it off.
@@ -68,11 +72,22 @@ impl Membership {
         self.life().unsettled.insert(work, settlement);
     }
 
-    /// Begins a life; gives whether there was another before.
-    pub(super) fn begin(&self, id: Uuid) -> bool {
+    /// For how long the store may not have heard of this life; none when it does not live.
+    pub(super) fn silence(&self) -> Option<Duration> {
+        let life = self.life();
+        life.id.and(life.asked).map(|asked| asked.elapsed())
+    }
+
+    /// Notes that the store has heard of this life, and when it was asked.
+    pub(super) fn heard(&self, asked: Instant) {
+        self.life().asked = Some(asked);
+    }
+
+    /// Begins a life of which the store, asked at that moment, has heard; gives whether there was another before.
+    pub(super) fn begin(&self, id: Uuid, asked: Instant) -> bool {
         let mut life = self.life();
         let is_another = life.lost.is_cancelled();
-        (life.id, life.next) = (Some(id), None);
+        (life.id, life.next, life.asked) = (Some(id), None, Some(asked));
         life.lost = CancellationToken::new();
         is_another
     }

@@ -1,21 +1,25 @@
 //! How long the dead keep their work, and what does not hold up a heart: in a time that passes as fast as it is told to.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use neuroglia::clock::{Clock, Timestamp};
-use neuroglia::cluster::{self, Burial, HEARTBEAT, Heart, LOOKS_APART, Membership, NODE_TTL, NodeName};
+use neuroglia::cluster::{
+    self, Beat, Burial, HEARTBEAT, Heart, LOOKS_APART, Membership, NODE_TTL, Node, NodeName, TTL_MARGIN,
+};
 use neuroglia::data::Store;
 use neuroglia::data::memory::MemoryStore;
 use neuroglia::di::{Service, ServiceCollection, Services};
-use neuroglia::error::Result;
+use neuroglia::error::{Error, Result};
 use neuroglia::hosting::{HostedService, Stopping};
 use neuroglia::id::Ids;
 use neuroglia::messaging::Wake;
 use neuroglia_testing::workbench::{asking, enqueue, job};
 use neuroglia_testing::{Layered, StoreLayer};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// By then the work of a dead node has to be given back, so that docs/proof.md can promise 15 seconds.
@@ -33,6 +37,19 @@ async fn pass(clock: &Clock) {
 
 /// A process that is nothing but a node.
 async fn node(store: Arc<dyn Store>) -> Services {
+    let services = process(store).await;
+    let heart: Heart = services.scope().inject().expect("it was entered");
+    heart.start().await.expect("it joins");
+    beats(heart);
+    services
+}
+
+fn beats(heart: Heart) -> JoinHandle<()> {
+    tokio::spawn(async move { heart.run(CancellationToken::new()).await.expect("it goes on") })
+}
+
+/// A process that is to be a node.
+async fn process(store: Arc<dyn Store>) -> Services {
     let mut services = ServiceCollection::new();
     services.add(Service::shared::<dyn Store>(store));
     services.add_instance(Stopping::default());
@@ -41,11 +58,7 @@ async fn node(store: Arc<dyn Store>) -> Services {
     services.add_instance(Wake::default());
     services.add_instance(Ids::random());
     services.enter_root::<Heart>();
-    let services = services.build().expect("a sound graph").start().await.expect("it starts");
-    let heart: Heart = services.scope().inject().expect("it was entered");
-    heart.start().await.expect("it joins");
-    tokio::spawn(async move { heart.run(CancellationToken::new()).await });
-    services
+    services.build().expect("a sound graph").start().await.expect("it starts")
 }
 
 /// A node that says once that it lives, and dies with a piece of work in its hands.
@@ -113,4 +126,80 @@ async fn a_burial_without_end_does_not_hold_up_the_heart() {
         assert!(silent().await <= HEARTBEAT + STEP, "it has not beaten for {:?}", silent().await);
     }
     assert!(living.current().is_some(), "it has let go of its work");
+}
+
+/// How long the first word is on its way back.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// A store that answers the first sign of life late, and then none until it hears again.
+struct Faltering {
+    store: MemoryStore,
+    has_answered: AtomicBool,
+    hears: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl StoreLayer for Faltering {
+    fn behind(&self) -> &dyn Store {
+        &self.store
+    }
+
+    async fn beat(&self, node: &Node) -> Result<Beat> {
+        if !self.has_answered.swap(true, Ordering::SeqCst) {
+            let beat = self.behind().beat(node).await;
+            sleep(SLOW).await;
+            return beat;
+        }
+        if self.hears.load(Ordering::SeqCst) {
+            return self.behind().beat(node).await;
+        }
+        Err(Error::unavailable("it hears nothing"))
+    }
+}
+
+async fn faltering() -> (Services, Heart, Arc<AtomicBool>) {
+    let hears = Arc::new(AtomicBool::new(false));
+    let store = Faltering {
+        store: MemoryStore::new(),
+        has_answered: AtomicBool::default(),
+        hears: Arc::clone(&hears),
+    };
+    let services = process(Arc::new(Layered(store))).await;
+    let heart: Heart = services.scope().inject().expect("it was entered");
+    heart.start().await.expect("it joins");
+    (services, heart, hears)
+}
+
+/// Waits until the node has let go of its work.
+async fn lets_go(services: &Services) {
+    let membership = services.get::<Membership>().expect("it is there");
+    while membership.current().is_some() {
+        sleep(STEP).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_word_whose_answer_is_late_is_as_old_as_the_question() {
+    let asked = Instant::now();
+    let (services, heart, _) = faltering().await;
+    assert!(asked.elapsed() >= SLOW);
+    beats(heart);
+    lets_go(&services).await;
+    assert!(asked.elapsed() <= NODE_TTL - TTL_MARGIN, "others may have its work: {:?}", asked.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heart_that_is_started_again_knows_how_old_its_last_word_is() {
+    let (services, heart, hears) = faltering().await;
+    hears.store(true, Ordering::SeqCst);
+    let running = beats(heart);
+    sleep(HEARTBEAT * 2).await;
+    hears.store(false, Ordering::SeqCst);
+    let silent = Instant::now();
+    sleep(HEARTBEAT).await;
+    running.abort();
+    sleep(HEARTBEAT * 2).await;
+    beats(services.scope().inject().expect("it was entered"));
+    lets_go(&services).await;
+    assert!(silent.elapsed() <= NODE_TTL - TTL_MARGIN, "others may have its work: {:?}", silent.elapsed());
 }
