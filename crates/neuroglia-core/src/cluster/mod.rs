@@ -10,14 +10,17 @@
 //! | what | until |
 //! |---|---|
 //! | it may be taken for dead ([`NODE_TTL`]); each beat tells the others when, and they look at that moment | 10.1 s |
-//! | they look again ([`LOOKS_APART`]), bury it, and wake the workers of their own process | 11.7 s |
-//! | workers of other processes hear of it, or look by themselves where they cannot hear | 13.0 s |
+//! | they look again ([`LOOKS_APART`]), bury it, and wake the workers of their own process | 12.8 s |
+//! | workers of other processes hear of it, or look by themselves where they cannot hear | 14.1 s |
+//!
+//! They look several times in between, so that a node that falls silent shortly after another is buried at most 0.7 s
+//! later after its own last word.
 //!
 //! A worker that hears of work looks by itself every 6.3 s at most: when the word itself is lost, because the connection
-//! of whoever listens has fallen silent unnoticed, it has the work by 18 s. A word that could not be said is said again.
+//! of whoever listens has fallen silent unnoticed, it has the work by 19 s. A word that could not be said is said again.
 //!
 //! What a dead relay had in its hands is free when its lease is over, after 10 s; the next relay looks by 11.3 s, and
-//! workers by 12.5 s. So two of the promised 15 seconds are left for a machine with other work too.
+//! workers by 12.5 s. So one of the promised 15 seconds is left for a machine with other work too.
 
 mod heart;
 mod membership;

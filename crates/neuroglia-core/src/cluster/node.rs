@@ -19,8 +19,9 @@ pub const NODE_TTL: Duration = Duration::from_secs(10);
 pub const TTL_MARGIN: Duration = Duration::from_secs(1);
 
 /// How long after it was first found silent a node is looked at again before it is buried, at least and by the store's
-/// clock: who could not say that it lives because the store was away says so meanwhile, however many others look.
-pub const LOOKS_APART: Duration = Duration::from_millis(1_500);
+/// clock: who could not say that it lives because the store was away says so meanwhile, however many others look. Longer
+/// than two signs of life are apart: when the store's clock jumps ahead, all look silent whose next one is not due yet.
+pub const LOOKS_APART: Duration = Duration::from_millis(2_600);
 
 /// This process, as others see it. Its id is new at each boot, so nobody is taken for their predecessor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
