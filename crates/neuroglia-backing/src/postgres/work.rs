@@ -146,10 +146,10 @@ pub(super) fn claim(kinds: usize) -> String {
              UPDATE ng_work w SET state = 'running', attempt = w.attempt + 1, owner = $1, token = $2 \
              WHERE w.ctid = ANY(ARRAY(SELECT ctid FROM c)) \
              RETURNING w.id, w.class, w.queue, w.kind, w.key, w.payload, w.attempt, w.attempts_max, \
-                 w.correlation_id, w.traceparent, w.created_at, w.priority, w.seq) \
+                 w.correlation_id, w.traceparent, w.created_at, w.on_crash, w.priority, w.seq) \
          SELECT (SELECT count(*) FROM p), u.id, u.class, u.queue, u.kind, u.key, u.payload, u.attempt, \
              u.attempts_max, u.correlation_id, u.traceparent, u.created_at, \
-             (SELECT min(run_at) - ng_now() FROM ng_work WHERE state = 'scheduled' AND run_at > ng_now()) \
+             (SELECT min(run_at) - ng_now() FROM ng_work WHERE state = 'scheduled' AND run_at > ng_now()), u.on_crash \
          FROM (SELECT 1) AS one LEFT JOIN u ON true ORDER BY u.priority DESC, u.seq"
     )
 }
@@ -179,6 +179,7 @@ fn claimed(row: &PgRow, token: Uuid) -> sqlx::Result<Option<Claimed>> {
         payload: row.try_get(6)?,
         attempt: number(row, 7)?,
         attempts_max: number(row, 8)?,
+        on_crash: OnCrash::named(row.try_get(13)?),
         correlation_id: row.try_get(9)?,
         traceparent: row.try_get(10)?,
         created_at: Timestamp::from_unix_micros(row.try_get(11)?),

@@ -96,7 +96,7 @@ pub(super) const CLAIM: &str = "UPDATE ng_work SET state = 'running', attempt = 
              ORDER BY priority DESC, seq LIMIT ?5) AND EXISTS (SELECT 1 FROM ng_node WHERE id = ?1) \
          ORDER BY w.priority DESC, w.seq LIMIT ?5) \
      RETURNING id, class, queue, kind, key, payload, attempt, attempts_max, correlation_id, traceparent, created_at, \
-         priority, seq";
+         priority, seq, on_crash";
 
 /// Takes work out of the queues, one after another; gives also how much was found due.
 async fn claim(
@@ -142,6 +142,7 @@ fn read_claimed(row: &SqliteRow, token: Uuid) -> sqlx::Result<Claimed> {
         payload: row.try_get(5)?,
         attempt: row.try_get(6)?,
         attempts_max: row.try_get(7)?,
+        on_crash: OnCrash::named(row.try_get(13)?),
         correlation_id: row.try_get(8)?,
         traceparent: row.try_get(9)?,
         created_at: Timestamp::from_unix_micros(row.try_get(10)?),

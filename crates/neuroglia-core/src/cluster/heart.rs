@@ -71,9 +71,8 @@ impl HostedService for Heart {
     }
 
     async fn stop(&self) {
-        self.settle(&self.membership.unsettled()).await;
         for id in self.membership.known_as() {
-            if let Err(error) = self.store.leave(id).await {
+            if let Err(error) = self.leave(id).await {
                 tracing::warn!(
                     error = chain(&error),
                     "the store did not hear that this node ends; others will find out"
@@ -150,29 +149,49 @@ impl Heart {
     async fn tell_what_is_owed(&self, mut heard: watch::Receiver<Heard>) {
         while heard.changed().await.is_ok() {
             let owed = heard.borrow_and_update().owed.clone();
-            if !owed.is_empty() && timeout(NODE_TTL, self.settle(&owed)).await.is_err() {
-                tracing::debug!("the store did not hear in time of work that this node does not have");
+            if owed.is_empty() {
+                continue;
+            }
+            match timeout(NODE_TTL, self.settle(&owed)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(error = chain(&error), "work that this node does not have is not settled")
+                }
+                Err(_) => {
+                    tracing::debug!("the store did not hear in time of work that this node does not have")
+                }
             }
         }
     }
 
-    /// Tells the store how work ended; each by itself, so that one which it refuses keeps no other.
-    async fn settle(&self, owed: &[(Ticket, Settlement)]) {
-        let mut settled = 0;
+    /// Ends a life in the store, which is told first how the work ends that it must not just give back. When it does not
+    /// hear that, the life is not ended either: whoever buries it does with its work what that says of crashes.
+    async fn leave(&self, life: Uuid) -> Result<()> {
+        self.settle(&self.membership.unsettled()).await?;
+        self.store.leave(life).await
+    }
+
+    /// Tells the store how work ends; each by itself, so that one which it refuses keeps no other.
+    async fn settle(&self, owed: &[(Ticket, Settlement)]) -> Result<()> {
+        let (mut settled, mut outcome) = (0, Ok(()));
         for one in owed {
-            let Err(error) = self.store.settle(std::slice::from_ref(one)).await else {
-                settled += 1;
-                continue;
-            };
-            tracing::warn!(work.id = %one.0.id, error = chain(&error), "work could not be settled");
-            if error.kind() == ErrorKind::Unavailable {
-                break;
+            match self.store.settle(std::slice::from_ref(one)).await {
+                Ok(held) => settled += u64::from(held == [true]),
+                Err(error) => {
+                    tracing::warn!(work.id = %one.0.id, error = chain(&error), "work could not be settled");
+                    let is_away = error.kind() == ErrorKind::Unavailable;
+                    outcome = Err(error);
+                    if is_away {
+                        break;
+                    }
+                }
             }
         }
         if settled > 0 {
             tracing::warn!(work.settled = settled, "work that this node does not hold was settled");
             self.wake.work();
         }
+        outcome
     }
 
     /// Says once that this node lives, and notes when the store was asked: its clock was read after that.
@@ -191,7 +210,11 @@ impl Heart {
     /// Begins a life, after what the former one had was given back.
     async fn join(&self) -> Result<Beat> {
         if let Some(former) = self.membership.former() {
-            self.store.leave(former).await?;
+            match self.leave(former).await {
+                Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+                // What is refused now is refused at the next beat as well; the former life is buried.
+                outcome => drop(outcome),
+            }
             self.membership.forget_former();
             self.wake.work();
         }

@@ -36,16 +36,25 @@ struct Life {
     asked: Option<Instant>,
     /// Cancelled when this life ends.
     lost: CancellationToken,
-    /// What is in its hands, and how to call it off.
-    running: HashMap<Ticket, CancellationToken>,
+    /// What is in its hands.
+    running: HashMap<Ticket, Hand>,
     /// What the store said at the last beat that it has, and it has not.
     unaccounted: HashSet<Ticket>,
-    /// How attempts ended that the store could not be told of.
+    /// How work ends that was let go of before the store was told.
     unsettled: HashMap<Ticket, Settlement>,
     /// Who it was before it let go by itself; the store still thinks that this node lives.
     former: Option<Uuid>,
     /// Who it will be. It may have said so, and not have heard that the store knows.
     next: Option<Uuid>,
+}
+
+/// A piece of work in its hands.
+#[derive(Debug)]
+struct Hand {
+    /// How to call it off.
+    cancelled: CancellationToken,
+    /// What the store is told when it is let go of as it is; none when it may just be given back.
+    end: Option<Settlement>,
 }
 
 impl Membership {
@@ -58,18 +67,30 @@ impl Membership {
 
     /// Notes that something is in its hands, so that it can be called off.
     pub fn hold(&self, work: Ticket, cancelled: CancellationToken) {
-        self.life().running.insert(work, cancelled);
+        self.life().running.insert(work, Hand { cancelled, end: None });
     }
 
-    /// Notes that it is no longer.
+    /// Notes how something in its hands ends, of which the store is still to be told. What is let go of before that, as
+    /// this life ends or the store is away, is told by the heart.
+    pub(crate) fn will_end(&self, work: Ticket, settlement: Settlement) {
+        if let Some(hand) = self.life().running.get_mut(&work) {
+            hand.end = Some(settlement);
+        }
+    }
+
+    /// Notes that the store knows how something in its hands ended.
+    pub(crate) fn has_ended(&self, work: Ticket) {
+        if let Some(hand) = self.life().running.get_mut(&work) {
+            hand.end = None;
+        }
+    }
+
+    /// Notes that something is no longer in its hands.
     pub fn let_go(&self, work: Ticket) {
-        self.life().running.remove(&work);
-    }
-
-    /// Notes how an attempt ended of which the store could not be told, so that a heartbeat tells it. Before the work is
-    /// let go of.
-    pub(crate) fn owe(&self, work: Ticket, settlement: Settlement) {
-        self.life().unsettled.insert(work, settlement);
+        let mut life = self.life();
+        if let Some(end) = life.running.remove(&work).and_then(|hand| hand.end) {
+            life.unsettled.insert(work, end);
+        }
     }
 
     /// For how long the store may not have heard of this life; none when it does not live.
@@ -92,14 +113,15 @@ impl Membership {
         is_another
     }
 
-    /// Ends this life: whatever is in its hands is nobody's business any more.
+    /// Ends this life: whatever is in its hands is nobody's business any more, but that the store is told how it ends.
     pub(super) fn end(&self) {
         let mut life = self.life();
         life.former = life.id.take().or(life.former);
         life.lost.cancel();
-        life.running.clear();
+        let running = std::mem::take(&mut life.running);
+        let ends = running.into_iter().filter_map(|(work, hand)| Some((work, hand.end?)));
+        life.unsettled.extend(ends);
         life.unaccounted.clear();
-        life.unsettled.clear();
     }
 
     pub(super) fn former(&self) -> Option<Uuid> {
@@ -135,15 +157,17 @@ impl Membership {
         stranded.map(|ticket| (*ticket, settlement(ticket))).collect()
     }
 
-    /// All that the store could not be told, for a process that ends.
+    /// How all work ends of which the store is still to be told, for a life that ends.
     pub(super) fn unsettled(&self) -> Vec<(Ticket, Settlement)> {
-        self.life().unsettled.iter().map(|(ticket, settlement)| (*ticket, settlement.clone())).collect()
+        let life = self.life();
+        let running = life.running.iter().filter_map(|(work, hand)| Some((work, hand.end.as_ref()?)));
+        running.chain(&life.unsettled).map(|(work, end)| (*work, end.clone())).collect()
     }
 
     pub(super) fn call_off(&self, work: &[Uuid]) {
         let life = self.life();
-        for (_, cancelled) in life.running.iter().filter(|(ticket, _)| work.contains(&ticket.id)) {
-            cancelled.cancel();
+        for (_, hand) in life.running.iter().filter(|(ticket, _)| work.contains(&ticket.id)) {
+            hand.cancelled.cancel();
         }
     }
 

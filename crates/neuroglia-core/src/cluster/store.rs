@@ -26,7 +26,8 @@ pub trait ClusterStore: Send + Sync {
     /// least `apart` ago, the work is given back, at most `limit` pieces; the node's row goes with the last of it.
     async fn bury(&self, ttl: Duration, apart: Duration, limit: u32) -> Result<Vec<Burial>>;
 
-    /// Says that this node ends, with nothing in its hands.
+    /// Says that this node ends. What the store says is still in its hands is given back without counting the attempt: how
+    /// that ends which must not begin again was settled before.
     async fn leave(&self, node: Uuid) -> Result<()>;
 
     /// Every node that has not been buried.

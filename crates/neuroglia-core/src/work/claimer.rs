@@ -7,8 +7,9 @@
 //! How much is claimed ahead is the [`places`](super::places)' business.
 //!
 //! At the end of the process nothing new is claimed; what was claimed and not begun is given back without counting
-//! an attempt; what runs may finish until shortly before the deadline, and is then given back as well. It is broken off
-//! also when this service is ended from outside, because nothing would count what runs on.
+//! an attempt; what runs may finish until shortly before the deadline, and is then broken off: given back as well, or
+//! ended as its kind says. It is broken off also when this service is ended from outside, because nothing would count what
+//! runs on.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -80,9 +81,9 @@ pub struct WorkMeter {
     pub retried: AtomicU64,
     /// Attempts that failed for good, or were parked.
     pub dead: AtomicU64,
-    /// Pieces of work that were given back.
+    /// Pieces of work that were given back, or had been called off.
     pub released: AtomicU64,
-    /// Attempts that came to nothing, because the node had lost them.
+    /// Attempts that came to nothing, because they had ended already or the node had lost them.
     pub lost: AtomicU64,
     /// Pieces of work that run.
     pub running: AtomicUsize,
@@ -95,6 +96,11 @@ pub struct BrokenOff(Mutex<Vec<String>>);
 impl BrokenOff {
     fn note(&self, work: String) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+    }
+
+    /// Takes back what had ended after all.
+    fn withdraw(&self, work: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|noted| noted != work);
     }
 
     /// What was broken off so far.
@@ -111,7 +117,7 @@ pub struct Claimer {
 }
 
 /// What every attempt needs.
-#[derive(Inject)]
+#[derive(Clone, Inject)]
 struct Bench {
     store: Arc<dyn Store>,
     scopes: ScopeFactory,
@@ -162,7 +168,7 @@ enum Look {
 
 impl Claimer {
     async fn claim_until_ending(&self, places: &Arc<Places>) {
-        let bench = Arc::new(self.bench.share());
+        let bench = Arc::new(self.bench.clone());
         let kinds = bench.plan.doers.kinds();
         while !places.ending.is_cancelled() {
             let poll = match claim(places, &bench, &kinds).await {
@@ -253,20 +259,24 @@ enum Ended {
     Lost,
 }
 
-impl Bench {
-    fn share(&self) -> Self {
-        Self {
-            store: Arc::clone(&self.store),
-            scopes: self.scopes.clone(),
-            plan: Arc::clone(&self.plan),
-            membership: Arc::clone(&self.membership),
-            meter: Arc::clone(&self.meter),
-            broken_off: Arc::clone(&self.broken_off),
-            wake: Arc::clone(&self.wake),
-            ids: self.ids.clone(),
-        }
-    }
+/// What the store said of how an attempt ended.
+#[derive(PartialEq)]
+enum Told {
+    /// It is so.
+    Agreed,
+    /// The work had ended already, or is no longer this node's.
+    NotHeld,
+    /// It did not answer; the heartbeats tell it.
+    Unheard,
+}
 
+/// Why work was broken off at the end of its process.
+const CUT: &str = "its process ended before it did";
+
+/// Why work was broken off in the middle of it.
+const LET_GO: &str = "its process could not say that it lives, and let go of it";
+
+impl Bench {
     /// Has one piece of work done, and settles it.
     async fn attend(
         &self,
@@ -290,6 +300,9 @@ impl Bench {
             self.settle(&claimed, Settlement::Park { failure }).await;
             return;
         };
+        if let Some(end) = claimed.on_crash.broken_off(LET_GO) {
+            self.membership.will_end(claimed.ticket, end);
+        }
         self.meter.running.fetch_add(1, Ordering::Relaxed);
         let span = tracing::info_span!(
             "work",
@@ -364,6 +377,7 @@ impl Bench {
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let settlement = match ended {
             Ended::Done => {
+                self.membership.has_ended(claimed.ticket);
                 self.meter.done.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(work.attempt = claimed.attempt, duration_ms, "work done");
                 return;
@@ -374,14 +388,23 @@ impl Bench {
                 return;
             }
             Ended::BrokenOff => {
-                self.broken_off.note(format!("{} {}", claimed.kind, claimed.ticket.id));
-                Settlement::Release
+                // Also when the store does not hear of it: then nobody knows how far it got.
+                let work = format!("{} {}", claimed.kind, claimed.ticket.id);
+                self.broken_off.note(work.clone());
+                let end = claimed.on_crash.broken_off(CUT).unwrap_or(Settlement::Release);
+                if self.settle(claimed, end).await == Told::NotHeld {
+                    self.broken_off.withdraw(&work);
+                }
+                return;
             }
             Ended::HandedBack => Settlement::Release,
             Ended::Cancelled => Settlement::Cancelled,
             Ended::TimedOut(limit) => {
-                let error = Error::unavailable(format!("it took longer than {limit:?}"));
-                after_failure(&error, claimed.attempt, claimed.attempts_max, &self.ids)
+                let failure = format!("it took longer than {limit:?}");
+                claimed.on_crash.broken_off(&failure).unwrap_or_else(|| {
+                    let error = Error::unavailable(failure);
+                    after_failure(&error, claimed.attempt, claimed.attempts_max, &self.ids)
+                })
             }
             Ended::Failed(error) if error.code() == UNKNOWN => Settlement::Park { failure: chain(&error) },
             Ended::Failed(error) => after_failure(&error, claimed.attempt, claimed.attempts_max, &self.ids),
@@ -389,7 +412,21 @@ impl Bench {
         self.settle(claimed, settlement).await;
     }
 
-    async fn settle(&self, claimed: &Claimed, settlement: Settlement) {
+    /// Tells the store how an attempt ended, and the log and the meter once it is so.
+    async fn settle(&self, claimed: &Claimed, settlement: Settlement) -> Told {
+        self.membership.will_end(claimed.ticket, settlement.clone());
+        let told = self.tell(claimed.ticket, &settlement).await;
+        if told != Told::Unheard {
+            self.membership.has_ended(claimed.ticket);
+        }
+        if told == Told::NotHeld {
+            self.meter.lost.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(
+                work.id = %claimed.ticket.id,
+                "the work had already ended, or is no longer this node's; nothing was changed"
+            );
+            return told;
+        }
         let class = match claimed.class {
             WorkClass::Delivery => "delivery",
             WorkClass::Job => "job",
@@ -422,33 +459,26 @@ impl Bench {
                 meter.released.fetch_add(1, Ordering::Relaxed);
             }
         }
-        let is_given_back = settlement == Settlement::Release;
-        self.tell(claimed.ticket, settlement).await;
-        if is_given_back {
+        if settlement == Settlement::Release {
             self.wake.work();
         }
+        told
     }
 
-    /// Tells the store, again when it does not answer, for a while. What it does not hear by then the heartbeats tell.
-    async fn tell(&self, ticket: Ticket, settlement: Settlement) {
-        let settlements = [(ticket, settlement)];
+    /// Tells the store, again when it does not answer, for a while.
+    async fn tell(&self, ticket: Ticket, settlement: &Settlement) -> Told {
+        let settlements = [(ticket, settlement.clone())];
         let mut pause = TELL_PAUSE_MIN;
         loop {
             let error = match self.store.settle(&settlements).await {
-                Ok(held) => {
-                    if held != [true] {
-                        tracing::warn!(work.id = %ticket.id, "the work was no longer this node's");
-                    }
-                    return;
-                }
+                Ok(held) if held == [true] => return Told::Agreed,
+                Ok(_) => return Told::NotHeld,
                 Err(error) => error,
             };
             let is_over = error.kind() != ErrorKind::Unavailable || pause > TELL_PAUSE_MAX;
             tracing::warn!(work.id = %ticket.id, error = chain(&error), is_over, "work could not be settled");
             if is_over {
-                let [(ticket, settlement)] = settlements;
-                self.membership.owe(ticket, settlement);
-                return;
+                return Told::Unheard;
             }
             tokio::time::sleep(self.ids.jitter(pause)).await;
             pause *= 2;

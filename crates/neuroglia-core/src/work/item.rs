@@ -103,11 +103,16 @@ impl WorkClass {
     }
 }
 
-/// What it means that the process died that was at a piece of work.
+/// What it means that a piece of work had begun and was broken off from outside: its process died or was taken for dead,
+/// let go of it because it could not reach the store, or cut it at the end of its time; or it took longer than it may.
+///
+/// An error is no crash, and neither is a panic: the handler has ended by itself, and its error says whether it is tried
+/// again. What is called off by an operator ends as that, however far it got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnCrash {
-    /// It is tried again, and parked after the third process that it took along.
+    /// It is tried again, and parked after the third process that it took along. What a living process breaks off does not
+    /// count as an attempt, unless it took too long.
     #[default]
     Retry,
     /// It has failed for good.
@@ -120,6 +125,16 @@ impl OnCrash {
     /// What a store's row says; one that says nothing known is tried again.
     pub fn named(name: &str) -> Self {
         [Self::Fail, Self::Quarantine].into_iter().find(|known| known.name() == name).unwrap_or_default()
+    }
+
+    /// How a piece of work ends that had begun and was broken off by a process that lives; none when it is tried again.
+    pub fn broken_off(self, failure: &str) -> Option<Settlement> {
+        let failure = failure.to_owned();
+        match self {
+            Self::Retry => None,
+            Self::Fail => Some(Settlement::Dead { failure }),
+            Self::Quarantine => Some(Settlement::Park { failure }),
+        }
     }
 
     /// Its stable name, as stores write it.
@@ -288,6 +303,8 @@ pub struct Claimed {
     pub attempt: u32,
     /// How often it is tried in all.
     pub attempts_max: u32,
+    /// What it means when it is broken off.
+    pub on_crash: OnCrash,
     /// The request or message that began it.
     pub correlation_id: Option<String>,
     /// The W3C `traceparent` of the span that asked for it.

@@ -133,6 +133,7 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::data::memory::MemoryStore;
     use crate::id::Ids;
+    use crate::work::OnCrash;
 
     fn run(class: WorkClass, ids: &Ids) -> Run {
         let claimed = Claimed {
@@ -144,6 +145,7 @@ mod tests {
             payload: "{}".to_owned(),
             attempt: 1,
             attempts_max: 10,
+            on_crash: OnCrash::Retry,
             correlation_id: None,
             traceparent: None,
             created_at: Timestamp::UNIX_EPOCH,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
-use neuroglia::cluster::{self, Beat, HEARTBEAT, Heart, Node, NodeName};
+use neuroglia::cluster::{self, Beat, HEARTBEAT, Heart, Membership, NODE_TTL, Node, NodeName};
 use neuroglia::data::memory::MemoryStore;
 use neuroglia::data::{self, Store, UnitOfWork};
 use neuroglia::di::{Inject, Service, ServiceCollection, Services};
@@ -17,7 +17,7 @@ use neuroglia::mediation::Messages;
 use neuroglia::messaging::{self, Wake};
 use neuroglia::work::{
     self, BrokenOff, Claim, Claimed, Claimer, Job, JobHandler, JobOptions, Jobs, OnCrash, Retry, Revision,
-    Settlement, Ticket, WorkFilter, WorkPlan, WorkRecord, WorkState, Worker,
+    Settlement, Ticket, WorkFilter, WorkMeter, WorkPlan, WorkRecord, WorkState, Worker,
 };
 use neuroglia_testing::{Layered, StoreLayer};
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,8 @@ struct Whims {
     fails_a_claim: AtomicBool,
     /// It is away when it is told how work ended.
     settles_nothing: AtomicBool,
+    /// It hears of no node.
+    is_deaf: AtomicBool,
     /// How often it was asked for work.
     claims: AtomicU32,
     /// A node has heard that something was called off.
@@ -64,6 +66,9 @@ impl StoreLayer for Whimsical {
     }
 
     async fn beat(&self, node: &Node) -> Result<Beat> {
+        if self.whims.is_deaf.load(Ordering::SeqCst) {
+            return Err(Error::unavailable("not now"));
+        }
         let beat = self.behind().beat(node).await?;
         if !beat.cancelled.is_empty() {
             self.whims.has_told_of_the_end.store(true, Ordering::SeqCst);
@@ -166,6 +171,26 @@ impl JobHandler<Pay> for Payer {
     }
 }
 
+/// Must not be done twice, and need not be looked at.
+#[derive(Serialize, Deserialize)]
+struct Greet {}
+
+impl Job for Greet {
+    const KIND: &'static str = "greet";
+    const ON_CRASH: OnCrash = OnCrash::Fail;
+    type Output = ();
+    type Handler = Greeter;
+}
+
+#[derive(Inject)]
+struct Greeter {}
+
+impl JobHandler<Greet> for Greeter {
+    async fn run(&self, _: Greet) -> Result<()> {
+        std::future::pending().await
+    }
+}
+
 /// A process that works in one place, or more.
 struct App {
     services: Services,
@@ -173,6 +198,7 @@ struct App {
     whims: Arc<Whims>,
     bakery: Arc<Bakery>,
     stop: CancellationToken,
+    heart: JoinHandle<()>,
     claimer: JoinHandle<()>,
 }
 
@@ -199,9 +225,9 @@ impl App {
         services.enter_root::<Heart>().enter_root::<Claimer>();
         let services = services.build().expect("a sound graph").start().await.expect("it starts");
         let stop = CancellationToken::new();
-        let _heart = host::<Heart>(&services, &stop).await;
+        let heart = host::<Heart>(&services, &stop).await;
         let claimer = host::<Claimer>(&services, &stop).await;
-        Self { services, store, whims, bakery, stop, claimer }
+        Self { services, store, whims, bakery, stop, heart, claimer }
     }
 
     async fn ask(&self, job: &impl Job) {
@@ -344,4 +370,136 @@ async fn work_that_is_called_off_before_it_has_a_place_never_begins() {
     app.bakery.is_done.notify_one();
     app.until("its end", SOON, async |app| app.work(WorkState::Cancelled).await.len() == 1).await;
     assert_eq!(app.bakery.begun(), ["sponge"]);
+}
+
+/// One piece of work of each sort, all begun.
+async fn of_each_sort() -> App {
+    let app = App::start(Worker::new().job::<Bake>().job::<Pay>().job::<Greet>(), 3).await;
+    app.bake("sponge").await;
+    app.ask(&Pay {}).await;
+    app.ask(&Greet {}).await;
+    app.until("all three", SOON, async |app| app.work(WorkState::Running).await.len() == 3).await;
+    app
+}
+
+impl App {
+    /// Where each piece stands, with its attempts and why it failed.
+    async fn standing(&self) -> Vec<(String, WorkState, u32, String)> {
+        let mut all = Vec::new();
+        for state in WorkState::ALL {
+            for record in self.work(state).await {
+                let why = record.failures.last().map(|failure| failure.error.clone()).unwrap_or_default();
+                all.push((record.kind, state, record.attempt, why));
+            }
+        }
+        all.sort_by(|one, other| one.0.cmp(&other.0));
+        all
+    }
+
+    /// Checks that what was broken off for this reason follows what its kind says of it.
+    async fn follows_its_kind(&self, why: &str) {
+        let of = |kind: &str, state, attempt, why: &str| (kind.to_owned(), state, attempt, why.to_owned());
+        let expected = [
+            of("bake", WorkState::Waiting, 0, ""),
+            of("greet", WorkState::Dead, 1, why),
+            of("pay", WorkState::Parked, 1, why),
+        ];
+        assert_eq!(self.standing().await, expected);
+    }
+
+    /// Ends the process within this time, as its host does.
+    async fn end(&mut self, within: Duration) {
+        let deadline = Instant::now() + within;
+        self.services.get::<Stopping>().expect("it is registered").begin_until(deadline);
+        self.stop.cancel();
+        for running in [&mut self.claimer, &mut self.heart] {
+            if timeout(within, &mut *running).await.is_err() {
+                running.abort();
+            }
+        }
+        let heart: Heart = self.services.scope().inject().expect("it was entered");
+        heart.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_broken_off_at_the_end_follows_what_its_kind_says() {
+    let mut app = of_each_sort().await;
+    app.end(Duration::from_secs(5)).await;
+    app.follows_its_kind("its process ended before it did").await;
+    let mut named = app.broken_off();
+    named.iter_mut().for_each(|work| work.truncate(work.find(' ').unwrap_or_default()));
+    named.sort();
+    assert_eq!(named, ["bake", "greet", "pay"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_broken_off_while_the_store_is_away_is_left_to_those_who_bury_the_process() {
+    let mut app = of_each_sort().await;
+    app.whims.settles_nothing.store(true, Ordering::SeqCst);
+    app.end(Duration::from_secs(5)).await;
+    assert_eq!(app.broken_off().len(), 3);
+    assert_eq!(app.work(WorkState::Running).await.len(), 3, "what was half done was given back");
+    for _ in 0..2 {
+        sleep(SOON).await;
+        app.store.bury(Duration::ZERO, Duration::ZERO, 100).await.expect("it answers");
+    }
+    let states: Vec<_> = app.standing().await.into_iter().map(|(_, state, ..)| state).collect();
+    assert_eq!(states, [WorkState::Waiting, WorkState::Dead, WorkState::Parked]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_node_lets_go_of_follows_what_its_kind_says() {
+    let app = of_each_sort().await;
+    app.whims.ignores_claims.store(true, Ordering::SeqCst);
+    app.whims.is_deaf.store(true, Ordering::SeqCst);
+    let membership = app.services.get::<Membership>().expect("it is registered");
+    app.until("it lets go", NODE_TTL, async |_| membership.current().is_none()).await;
+    assert_eq!(app.work(WorkState::Running).await.len(), 3);
+    app.whims.is_deaf.store(false, Ordering::SeqCst);
+    app.until("it comes back", NODE_TTL, async |_| membership.current().is_some()).await;
+    app.follows_its_kind("its process could not say that it lives, and let go of it").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_work_ended_is_told_also_by_a_node_that_let_go_meanwhile() {
+    let app = App::start(Worker::new().job::<Burn>(), 1).await;
+    app.whims.settles_nothing.store(true, Ordering::SeqCst);
+    app.ask(&Burn {}).await;
+    app.until("it burns", SOON, async |app| app.bakery.begun().len() == 1).await;
+    app.whims.is_deaf.store(true, Ordering::SeqCst);
+    sleep(NODE_TTL * 3).await;
+    app.whims.settles_nothing.store(false, Ordering::SeqCst);
+    app.whims.is_deaf.store(false, Ordering::SeqCst);
+    app.until("its end", NODE_TTL, async |app| app.work(WorkState::Dead).await.len() == 1).await;
+    assert_eq!(app.bakery.begun(), ["burnt"], "it was done again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_too_long_and_must_not_be_tried_again_is_not() {
+    let app = of_each_sort().await;
+    sleep(Pay::TIMEOUT + SOON).await;
+    let standing = app.standing().await;
+    let states: Vec<_> = standing.iter().map(|(kind, state, ..)| (kind.as_str(), *state)).collect();
+    assert_eq!(states[1..], [("greet", WorkState::Dead), ("pay", WorkState::Parked)]);
+    assert!(standing[2].3.contains("longer than 60s"), "{standing:?}");
+    assert_eq!((standing[0].1.is_live(), standing[0].2), (true, 1), "{standing:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_does_not_agree_to_is_neither_counted_nor_named() {
+    let mut app = App::start(Worker::new().job::<Bake>(), 1).await;
+    app.bake("sponge").await;
+    app.until("the first", SOON, async |app| app.bakery.begun().len() == 1).await;
+    // Others take it for dead, and it does not know.
+    app.whims.ignores_claims.store(true, Ordering::SeqCst);
+    app.whims.is_deaf.store(true, Ordering::SeqCst);
+    app.store.bury(Duration::ZERO, Duration::ZERO, 100).await.expect("it answers");
+    sleep(SOON).await;
+    app.store.bury(Duration::ZERO, Duration::ZERO, 100).await.expect("it answers");
+    app.end(Duration::from_secs(5)).await;
+    let meter = app.services.get::<WorkMeter>().expect("it is registered");
+    let counted = [&meter.released, &meter.retried, &meter.dead, &meter.lost];
+    assert_eq!(counted.map(|count| count.load(Ordering::SeqCst)), [0, 0, 0, 1]);
+    assert_eq!(app.broken_off(), Vec::<String>::new(), "it is another's");
 }

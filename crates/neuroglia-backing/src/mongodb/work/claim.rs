@@ -8,7 +8,7 @@ use mongodb::bson::{Bson, Document, doc};
 use neuroglia::clock::Timestamp;
 use neuroglia::error::Result;
 use neuroglia::id::Ids;
-use neuroglia::work::{Claim, Claimed, DEAD_KEEP, QueueRoom, Ticket, WorkState};
+use neuroglia::work::{Claim, Claimed, DEAD_KEEP, OnCrash, QueueRoom, Ticket, WorkState};
 
 use super::standing::{class, ready, standing};
 use crate::mongodb::cluster;
@@ -116,6 +116,7 @@ fn claimed(document: &Document) -> Result<Claimed> {
         payload: document.text("payload")?,
         attempt: document.number("attempt")?,
         attempts_max: document.number("attempts_max")?,
+        on_crash: OnCrash::named(&document.text("on_crash")?),
         correlation_id: document.text_if_any("correlation_id")?,
         traceparent: document.text_if_any("traceparent")?,
         created_at: document.moment("created_at")?,

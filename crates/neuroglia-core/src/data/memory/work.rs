@@ -67,6 +67,7 @@ impl Item {
             payload: record.payload.clone(),
             attempt: record.attempt,
             attempts_max: record.attempts_max,
+            on_crash: self.on_crash,
             correlation_id: record.correlation_id.clone(),
             traceparent: self.traceparent.clone(),
             created_at: record.created_at,

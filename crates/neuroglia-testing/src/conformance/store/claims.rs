@@ -36,7 +36,7 @@ pub(super) async fn a_claim_counts_the_attempt_and_gives_what_was_stored(store: 
     assert_eq!((claimed.ticket.id, claimed.ticket.token), (full.id, asked.token));
     assert_eq!((claimed.class, claimed.attempt, claimed.attempts_max), (WorkClass::Job, 1, 3));
     assert_eq!((&claimed.queue, &claimed.kind, &claimed.key), (&full.queue, &full.kind, &full.key));
-    assert_eq!(claimed.payload, full.payload);
+    assert_eq!((&claimed.payload, claimed.on_crash), (&full.payload, full.on_crash));
     assert_eq!((&claimed.correlation_id, &claimed.traceparent), (&full.correlation_id, &full.traceparent));
     assert!(claimed.created_at >= before && claimed.created_at <= now(&*store).await);
     let listed = record(&*store, full.id).await;
