@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::scheduler::{ScheduleTable, Scheduled};
 use crate::clock::Timestamp;
 use crate::cluster::{Lease, Membership};
-use crate::data::Store;
+use crate::data::{Reservation, Reserve, Store};
 use crate::di::Inject;
 use crate::error::{Error, Result, chain};
 use crate::hosting::{HostedService, Stopping};
@@ -39,6 +39,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How often old runs are forgotten.
 const PURGE: Duration = Duration::from_secs(60 * 60);
+
+/// How long it is remembered since when a task is planned that has not run yet: longer than any is between two times.
+const FIRST_LOOK_KEEP: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
 
 /// How long planned runs are remembered: longer than anybody may make up for.
 const RUNS_KEEP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -152,8 +155,7 @@ impl Planner {
             Some(last) => last,
             None => match self.store.last_run(task.name).await? {
                 Some(last) => last,
-                // A task that never ran begins with its next time.
-                None => *self.table.begun.get_or_init(|| now),
+                None => self.first_look(task.name, now).await?,
             },
         };
         let due = task.times.due(since, now, task.missed);
@@ -166,6 +168,21 @@ impl Planner {
             *last = Some(since);
         }
         Ok(planned)
+    }
+
+    /// When somebody first planned a task that never ran: it begins with its next time after that, also when another
+    /// process leads by then. An idempotency key remembers it, as whoever takes one first says what others read.
+    async fn first_look(&self, task: &str, now: Timestamp) -> Result<Timestamp> {
+        let first = Reserve {
+            key: format!("first planned: {task}"),
+            fingerprint: now.to_string(),
+            token: self.ids.next_uuid().to_string(),
+            hold: FIRST_LOOK_KEEP,
+        };
+        Ok(match self.store.reserve(&first).await? {
+            Reservation::Running { fingerprint } => fingerprint.parse().unwrap_or(now),
+            Reservation::Taken | Reservation::Done { .. } => now,
+        })
     }
 
     fn work(&self, task: &Scheduled, due: Timestamp) -> NewWork {

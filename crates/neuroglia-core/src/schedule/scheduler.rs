@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::task::{Missed, Schedule, ScheduledTask, Tick, Times, Zone};
-use crate::clock::Timestamp;
 use crate::di::{Lifetime, Scope, Service, ServiceCollection};
 use crate::error::{Error, Result};
 use crate::fault::{Area, Fault, Faults};
@@ -108,7 +107,7 @@ impl Scheduler {
                     Ok(Scheduled { name: task.name, kind: task.kind.clone(), times, missed: task.missed })
                 };
                 let tasks = listed.iter().map(prepare).collect::<Result<_>>()?;
-                Ok(Arc::new(ScheduleTable { tasks, begun: OnceLock::new() }))
+                Ok(Arc::new(ScheduleTable { tasks }))
             },
         ));
         self.doers
@@ -129,8 +128,6 @@ impl fmt::Debug for Scheduler {
 #[derive(Debug)]
 pub struct ScheduleTable {
     pub(super) tasks: Vec<Scheduled>,
-    /// When this process first looked.
-    pub(super) begun: OnceLock<Timestamp>,
 }
 
 /// One task with its times.

@@ -46,16 +46,31 @@ impl ScheduledTask for Sweep {
     }
 }
 
+/// Is due every hour.
+#[derive(Inject)]
+struct Polish {}
+
+impl ScheduledTask for Polish {
+    const NAME: &'static str = "polish";
+    const SCHEDULE: Schedule = Schedule::every(HOUR);
+
+    async fn run(&self, _: Tick) -> Result<()> {
+        Ok(())
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
 /// A store that hears of no node while it is deaf.
 struct Deaf {
-    store: MemoryStore,
+    store: Arc<dyn Store>,
     is_deaf: Arc<AtomicBool>,
 }
 
 #[async_trait]
 impl StoreLayer for Deaf {
     fn behind(&self) -> &dyn Store {
-        &self.store
+        &*self.store
     }
 
     async fn beat(&self, node: &Node) -> Result<Beat> {
@@ -72,13 +87,20 @@ struct App {
     store: Arc<dyn Store>,
     clock: Clock,
     is_deaf: Arc<AtomicBool>,
+    stop: CancellationToken,
 }
 
 impl App {
     async fn start() -> Self {
         let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+        Self::on(store, clock, Scheduler::new().task::<Sweep>()).await
+    }
+
+    /// A process that plans these tasks in a store.
+    async fn on(store: Arc<dyn Store>, clock: Clock, tasks: Scheduler) -> Self {
         let is_deaf = Arc::new(AtomicBool::new(false));
-        let deaf = Deaf { store: MemoryStore::with_clock(clock.clone()), is_deaf: Arc::clone(&is_deaf) };
+        let deaf = Deaf { store, is_deaf: Arc::clone(&is_deaf) };
         let store: Arc<dyn Store> = Arc::new(Layered(deaf));
         let mut services = ServiceCollection::new();
         services.add(Service::shared::<dyn Store>(Arc::clone(&store)));
@@ -88,16 +110,19 @@ impl App {
         work::register(&mut services);
         let name = NodeName { role: "scheduler".into(), host: "here".into(), version: "0".into() };
         cluster::register(&mut services, name);
-        Scheduler::new().task::<Sweep>().register(&mut services);
+        tasks.register(&mut services);
         data::register(&mut services);
         services.enter_root::<Heart>().enter_root::<Planner>();
         let services = services.build().expect("a sound graph").start().await.expect("it starts");
         let heart: Heart = services.scope().inject().expect("it was entered");
         heart.start().await.expect("it joins");
-        tokio::spawn(async move { heart.run(CancellationToken::new()).await });
+        let stop = CancellationToken::new();
+        let until = stop.clone();
+        tokio::spawn(async move { heart.run(until).await });
         let planner: Planner = services.scope().inject().expect("it was entered");
-        tokio::spawn(async move { planner.run(CancellationToken::new()).await });
-        Self { services, store, clock, is_deaf }
+        let until = stop.clone();
+        tokio::spawn(async move { planner.run(until).await });
+        Self { services, store, clock, is_deaf, stop }
     }
 
     /// The last time that was planned.
@@ -165,4 +190,22 @@ async fn a_leader_that_may_be_taken_for_dead_stands_down_until_it_is_heard_again
     let last = app.plans_nothing().await;
     app.is_deaf.store(false, Ordering::SeqCst);
     app.plans_again(last).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_time_of_a_task_is_not_lost_when_another_leads_by_then() {
+    let clock = Clock::manual(Timestamp::UNIX_EPOCH + Duration::from_secs(1));
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::with_clock(clock.clone()));
+    let process =
+        async || App::on(Arc::clone(&store), clock.clone(), Scheduler::new().task::<Polish>()).await;
+    let first = process().await;
+    first.pass(ASKED_AGAIN).await;
+    first.stop.cancel();
+    first.pass(STEP).await;
+    // Nobody is there when it is due.
+    clock.advance(HOUR);
+    let second = process().await;
+    second.pass(ASKED_AGAIN).await;
+    let planned = store.last_run(Polish::NAME).await.expect("it answers");
+    assert_eq!(planned, Some(Timestamp::UNIX_EPOCH + HOUR));
 }
