@@ -16,8 +16,8 @@ use neuroglia::error::{Error, Result};
 use neuroglia::id::Ids;
 use neuroglia::messaging::{Parcel, Subscription};
 use neuroglia::work::{
-    Claim, Claimed, DEAD_KEEP, DEPTH_MAX, Depth, Inquest, NewWork, OnCrash, Revision, Settlement, Ticket,
-    WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore,
+    Claim, Claimed, DEAD_KEEP, DEPTH_MAX, Depth, Inquest, OnCrash, Revision, Settlement, Ticket, WorkClass,
+    WorkFilter, WorkRecord, WorkState, WorkStore,
 };
 use uuid::Uuid;
 
@@ -87,7 +87,7 @@ impl WorkStore for MongoStore {
                 let is_for = |to: &&Subscription| {
                     to.event == parcel.name && parcel.consumer.as_ref().is_none_or(|one| *one == to.consumer)
                 };
-                wanting.iter().filter(is_for).map(|to| delivery(parcel, to))
+                wanting.iter().filter(is_for).map(|to| parcel.delivery(Ids::random().next_uuid(), to))
             })
             .collect();
         if deliveries.is_empty() {
@@ -319,25 +319,6 @@ fn subscription(document: &Document) -> Result<Subscription> {
         is_ordered: document.is("is_ordered"),
         attempts_max: document.number("attempts_max")?,
     })
-}
-
-/// The delivery of an event to one consumer.
-fn delivery(parcel: &Parcel, to: &Subscription) -> NewWork {
-    NewWork {
-        id: Ids::random().next_uuid(),
-        class: WorkClass::Delivery,
-        queue: to.queue.clone(),
-        kind: to.consumer.clone(),
-        lane: to.is_ordered.then(|| parcel.subject.clone()),
-        key: Some(parcel.key.clone()),
-        payload: parcel.envelope.clone(),
-        priority: 0,
-        due: neuroglia::work::Due::Now,
-        attempts_max: to.attempts_max,
-        on_crash: OnCrash::Retry,
-        correlation_id: parcel.correlation_id.clone(),
-        traceparent: parcel.traceparent.clone(),
-    }
 }
 
 /// Stores those that are not there; whoever is interrupted does it again. Gives how many were stored.

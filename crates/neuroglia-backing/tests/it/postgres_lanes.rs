@@ -189,7 +189,7 @@ async fn fan_outs_and_ends_do_not_lock_each_other_out() {
     let fan_out = async |subjects: &[&str]| {
         let parcel = |subject: &&str| Parcel {
             name: "event".to_owned(),
-            subject: (*subject).to_owned(),
+            subject: Some((*subject).to_owned()),
             key: Ids::random().next_uuid().to_string(),
             envelope: "{}".to_owned(),
             consumer: None,

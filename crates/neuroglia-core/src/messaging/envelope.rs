@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::data::OutboxMessage;
 use crate::error::{Error, ErrorKind, Result};
+use crate::work::{Due, NewWork, OnCrash, WorkClass};
 
 /// Where an application's events come from, and what their types begin with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,8 +169,8 @@ pub struct Parcel {
     pub key: String,
     /// Its name without version, such as `order.created`.
     pub name: String,
-    /// What its order depends on.
-    pub subject: String,
+    /// What its order depends on; none when it has no place in any.
+    pub subject: Option<String>,
     /// The whole envelope, as JSON text.
     pub envelope: String,
     /// The one consumer that it is for; when there is none, it is for all who want it.
@@ -178,6 +179,27 @@ pub struct Parcel {
     pub correlation_id: Option<String>,
     /// The W3C `traceparent`.
     pub traceparent: Option<String>,
+}
+
+impl Parcel {
+    /// The delivery to one consumer.
+    pub fn delivery(&self, id: Uuid, to: &Subscription) -> NewWork {
+        NewWork {
+            id,
+            class: WorkClass::Delivery,
+            queue: to.queue.clone(),
+            kind: to.consumer.clone(),
+            lane: self.subject.clone().filter(|_| to.is_ordered),
+            key: Some(self.key.clone()),
+            payload: self.envelope.clone(),
+            priority: 0,
+            due: Due::Now,
+            attempts_max: to.attempts_max,
+            on_crash: OnCrash::Retry,
+            correlation_id: self.correlation_id.clone(),
+            traceparent: self.traceparent.clone(),
+        }
+    }
 }
 
 /// That a consumer wants an event.

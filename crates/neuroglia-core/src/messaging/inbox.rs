@@ -38,7 +38,7 @@ impl Inbox {
         Ok(Parcel {
             key: if is_own { event.id.clone() } else { format!("{} {}", event.source, event.id) },
             name: name.to_owned(),
-            subject: subject.cloned().unwrap_or_default(),
+            subject: subject.cloned(),
             envelope,
             consumer: None,
             correlation_id: event.correlationid.clone(),

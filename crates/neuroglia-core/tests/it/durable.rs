@@ -180,7 +180,7 @@ async fn an_unknown_event_is_parked_and_not_lost() {
     let stranger = messaging::Parcel {
         key: Uuid::nil().to_string(),
         name: "parcel.sent".into(),
-        subject: "a".into(),
+        subject: Some("a".into()),
         envelope: r#"{"specversion":"1.0","id":"1","source":"/post-office",
             "type":"io.post-office.parcel.sent.v7","data":{}}"#
             .into(),

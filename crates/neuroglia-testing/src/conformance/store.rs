@@ -208,6 +208,7 @@ rules! { ($)
         an_event_for_one_consumer_is_delivered_to_that_one_if_it_wants_it,
         subscriptions_are_changed_listed_and_taken_back,
         an_ordered_consumer_gets_the_events_of_a_subject_in_turn,
+        events_without_a_subject_do_not_wait_for_each_other,
     }
     claims {
         a_claim_counts_the_attempt_and_gives_what_was_stored,

@@ -33,6 +33,7 @@ pub(crate) const DEFECTS: &[(Defect, &str)] = &[
     (Defect::FansOutTwice, "an_event_is_delivered_once_even_after_it_was_handled"),
     (Defect::FansOutTwice, "an_event_is_delivered_to_each_of_its_consumers_and_to_no_others"),
     (Defect::FansOutTwice, "an_ordered_consumer_gets_the_events_of_a_subject_in_turn"),
+    (Defect::GivesASubjectToAll, "events_without_a_subject_do_not_wait_for_each_other"),
     (Defect::ClaimsBehindAHead, "of_a_lane_only_the_head_is_claimed"),
     (Defect::ClaimsBehindAHead, "a_failed_head_holds_up_its_lane_until_its_time"),
     (Defect::ClaimsBehindAHead, "a_head_that_has_failed_for_good_lets_the_next_go"),
@@ -95,6 +96,7 @@ pub(crate) enum Defect {
     ReturnsAtOnce,
     FansOutToAll,
     FansOutTwice,
+    GivesASubjectToAll,
     ClaimsBehindAHead,
     ClaimsTwice,
     ClaimsUnknownKinds,
@@ -228,6 +230,13 @@ impl StoreLayer for Broken {
         if self.is(Defect::FansOutToAll) {
             let to_all = |parcel: &Parcel| Parcel { consumer: None, ..parcel.clone() };
             return self.inner.fan_out(&parcels.iter().map(to_all).collect::<Vec<_>>()).await;
+        }
+        if self.is(Defect::GivesASubjectToAll) {
+            let one = |parcel: &Parcel| Parcel {
+                subject: parcel.subject.clone().or(Some(String::new())),
+                ..parcel.clone()
+            };
+            return self.inner.fan_out(&parcels.iter().map(one).collect::<Vec<_>>()).await;
         }
         let stored = self.inner.fan_out(parcels).await?;
         if self.is(Defect::FansOutTwice) {

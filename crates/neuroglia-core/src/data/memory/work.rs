@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::messaging::{Parcel, Subscription};
 use crate::work::{
-    Claim, Claimed, DEAD_KEEP, DEPTH_MAX, Depth, Due, FAILURES_MAX, Failure, Finish, Inquest, NewWork,
-    OnCrash, Revision, Settlement, Ticket, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore, lost,
+    Claim, Claimed, DEAD_KEEP, DEPTH_MAX, Depth, FAILURES_MAX, Failure, Finish, Inquest, NewWork, OnCrash,
+    Revision, Settlement, Ticket, WorkClass, WorkFilter, WorkRecord, WorkState, WorkStore, lost,
 };
 
 /// All pieces of work, in the order in which they were stored.
@@ -399,7 +399,7 @@ impl WorkStore for MemoryStore {
                     })
                     .cloned()
                     .collect();
-                for subscription in wanted {
+                for subscription in &wanted {
                     let id = state.work.delivery_id();
                     stored += u64::from(state.work.add(parcel.delivery(id, subscription), now));
                 }
@@ -462,26 +462,5 @@ impl WorkShelf {
     fn delivery_id(&self) -> Uuid {
         // The version and variant bits make it a well-formed UUIDv8, whose content is the maker's own.
         Uuid::from_u64_pair(0x8000, 0x8000_0000_0000_0000 | self.last_seq.unsigned_abs())
-    }
-}
-
-impl Parcel {
-    /// The delivery to one consumer.
-    fn delivery(&self, id: Uuid, subscription: Subscription) -> NewWork {
-        NewWork {
-            id,
-            class: WorkClass::Delivery,
-            lane: subscription.is_ordered.then(|| self.subject.clone()),
-            queue: subscription.queue,
-            kind: subscription.consumer,
-            key: Some(self.key.clone()),
-            payload: self.envelope.clone(),
-            priority: 0,
-            due: Due::Now,
-            attempts_max: subscription.attempts_max,
-            on_crash: OnCrash::Retry,
-            correlation_id: self.correlation_id.clone(),
-            traceparent: self.traceparent.clone(),
-        }
     }
 }

@@ -22,7 +22,7 @@ async fn tell_of_loss(app: &App, version: u32, data: Value) {
         consumer: None,
         key: format!("loss-{version}"),
         name: "parcel.lost".to_owned(),
-        subject: format!("parcel-{version}"),
+        subject: Some(format!("parcel-{version}")),
         envelope: envelope.to_string(),
         correlation_id: Some(REQUEST.to_owned()),
         traceparent: Some(TRACE.to_owned()),

@@ -22,7 +22,7 @@ fn parcel(event: &str, subject: &str, name: &str) -> Parcel {
     Parcel {
         key: new_id().to_string(),
         name: event.to_owned(),
-        subject: subject.to_owned(),
+        subject: Some(subject.to_owned()),
         envelope: format!("\"{name}\""),
         consumer: None,
         correlation_id: Some("request-1".to_owned()),
@@ -124,4 +124,12 @@ pub(super) async fn an_ordered_consumer_gets_the_events_of_a_subject_in_turn(sto
     assert_eq!(names(&heads), "1a 2a");
     finish(&*store, heads[0].ticket).await;
     assert_eq!(names(&[claim_one(&*store, "ordered").await]), "1b");
+}
+
+pub(super) async fn events_without_a_subject_do_not_wait_for_each_other(store: Arc<dyn Store>) {
+    subscribe(&*store, &[Subscription { is_ordered: true, ..wanting("ordered", "clock.struck") }]).await;
+    let events = ["one", "two"].map(|name| Parcel { subject: None, ..parcel("clock.struck", "", name) });
+    assert_eq!(fan_out(&*store, &events).await, 2);
+    assert_eq!(fan_out(&*store, &events).await, 0, "each is delivered once all the same");
+    assert_eq!(names(&claim(&*store, &["ordered"], 10).await), "one two");
 }

@@ -56,7 +56,7 @@ async fn two_dead_letters(url: &str) {
     let parcel = Parcel {
         key: ids.next_uuid().to_string(),
         name: "order.lost".to_owned(),
-        subject: "o-1".to_owned(),
+        subject: Some("o-1".to_owned()),
         envelope: "{}".to_owned(),
         consumer: None,
         correlation_id: None,
