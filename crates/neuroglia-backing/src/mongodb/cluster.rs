@@ -17,7 +17,7 @@ use neuroglia::clock::Timestamp;
 use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, NODE_TTL, Node, NodeRecord};
 use neuroglia::error::{Error, Result};
 use neuroglia::id::Ids;
-use neuroglia::work::{NewWork, Ticket};
+use neuroglia::work::{Inquest, NewWork, Ticket};
 use uuid::Uuid;
 
 use super::MongoStore;
@@ -106,9 +106,9 @@ impl ClusterStore for MongoStore {
     async fn bury(&self, ttl: Duration, apart: Duration, limit: u32) -> Result<Vec<Burial>> {
         let nodes = self.connection.collection(NODES);
         let mut left = limit;
-        let mut burials = Vec::new();
+        let (mut burials, mut inquest) = (Vec::new(), Inquest::default());
         for (node, silent) in give_up(&self.connection, ttl, apart).await? {
-            let released = work::release_of_dead(&self.connection, node, left).await?;
+            let released = work::release_of_dead(&self.connection, node, &mut inquest, left).await?;
             left = left.saturating_sub(u32::try_from(released).unwrap_or(u32::MAX));
             if is_free(&self.connection, node).await? {
                 // One that has said meanwhile that it lives is a new node.
@@ -118,7 +118,7 @@ impl ClusterStore for MongoStore {
             burials.push(Burial { node, released, silent });
         }
         for owner in abandoned(&self.connection).await? {
-            let released = work::release_of_dead(&self.connection, owner, left).await?;
+            let released = work::release_of_dead(&self.connection, owner, &mut inquest, left).await?;
             left = left.saturating_sub(u32::try_from(released).unwrap_or(u32::MAX));
             if released > 0 {
                 burials.push(Burial { node: owner, released, silent: ttl });

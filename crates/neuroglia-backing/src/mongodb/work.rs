@@ -353,13 +353,17 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 const MISSES_MAX: u32 = 3;
 
 /// Gives back what a dead node had, at most so many pieces; gives how many there were.
-pub(super) async fn release_of_dead(connection: &Connection, owner: Uuid, limit: u32) -> Result<u64> {
+pub(super) async fn release_of_dead(
+    connection: &Connection,
+    owner: Uuid,
+    inquest: &mut Inquest,
+    limit: u32,
+) -> Result<u64> {
     if limit == 0 {
         return Ok(0);
     }
     let work = connection.collection(WORK);
     let of_dead = work.find(doc! { "owner": uuid(owner) }).sort(doc! { "seq": 1 }).limit(i64::from(limit));
-    let mut inquest = Inquest::default();
     let (mut released, mut misses) = (0, 0);
     for piece in connection.all(of_dead.into_future()).await? {
         let on_crash = OnCrash::named(&piece.text("on_crash")?);

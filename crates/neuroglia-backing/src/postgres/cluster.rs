@@ -8,7 +8,7 @@ use neuroglia::clock::Timestamp;
 use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord};
 use neuroglia::error::Result;
 use neuroglia::messaging::Wake;
-use neuroglia::work::{DEAD_KEEP, NewWork, Ticket};
+use neuroglia::work::{DEAD_KEEP, Inquest, NewWork, Ticket};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use uuid::Uuid;
@@ -45,13 +45,13 @@ async fn bury(
     .fetch_all(&mut *transaction)
     .await?;
     let mut left = limit;
-    let mut burials = Vec::new();
+    let (mut burials, mut inquest) = (Vec::new(), Inquest::default());
     for row in &rows {
         if !row.try_get::<bool, _>(1)? {
             continue;
         }
         let node: Uuid = row.try_get(0)?;
-        let released = work::release_of_dead(&mut transaction, node, left).await?;
+        let released = work::release_of_dead(&mut transaction, node, &mut inquest, left).await?;
         left = left.saturating_sub(u32::try_from(released).unwrap_or(u32::MAX));
         let gone =
             "DELETE FROM ng_node WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM ng_work WHERE owner = $1)";

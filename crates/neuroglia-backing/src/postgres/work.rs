@@ -473,6 +473,7 @@ impl WorkStore for PostgresStore {
 pub(super) async fn release_of_dead(
     connection: &mut PgConnection,
     owner: Uuid,
+    inquest: &mut Inquest,
     limit: u32,
 ) -> sqlx::Result<u64> {
     let rows = sqlx::query(
@@ -492,7 +493,6 @@ pub(super) async fn release_of_dead(
              AS v (id, state, is_live, pause, reason) WHERE w.id = v.id",
         with_failure("v.reason")
     );
-    let mut inquest = Inquest::default();
     let mut ids: Vec<Uuid> = Vec::with_capacity(rows.len());
     let mut verdicts: Vec<Verdict> = Vec::with_capacity(rows.len());
     for row in &rows {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
 use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord};
 use neuroglia::error::Result;
-use neuroglia::work::{NewWork, Ticket};
+use neuroglia::work::{Inquest, NewWork, Ticket};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
@@ -82,13 +82,13 @@ async fn bury(
     .await
     .map_err(error)?;
     let mut left = limit;
-    let mut burials = Vec::new();
+    let (mut burials, mut inquest) = (Vec::new(), Inquest::default());
     for row in &rows {
         if !row.try_get::<bool, _>(1).map_err(error)? {
             continue;
         }
         let id: String = row.try_get(0).map_err(error)?;
-        let released = work::release_of_dead(connection, &id, left, now).await?;
+        let released = work::release_of_dead(connection, &id, &mut inquest, left, now).await?;
         left = left.saturating_sub(u32::try_from(released).unwrap_or(u32::MAX));
         let gone = sqlx::query(
             "DELETE FROM ng_node WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM ng_work WHERE owner = ?1)",

@@ -529,11 +529,11 @@ pub(super) const OWNED: &str =
 pub(super) async fn release_of_dead(
     connection: &mut SqliteConnection,
     owner: &str,
+    inquest: &mut Inquest,
     limit: u32,
     now: Timestamp,
 ) -> Result<u64> {
     let rows = sqlx::query(OWNED).bind(owner).bind(limit).fetch_all(&mut *connection).await.map_err(error)?;
-    let mut inquest = Inquest::default();
     for row in &rows {
         let id: String = row.try_get(0).map_err(error)?;
         let on_crash = OnCrash::named(row.try_get(1).map_err(error)?);

@@ -151,6 +151,11 @@ impl OnCrash {
 ///
 /// Of all of it one piece may have caused the death. Claimed together again, all would share its next death too, and
 /// be taken for what causes them. So what two processes died of is given back apart: its next process tells.
+///
+/// It is given back apart in time, and claimed by whoever looks then. Where all other workers are gone, or one piece runs for
+/// longer than the next is due after, one process may have several again; the innocent among them is parked with the
+/// culprit after that, and waits for an operator to replay it. One look at the dead is one inquest, whatever number of
+/// nodes it buries; another look begins another.
 #[derive(Debug, Default)]
 pub struct Inquest {
     suspects: u32,

@@ -272,6 +272,7 @@ rules! { ($)
         a_crash_means_what_the_work_says,
         work_that_takes_too_many_processes_along_is_parked,
         work_that_two_processes_died_of_is_given_back_apart,
+        suspects_of_nodes_that_are_buried_together_are_given_back_apart,
         called_off_work_of_the_dead_is_not_tried_again,
         a_node_that_leaves_gives_its_work_back_uncounted,
         the_work_of_the_dead_is_given_back_in_steps,

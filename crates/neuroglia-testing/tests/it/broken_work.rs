@@ -74,6 +74,7 @@ pub(crate) const DEFECTS: &[(Defect, &str)] = &[
     (Defect::GivesToStrangers, "who_is_not_known_gets_no_work"),
     (Defect::IgnoresWhatACrashMeans, "a_crash_means_what_the_work_says"),
     (Defect::IgnoresWhatACrashMeans, "a_claim_counts_the_attempt_and_gives_what_was_stored"),
+    (Defect::GivesSuspectsTogether, "suspects_of_nodes_that_are_buried_together_are_given_back_apart"),
     (Defect::GivesSuspectsTogether, "work_that_two_processes_died_of_is_given_back_apart"),
     (Defect::HasTwoLeaders, "a_lease_has_one_holder_at_a_time"),
     (Defect::HasTwoLeaders, "of_concurrent_candidates_one_leads"),

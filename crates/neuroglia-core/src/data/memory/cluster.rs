@@ -10,7 +10,7 @@ use super::MemoryStore;
 use crate::clock::Timestamp;
 use crate::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord};
 use crate::error::Result;
-use crate::work::NewWork;
+use crate::work::{Inquest, NewWork};
 
 /// What nodes know of each other.
 #[derive(Default)]
@@ -68,7 +68,7 @@ impl ClusterStore for MemoryStore {
         self.with(|state| {
             let now = state.clock.now();
             let mut left = limit as usize;
-            let mut burials = Vec::new();
+            let (mut burials, mut inquest) = (Vec::new(), Inquest::default());
             state.cluster.nodes.retain(|id, known| {
                 let silent = now.since(known.record.heartbeat_at);
                 if silent <= ttl {
@@ -77,7 +77,7 @@ impl ClusterStore for MemoryStore {
                 if now.since(*known.silent_since.get_or_insert(now)) < apart {
                     return true;
                 }
-                let released = state.work.release_of_dead(*id, left, now);
+                let released = state.work.release_of_dead(*id, &mut inquest, left, now);
                 left -= released;
                 burials.push(Burial { node: *id, released: released as u64, silent });
                 state.work.is_owner(*id)

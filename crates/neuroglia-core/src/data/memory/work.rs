@@ -208,9 +208,14 @@ impl WorkShelf {
     }
 
     /// Gives back what a dead node had, at most so many pieces; gives how many there were.
-    pub(super) fn release_of_dead(&mut self, owner: Uuid, limit: usize, now: Timestamp) -> usize {
+    pub(super) fn release_of_dead(
+        &mut self,
+        owner: Uuid,
+        inquest: &mut Inquest,
+        limit: usize,
+        now: Timestamp,
+    ) -> usize {
         let held: Vec<_> = self.owned_by(owner).take(limit).collect();
-        let mut inquest = Inquest::default();
         for seq in &held {
             let Some(item) = self.items.get_mut(seq) else { continue };
             let record = &mut item.record;

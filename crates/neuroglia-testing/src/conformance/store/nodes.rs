@@ -221,6 +221,21 @@ pub(super) async fn work_that_two_processes_died_of_is_given_back_apart(store: A
     assert_eq!(claim(&*store, &["kind"], 10).await.len(), 1, "the next death tells whose fault it is");
 }
 
+pub(super) async fn suspects_of_nodes_that_are_buried_together_are_given_back_apart(store: Arc<dyn Store>) {
+    enqueue(&*store, [job("kind"), job("kind")]).await;
+    for _ in 1..=2 {
+        for _ in 1..=2 {
+            let worker = node("worker");
+            beat(&*store, &worker).await;
+            let asked = asking_as(worker.id, &["kind"], 1);
+            assert_eq!(store.claim(&asked).await.expect("work is claimed").len(), 1);
+        }
+        assert_eq!(look(&*store, 100).await, [], "one look is not enough");
+        assert_eq!(look(&*store, 100).await.len(), 2, "both are silent");
+    }
+    assert_eq!(claim(&*store, &["kind"], 10).await.len(), 1, "the next death tells whose fault it is");
+}
+
 async fn standing(store: &dyn Store, work: &[NewWork; 3]) -> [(WorkState, Timestamp); 3] {
     let [first, second, third] = work;
     let of = async |work: &NewWork| {
