@@ -28,7 +28,7 @@ use neuroglia::di::{Lifetime, Service, ServiceCollection};
 use neuroglia::error::{Error, Result};
 use neuroglia::health::{Details, Indicator};
 use neuroglia::messaging::{
-    CloudEvent, EventBus, EventQueue, EventSource, Origin, Subscriptions, failed_alike, register_broker,
+    CloudEvent, EventBus, EventQueue, EventSource, Origin, Subscriptions, register_broker,
 };
 use tokio::time::timeout;
 use url::Url;
@@ -201,7 +201,7 @@ impl EventBus for AmqpBus {
             self.outgoing.forget();
             Err(Error::unavailable("the broker did not confirm in time"))
         });
-        outcomes.unwrap_or_else(|error| failed_alike(&error).take(events.len()).collect())
+        outcomes.unwrap_or_else(|error| events.iter().map(|_| Err(error.echo())).collect())
     }
 }
 

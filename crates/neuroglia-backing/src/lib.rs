@@ -52,6 +52,8 @@ pub mod sink;
 pub mod smtp;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "mongodb", feature = "postgres", feature = "sqlite"))]
+mod step;
 #[cfg(any(feature = "http", feature = "nats"))]
 mod tls;
 

@@ -61,10 +61,11 @@ use self::location::Location;
 use self::select::{Compiled, compile};
 use crate::owner::Owner;
 
-pub use self::commit::{MongoStep, StepFuture, step};
+pub use self::commit::{MongoStep, step};
 pub use self::error::error;
 pub use self::location::check_url;
 pub use self::options::MongoOptions;
+pub use crate::step::StepFuture;
 /// The driver, for the application's own operations.
 pub use mongodb as driver;
 

@@ -31,7 +31,7 @@ use neuroglia::di::{Lifetime, Service, ServiceCollection};
 use neuroglia::error::{Error, Result};
 use neuroglia::health::{Details, Indicator};
 use neuroglia::messaging::{
-    CloudEvent, EventBus, EventQueue, EventSource, Origin, Subscriptions, failed_alike, register_broker,
+    CloudEvent, EventBus, EventQueue, EventSource, Origin, Subscriptions, register_broker,
 };
 use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
@@ -273,7 +273,7 @@ impl EventBus for NatsBus {
         let sent = timeout(PUBLISH_TIMEOUT, self.send(events)).await;
         let outcomes =
             sent.unwrap_or_else(|_| Err(Error::unavailable("the server did not acknowledge in time")));
-        outcomes.unwrap_or_else(|error| failed_alike(&error).take(events.len()).collect())
+        outcomes.unwrap_or_else(|error| events.iter().map(|_| Err(error.echo())).collect())
     }
 }
 

@@ -74,10 +74,11 @@ use self::together::Together;
 use crate::migrations::{self, Migrating};
 use crate::owner::Owner;
 
-pub use self::commit::{PostgresStep, StepFuture, statement};
+pub use self::commit::{PostgresStep, statement};
 pub use self::error::error;
 pub use self::location::check_url;
 pub use self::options::PostgresOptions;
+pub use crate::step::StepFuture;
 /// The driver, for the application's own statements.
 pub use sqlx;
 

@@ -20,7 +20,7 @@ use neuroglia::clock::Clock;
 use neuroglia::di::{Lifetime, Service, ServiceCollection};
 use neuroglia::error::{Error, Result};
 use neuroglia::health::{Details, Indicator};
-use neuroglia::messaging::{CloudEvent, EventBus, Inbox, LocalBus, failed_alike, register_bus};
+use neuroglia::messaging::{CloudEvent, EventBus, Inbox, LocalBus, register_bus};
 use neuroglia::webhook::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, WebhookKey};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::header::CONTENT_TYPE;
@@ -212,7 +212,7 @@ impl EventBus for Sink {
             if outcomes.iter().all(Result::is_ok)
                 && let Err(error) = self.post_batch(events, deadline).await
             {
-                outcomes = failed_alike(&error).take(events.len()).collect();
+                outcomes = events.iter().map(|_| Err(error.echo())).collect();
             }
             return outcomes;
         }

@@ -58,10 +58,11 @@ use self::statements::Catalogue;
 use crate::migrations::{self, Migrating};
 use crate::owner::Owner;
 
-pub use self::commit::{SqliteStep, StepFuture, statement};
+pub use self::commit::{SqliteStep, statement};
 pub use self::error::error;
 pub use self::location::check_url;
 pub use self::options::SqliteOptions;
+pub use crate::step::StepFuture;
 /// The driver, for the application's own statements.
 pub use sqlx;
 

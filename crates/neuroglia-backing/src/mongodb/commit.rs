@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::{ClientSession, Database};
 use neuroglia::clock::Timestamp;
-use neuroglia::data::{Batch, Change, Completion, NativeStep, OutboxMessage, Write, check_name};
+use neuroglia::data::{Batch, Change, Completion, OutboxMessage, Write, check_name};
 use neuroglia::error::{Error, Result, VersionConflict};
 use neuroglia::id::Ids;
 use neuroglia::work::{Finish, NewWork, lost};
@@ -23,9 +22,7 @@ use super::numbers::Numbers;
 use super::schema::{KEYS, OUTBOX, WORK};
 use super::transaction::{ATTEMPTS_MAX, Refusal, Transacted, transact};
 use super::{ENGINE, outbox, work};
-
-/// What a step gives back: boxed, because closures cannot yet say that their future may change threads.
-pub type StepFuture<'c, T = ()> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
+use crate::step::{StepFuture, own_step};
 
 type StepFunction = dyn for<'c> FnOnce(&'c Database, &'c mut ClientSession) -> StepFuture<'c> + Send + Sync;
 
@@ -95,7 +92,7 @@ impl Prepared {
             Ok((write, body))
         };
         let writes = writes.into_iter().map(prepare).collect::<Result<_>>()?;
-        let steps = native.into_iter().map(own_step).collect::<Result<_>>()?;
+        let steps = native.into_iter().map(|step| own_step(ENGINE, "step", step)).collect::<Result<_>>()?;
         Ok(Self { at, writes, outbox, work, finish, completion, steps })
     }
 
@@ -419,15 +416,4 @@ async fn complete(
         update = update.session(session);
     }
     if update.await?.matched_count == 1 { Ok(()) } else { Err(kept.lost().into()) }
-}
-
-fn own_step(NativeStep { engine, step }: NativeStep) -> Result<MongoStep> {
-    if engine != ENGINE {
-        return Err(Error::internal(format!(
-            "the batch has a step for the engine {engine}, and this one is {ENGINE}"
-        )));
-    }
-    let step = step.downcast::<MongoStep>();
-    step.map(|step| *step)
-        .map_err(|_| Error::internal("a native step for mongodb is made with mongodb::step"))
 }

@@ -96,7 +96,8 @@ struct Said {
     text: String,
 }
 
-const DUPLICATE: i32 = 11000;
+/// A value of a unique index is taken.
+pub(super) const DUPLICATE: i32 = 11000;
 
 /// Documents, keys and commands that exceed what the server takes.
 const TOO_LARGE: [i32; 3] = [10334, 17419, 17420];

@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::MongoStore;
 use super::connection::Connection;
-use super::error::{error, is_duplicate};
+use super::error::{DUPLICATE, error, is_duplicate};
 use super::fields::{Fields, after, either, literal, now, put, uuid};
 use super::numbers::Numbers;
 use super::schema::{SUBSCRIPTIONS, WORK};
@@ -34,9 +34,6 @@ use self::standing::{called_off, record, standing, state, with_failure};
 /// How often a lane is looked at before a piece of it is deleted.
 const LOOKS_MAX: u32 = 5;
 pub(super) use self::standing::{document, finish, held};
-
-/// The error of the server for a value of a unique index that is taken.
-const DUPLICATE: i32 = 11000;
 
 #[async_trait]
 impl WorkStore for MongoStore {

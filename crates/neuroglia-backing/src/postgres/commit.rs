@@ -1,11 +1,10 @@
 //! A batch: whole where it can be, in order where it must be.
 
 use std::fmt;
-use std::pin::Pin;
 use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
-use neuroglia::data::{Batch, Change, Completion, NativeStep, OutboxMessage, Write, check_name};
+use neuroglia::data::{Batch, Change, Completion, OutboxMessage, Write, check_name};
 use neuroglia::error::{Error, Result, VersionConflict};
 use neuroglia::work::{Finish, NewWork, lost};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -16,9 +15,7 @@ use super::connections::Lease;
 use super::error::{code, error, is_collision, is_of_connection, unknown_outcome};
 use super::whole::{CONFLICT, Whole, bind_completion, bind_messages, completion, messages};
 use super::{ENGINE, work};
-
-/// What a step gives back: boxed, because closures cannot yet say that their future may change threads.
-pub type StepFuture<'c, T = ()> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
+use crate::step::{StepFuture, own_step};
 
 /// The application's own statements in a batch; made by [`statement`].
 pub struct PostgresStep(Box<dyn for<'c> FnOnce(&'c mut PgConnection) -> StepFuture<'c> + Send + Sync>);
@@ -105,7 +102,8 @@ impl Prepared {
     pub(super) fn new(batch: Batch) -> Result<Self> {
         let Batch { at, writes, outbox, work, finish, completion, native } = batch;
         writes.iter().try_for_each(|write| check_name(write.collection))?;
-        let steps = native.into_iter().map(own_step).collect::<Result<_>>()?;
+        let steps =
+            native.into_iter().map(|step| own_step(ENGINE, "statement", step)).collect::<Result<_>>()?;
         Ok(Self { at, writes, outbox, work, finish, completion, steps })
     }
 
@@ -235,17 +233,6 @@ impl Prepared {
         sqlx::query("SELECT 1").execute(connection).await?;
         Ok(())
     }
-}
-
-fn own_step(NativeStep { engine, step }: NativeStep) -> Result<PostgresStep> {
-    if engine != ENGINE {
-        return Err(Error::internal(format!(
-            "the batch has a step for the engine {engine}, and this one is {ENGINE}"
-        )));
-    }
-    let step = step.downcast::<PostgresStep>();
-    step.map(|step| *step)
-        .map_err(|_| Error::internal("a native step for postgres is made with postgres::statement"))
 }
 
 async fn write(connection: &mut PgConnection, change: &Write, at: Timestamp) -> Result<(), Refusal> {

@@ -1,11 +1,10 @@
 //! A batch as part of a transaction.
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use neuroglia::clock::Timestamp;
-use neuroglia::data::{Batch, Change, Completion, NativeStep, OutboxMessage, Write};
+use neuroglia::data::{Batch, Change, Completion, OutboxMessage, Write};
 use neuroglia::error::{Error, Result, VersionConflict};
 use neuroglia::work::{Finish, NewWork};
 use sqlx::SqliteConnection;
@@ -13,9 +12,7 @@ use sqlx::SqliteConnection;
 use super::error::{error, in_collection};
 use super::statements::{Catalogue, Statements};
 use super::{ENGINE, outbox, work};
-
-/// What a step gives back: boxed, because closures cannot yet say that their future may change threads.
-pub type StepFuture<'c, T = ()> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
+use crate::step::{StepFuture, own_step};
 
 /// The application's own statements in a batch; made by [`statement`].
 pub struct SqliteStep(Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> StepFuture<'c> + Send + Sync>);
@@ -82,7 +79,10 @@ impl Prepared {
             work,
             finish,
             completion,
-            steps: native.into_iter().map(own_step).collect::<Result<_>>()?,
+            steps: native
+                .into_iter()
+                .map(|step| own_step(ENGINE, "statement", step))
+                .collect::<Result<_>>()?,
         })
     }
 
@@ -114,17 +114,6 @@ impl Prepared {
         }
         Ok(())
     }
-}
-
-fn own_step(NativeStep { engine, step }: NativeStep) -> Result<SqliteStep> {
-    if engine != ENGINE {
-        return Err(Error::internal(format!(
-            "the batch has a step for the engine {engine}, and this one is {ENGINE}"
-        )));
-    }
-    let step = step.downcast::<SqliteStep>();
-    step.map(|step| *step)
-        .map_err(|_| Error::internal("a native step for sqlite is made with sqlite::statement"))
 }
 
 async fn write(

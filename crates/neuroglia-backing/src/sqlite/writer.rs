@@ -29,10 +29,10 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use tracing::{Instrument, Span};
 
-use super::commit::StepFuture;
 use super::connections::{closed, connect, exhausted, note};
 use super::error::{error, is_of_statement};
 use super::options::SqliteOptions;
+use crate::step::StepFuture;
 
 /// How many are in a group at most.
 const GROUP_MAX: usize = 64;

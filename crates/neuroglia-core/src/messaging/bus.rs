@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{CloudEvent, Inbox, Parcel};
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, Result};
 
 /// Carries events to those who want them. `EVENT_BUS_URL` chooses which.
 #[async_trait]
@@ -17,12 +17,6 @@ pub trait EventBus: Send + Sync + 'static {
     /// recognise it by its id. A bus that is away says `Unavailable`; one that refuses a batch, because it is too
     /// large or because of one event in it, says anything else, and gets the halves.
     async fn publish(&self, events: &[CloudEvent]) -> Vec<Result<()>>;
-}
-
-/// The outcome of each event of a batch that failed as a whole; as many as are asked for.
-pub fn failed_alike(error: &Error) -> impl Iterator<Item = Result<()>> {
-    let (kind, code, text) = (error.kind(), error.code().to_owned(), chain(error));
-    std::iter::repeat_with(move || Err(Error::new(kind, code.clone(), text.clone())))
 }
 
 /// The store itself as the bus: an event becomes a delivery for each consumer, and no less durable than the change
@@ -53,10 +47,10 @@ impl EventBus for LocalBus {
         for event in events {
             outcomes.push(self.parcel(event).map(|parcel| parcels.push(parcel)));
         }
-        // They are stored together or not at all.
+        // Those of a batch that failed may be stored all the same, and are known when they are sent again.
         if let Err(error) = self.0.put(&parcels).await {
-            let stored = outcomes.iter_mut().filter(|outcome| outcome.is_ok());
-            stored.zip(failed_alike(&error)).for_each(|(outcome, failed)| *outcome = failed);
+            let unsure = outcomes.iter_mut().filter(|outcome| outcome.is_ok());
+            unsure.for_each(|outcome| *outcome = Err(error.echo()));
         }
         outcomes
     }

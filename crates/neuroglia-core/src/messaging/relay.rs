@@ -20,15 +20,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::shipment::{Message, Shipment};
-use super::{
-    CloudEvent, EventBus, EventSource, Inbox, IntakeMeter, LocalBus, Origin, Subscription, Subscriptions,
-    Wake,
-};
+use super::{CloudEvent, EventBus, Origin, Subscriptions, Wake};
 use crate::clock::Timestamp;
 use crate::data::{OutboxMessage, Store};
-use crate::di::{Inject, Lifetime, Service, ServiceCollection};
+use crate::di::Inject;
 use crate::error::{Result, chain};
-use crate::health::Indicator;
 use crate::hosting::HostedService;
 use crate::id::Ids;
 
@@ -204,31 +200,4 @@ fn held(failed: Vec<Message>, now: Timestamp) -> BTreeMap<Duration, Vec<Uuid>> {
         held.entry(pause.min(PAUSE_MAX)).or_default().push(message.id);
     }
     held
-}
-
-/// Gives an application with a [`Store`] what it needs to send its events. The store itself is the bus, unless a
-/// bus is registered.
-pub fn register(services: &mut ServiceCollection, application: &str, subscriptions: Vec<Subscription>) {
-    services.try_add(Service::instance(Wake::default()));
-    services.try_add(Service::instance(Origin::of(application)));
-    services.try_add(Service::instance(RelayMeter::default()));
-    services.try_add(Service::instance(IntakeMeter::default()));
-    services.try_add(Service::instance(Subscriptions(subscriptions)));
-    if services.has::<dyn Store>() {
-        services.try_add(Service::factory::<dyn EventBus, (Inbox,), _>(Lifetime::Singleton, |(inbox,)| {
-            Ok(Arc::new(LocalBus::new(inbox)) as Arc<dyn EventBus>)
-        }));
-    }
-}
-
-/// Has a registered bus found as what it is: a bus, and an attached resource that can be ill.
-pub fn register_bus<B: EventBus + Indicator>(services: &mut ServiceCollection) {
-    services.add(Service::factory::<dyn EventBus, (Arc<B>,), _>(Lifetime::Singleton, |(bus,)| Ok(bus)));
-    services.add(Service::factory::<dyn Indicator, (Arc<B>,), _>(Lifetime::Singleton, |(bus,)| Ok(bus)));
-}
-
-/// Has a registered broker found as what it is: a bus from which this application's workers take their events.
-pub fn register_broker<B: EventBus + EventSource + Indicator>(services: &mut ServiceCollection) {
-    register_bus::<B>(services);
-    services.add(Service::factory::<dyn EventSource, (Arc<B>,), _>(Lifetime::Singleton, |(bus,)| Ok(bus)));
 }
