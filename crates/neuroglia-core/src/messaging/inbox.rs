@@ -1,7 +1,7 @@
 //! Where events come in: from outside, from a broker, or from this application's own outbox.
 //!
-//! An event that has come in is a delivery for each consumer that wants it, in the transaction that stored it; what
-//! came in before is passed over. So whoever answers "taken" after [`Inbox::put`] has lost nothing.
+//! An event that has come in is a delivery for each consumer that wants it; what came in before is passed over. So whoever
+//! answers "taken" after [`Inbox::put`] has lost nothing, and whoever was interrupted puts it again.
 
 use std::sync::Arc;
 
@@ -46,19 +46,19 @@ impl Inbox {
         })
     }
 
-    /// Stores all of them or none; gives how many deliveries are new.
+    /// Stores all of them; gives how many deliveries are new.
     ///
     /// # Errors
-    /// Those of the store.
+    /// Those of the store. Some may be stored all the same: whoever puts them again stores those that are missing.
     pub async fn put(&self, parcels: &[Parcel]) -> Result<u64> {
         if parcels.is_empty() {
             return Ok(0);
         }
-        let stored = self.store.fan_out(parcels).await?;
-        if stored > 0 {
+        let stored = self.store.fan_out(parcels).await;
+        if !matches!(stored, Ok(0)) {
             self.wake.work();
         }
-        Ok(stored)
+        stored
     }
 }
 

@@ -102,7 +102,8 @@ impl JobOptions {
         Self { priority, ..self }
     }
 
-    /// Not as long as a job of its kind with this key has not ended: then enqueueing does nothing.
+    /// Not as long as a job of its kind with this key has not ended: then enqueueing does nothing. That shows with the
+    /// commit only, so the id that was given is then one of no job.
     pub fn unique(self, key: impl Into<String>) -> Self {
         Self { unique: Some(key.into()), ..self }
     }
@@ -130,7 +131,7 @@ impl Jobs {
         self.enqueue_with(job, JobOptions::default())
     }
 
-    /// Asks for a job; gives its id.
+    /// Asks for a job; gives its id, by which there is no job when [`JobOptions::unique`] keeps it out.
     ///
     /// # Errors
     /// Those of [`Jobs::enqueue`].

@@ -23,7 +23,8 @@ pub trait WorkStore: Send + Sync {
     async fn unsubscribe(&self, consumer: &str) -> Result<bool>;
 
     /// Stores a delivery of each message for each consumer that wants it, or for the one that it names if that wants it,
-    /// once: an event that a consumer was given before is passed over.
+    /// once: an event that a consumer was given before is passed over. When it fails some may be stored, and the same again
+    /// stores the rest.
     async fn fan_out(&self, parcels: &[Parcel]) -> Result<u64>;
 
     /// Takes work that is due, the highest priority first, then the oldest. Of a lane, only the first that is
