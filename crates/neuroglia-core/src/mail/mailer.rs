@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::address::EmailAddress;
 use super::headers::MailKey;
 use super::letter::Letter;
-use super::outgoing::OutgoingMail;
+use super::outgoing::{MailState, OutgoingMail};
 use super::send::SendMail;
 use super::server::MailServer;
 use crate::clock::Clock;
@@ -67,15 +67,18 @@ pub struct Mailer {
 }
 
 impl Mailer {
-    /// Sends the mail, unless one with its key is on its way or was sent not long ago.
+    /// Sends the mail, unless one with its key is on its way or was sent not long ago. One that has failed is replaced.
     ///
     /// # Errors
     /// When the store cannot be reached, and in a query.
     pub async fn send(&self, mail: Mail) -> Result<()> {
-        if self.outgoing.get(&mail.key).await?.is_some() {
-            return Ok(());
-        }
+        let before = self.outgoing.get(&mail.key).await?;
         let mut outgoing = OutgoingMail::write(mail, &self.sender, self.clock.now());
+        match before {
+            Some(failed) if failed.state() == MailState::Failed => outgoing = outgoing.instead_of(failed),
+            Some(_) => return Ok(()),
+            None => {}
+        }
         if self.server.is_some() {
             self.jobs.enqueue(&SendMail { key: outgoing.key().clone() })?;
             outgoing.queue();

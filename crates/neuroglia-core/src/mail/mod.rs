@@ -6,7 +6,8 @@
 //! [`SendWaitingMail`] hands it over once there is one.
 //!
 //! # What is promised
-//! * One mail for each key, as long as it is kept: [`OutgoingMail::KEEP`] after it was sent.
+//! * One mail for each key, as long as it is kept: [`OutgoingMail::KEEP`] after it was sent. One that has failed for good is
+//!   replaced by the next with its key, and kept for [`OutgoingMail::KEEP_FAILED`].
 //! * Whoever was promised a mail gets it at least once. Every attempt has the same `Message-ID`, so that a repetition is
 //!   recognised; it happens when a process dies between the server's word and its own commit.
 //! * What the server refuses for good is a dead letter at once, which operators list and replay. What it refuses for now,

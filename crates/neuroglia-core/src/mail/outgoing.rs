@@ -13,6 +13,7 @@ use super::server::Message;
 use crate::clock::Timestamp;
 use crate::data::Field;
 use crate::domain::{Aggregate, Root};
+use crate::work::DEAD_KEEP;
 
 /// A mail on its way; its id is its key, so that it is there once.
 ///
@@ -31,6 +32,8 @@ pub struct OutgoingMail {
     at: Timestamp,
     #[serde(default)]
     sent_at: Option<Timestamp>,
+    #[serde(default)]
+    failed_at: Option<Timestamp>,
     #[serde(skip)]
     root: Root,
 }
@@ -41,10 +44,12 @@ pub struct OutgoingMail {
 pub enum MailState {
     /// No server was attached when it was written.
     Waiting,
-    /// A job is to send it; when that has failed for good, it is a dead letter.
+    /// A job is to send it.
     Queued,
     /// The server has taken it.
     Sent,
+    /// Nobody tries any more, as the server refuses it for good or has not taken it for days; its job is a dead letter.
+    Failed,
 }
 
 impl MailState {
@@ -54,6 +59,7 @@ impl MailState {
             Self::Waiting => "waiting",
             Self::Queued => "queued",
             Self::Sent => "sent",
+            Self::Failed => "failed",
         }
     }
 }
@@ -62,7 +68,7 @@ impl FromStr for MailState {
     type Err = UnknownMailState;
 
     fn from_str(text: &str) -> Result<Self, UnknownMailState> {
-        let states = [Self::Waiting, Self::Queued, Self::Sent];
+        let states = [Self::Waiting, Self::Queued, Self::Sent, Self::Failed];
         states.into_iter().find(|state| state.as_str() == text).ok_or(UnknownMailState)
     }
 }
@@ -73,7 +79,7 @@ pub struct UnknownMailState;
 
 impl fmt::Display for UnknownMailState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("must be waiting, queued or sent")
+        f.write_str("must be waiting, queued, sent or failed")
     }
 }
 
@@ -82,6 +88,8 @@ impl std::error::Error for UnknownMailState {}
 impl OutgoingMail {
     /// How long it is kept after it was sent; a mail with its key is not sent again meanwhile.
     pub const KEEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+    /// How long it is kept after it has failed: as long as its job can be replayed.
+    pub const KEEP_FAILED: Duration = DEAD_KEEP;
     /// The path of its state.
     pub const STATE_PATH: &'static str = "state";
     /// The path of the moment at which it was sent.
@@ -95,6 +103,8 @@ impl OutgoingMail {
     pub const TO: Field<Self, String> = Field::new("to");
     /// When it was sent.
     pub const SENT_AT: Field<Self, Timestamp> = Field::new(Self::SENT_AT_PATH);
+    /// When it has failed.
+    pub const FAILED_AT: Field<Self, Timestamp> = Field::new("failed_at");
 
     /// One that was written now and waits.
     pub(super) fn write(mail: Mail, sender: &Sender, at: Timestamp) -> Self {
@@ -109,6 +119,7 @@ impl OutgoingMail {
             state: MailState::Waiting,
             at,
             sent_at: None,
+            failed_at: None,
             key,
             root: Root::default(),
         }
@@ -123,7 +134,16 @@ impl OutgoingMail {
     }
 
     pub(super) fn sent(&mut self, at: Timestamp) {
-        (self.state, self.sent_at) = (MailState::Sent, Some(at));
+        (self.state, self.sent_at, self.failed_at) = (MailState::Sent, Some(at), None);
+    }
+
+    pub(super) fn failed(&mut self, at: Timestamp) {
+        (self.state, self.failed_at) = (MailState::Failed, Some(at));
+    }
+
+    /// This mail in the place of one with its key that has failed.
+    pub(super) fn instead_of(self, failed: Self) -> Self {
+        Self { root: failed.root, ..self }
     }
 
     /// What makes it this mail.
@@ -183,7 +203,7 @@ mod tests {
 
     #[test]
     fn states_have_the_names_that_documents_have() {
-        for state in [MailState::Waiting, MailState::Queued, MailState::Sent] {
+        for state in [MailState::Waiting, MailState::Queued, MailState::Sent, MailState::Failed] {
             assert_eq!(serde_json::to_value(state).expect("a text"), state.as_str());
             assert_eq!(state.as_str().parse(), Ok(state));
         }

@@ -1,4 +1,8 @@
 //! Bring a mail to the server.
+//!
+//! What an attempt changes is committed with its success only. So that a mail which has failed for good is seen to, the
+//! last attempt notes it in a unit of work of its own, before its job becomes a dead letter: whoever dies in between has a
+//! mail that is noted to have failed and is tried again.
 
 use std::sync::Arc;
 
@@ -8,10 +12,10 @@ use super::headers::MailKey;
 use super::outgoing::{MailState, OutgoingMail};
 use super::server::MailServer;
 use crate::clock::Clock;
-use crate::data::Repository;
-use crate::di::Inject;
-use crate::error::Result;
-use crate::work::{Job, JobHandler};
+use crate::data::{Repository, UnitOfWork};
+use crate::di::{Inject, ScopeFactory};
+use crate::error::{Result, chain};
+use crate::work::{Job, JobHandler, Run};
 
 /// Bring a mail to the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +40,22 @@ pub struct SendMailHandler {
     outgoing: Repository<OutgoingMail>,
     server: Option<Arc<dyn MailServer>>,
     clock: Clock,
+    run: Run,
+    scopes: ScopeFactory,
+}
+
+impl SendMailHandler {
+    async fn note_failure(&self, key: &MailKey) -> Result<()> {
+        let scope = self.scopes.scope()?;
+        let outgoing: Repository<OutgoingMail> = scope.inject()?;
+        if let Some(mut mail) = outgoing.get(key).await? {
+            mail.failed(self.clock.now());
+            outgoing.save(&mut mail)?;
+            scope.get::<UnitOfWork>()?.commit().await?;
+        }
+        scope.close().await;
+        Ok(())
+    }
 }
 
 impl JobHandler<SendMail> for SendMailHandler {
@@ -44,7 +64,17 @@ impl JobHandler<SendMail> for SendMailHandler {
         match &self.server {
             _ if mail.state() == MailState::Sent => return Ok(()),
             Some(server) => {
-                server.deliver(&mail.message()).await?;
+                if let Err(refused) = server.deliver(&mail.message()).await {
+                    if self.run.ends_with(&refused)?
+                        && let Err(error) = self.note_failure(&job.key).await
+                    {
+                        tracing::warn!(
+                            error = chain(&error),
+                            "it could not be noted that a mail has failed; its key stays taken"
+                        );
+                    }
+                    return Err(refused);
+                }
                 mail.sent(self.clock.now());
             }
             // It was detached meanwhile, and whoever attaches the next one finds the mail.

@@ -21,7 +21,7 @@ const EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct QueueWaitingMail {}
 
-/// Forget mail that was sent long ago, at most a page at once; answers with its number.
+/// Forget mail that was sent, or has failed, long ago, at most a page of each at once; answers with its number.
 #[derive(Debug, Clone)]
 pub struct ForgetSentMail {}
 
@@ -66,9 +66,13 @@ pub struct ForgetSentMailHandler {
 #[diagnostic::do_not_recommend]
 impl CommandHandler<ForgetSentMail> for ForgetSentMailHandler {
     async fn handle(&self, _: ForgetSentMail) -> Result<usize> {
-        let old = OutgoingMail::SENT_AT.le(self.clock.now() - OutgoingMail::KEEP);
-        let old = Query::filter(old).ascending(OutgoingMail::SENT_AT).limit(PAGE_LIMIT_MAX);
-        let mut old = self.outgoing.find(old).await?.items;
+        let sent = OutgoingMail::SENT_AT.le(self.clock.now() - OutgoingMail::KEEP);
+        let sent = Query::filter(sent).ascending(OutgoingMail::SENT_AT).limit(PAGE_LIMIT_MAX);
+        let mut old = self.outgoing.find(sent).await?.items;
+        let failed = OutgoingMail::STATE
+            .eq(MailState::Failed.as_str())
+            .and(OutgoingMail::FAILED_AT.le(self.clock.now() - OutgoingMail::KEEP_FAILED));
+        old.extend(self.outgoing.find(Query::filter(failed).limit(PAGE_LIMIT_MAX)).await?.items);
         for mail in &mut old {
             self.outgoing.remove(mail)?;
         }
@@ -99,7 +103,7 @@ impl ScheduledTask for SendWaitingMail {
     }
 }
 
-/// Forgets mail that was sent long ago, a page every minute.
+/// Forgets mail that was sent, or has failed, long ago, a page of each every minute.
 #[derive(Inject)]
 pub struct ForgetOldMail {
     mediator: Mediator,

@@ -38,23 +38,32 @@ fn ceiling(attempt: u32) -> Duration {
 /// best (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
 pub fn after_failure(error: &Error, attempt: u32, attempts_max: u32, ids: &Ids) -> Settlement {
     let failure = chain(error);
-    let retry = error.retry().unwrap_or(match error.kind() {
-        ErrorKind::Malformed
-        | ErrorKind::Invalid
-        | ErrorKind::Unauthenticated
-        | ErrorKind::Forbidden
-        | ErrorKind::PreconditionFailed => Retry::Never,
-        _ => match error.retry_after_s() {
-            Some(seconds) => Retry::After(Duration::from_secs(seconds)),
-            None => Retry::After(ids.jitter(ceiling(attempt))),
-        },
-    });
-    match retry {
-        Retry::Never => Settlement::Dead { failure },
-        _ if attempt >= attempts_max => Settlement::Dead { failure },
-        Retry::Now => Settlement::Retry { after: Duration::ZERO, failure },
-        Retry::After(after) => Settlement::Retry { after, failure },
+    if is_final(error, attempt, attempts_max) {
+        return Settlement::Dead { failure };
     }
+    let after = match (error.retry(), error.retry_after_s()) {
+        (Some(Retry::Now), _) => Duration::ZERO,
+        (Some(Retry::After(pause)), _) => pause,
+        (_, Some(seconds)) => Duration::from_secs(seconds),
+        (_, None) => ids.jitter(ceiling(attempt)),
+    };
+    Settlement::Retry { after, failure }
+}
+
+/// Whether nobody tries again after this attempt has failed so.
+pub(super) fn is_final(error: &Error, attempt: u32, attempts_max: u32) -> bool {
+    let is_for_good = match error.retry() {
+        Some(retry) => retry == Retry::Never,
+        None => matches!(
+            error.kind(),
+            ErrorKind::Malformed
+                | ErrorKind::Invalid
+                | ErrorKind::Unauthenticated
+                | ErrorKind::Forbidden
+                | ErrorKind::PreconditionFailed
+        ),
+    };
+    is_for_good || attempt >= attempts_max
 }
 
 #[cfg(test)]

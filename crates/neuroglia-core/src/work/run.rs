@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::retry::is_final;
 use super::{Claimed, Ticket, WorkClass};
 use crate::data::Store;
 use crate::di::{Dependencies, Inject, Scope};
@@ -64,6 +65,15 @@ impl Run {
     pub fn is_last_attempt(&self) -> Result<bool> {
         let claimed = &self.inner()?.claimed;
         Ok(claimed.attempt >= claimed.attempts_max)
+    }
+
+    /// Whether nobody tries again when this attempt fails with this error.
+    ///
+    /// # Errors
+    /// Outside of durable work.
+    pub fn ends_with(&self, error: &Error) -> Result<bool> {
+        let claimed = &self.inner()?.claimed;
+        Ok(is_final(error, claimed.attempt, claimed.attempts_max))
     }
 
     /// Cancelled when the work was called off, when the process is about to end, or when the node was taken for

@@ -136,7 +136,7 @@ async fn what_the_server_refuses_for_good_is_a_dead_letter_and_for_now_is_sent_l
         } else {
             eventually("it is given up", async || !dead(&shop).await.is_empty()).await;
             assert_eq!(dead(&shop).await, ["the mail server refuses the message for good (550)"]);
-            assert_eq!(states(&shop).await, ["queued"], "operators may have it tried again");
+            assert_eq!(states(&shop).await, ["failed"], "operators may have it tried again");
         }
         shop.close().await;
     }
