@@ -89,6 +89,11 @@ pub(super) fn is_duplicate(error: &DriverError) -> bool {
     Said::of(error).code == Some(DUPLICATE)
 }
 
+/// Whether an operation, which is no part of a transaction, could not write in its time what a transaction has locked.
+pub(super) fn is_locked(error: &DriverError) -> bool {
+    Said::of(error).code.is_some_and(|code| LOCKED.contains(&code))
+}
+
 /// What the server or the driver said, without values.
 #[derive(Debug)]
 struct Said {
@@ -96,8 +101,11 @@ struct Said {
     text: String,
 }
 
-/// A value of a unique index is taken.
+/// A value of a unique index that is taken.
 pub(super) const DUPLICATE: i32 = 11000;
+
+/// The limit of the operation is over, or the conflict was not waited for.
+const LOCKED: [i32; 2] = [50, 112];
 
 /// Documents, keys and commands that exceed what the server takes.
 const TOO_LARGE: [i32; 3] = [10334, 17419, 17420];

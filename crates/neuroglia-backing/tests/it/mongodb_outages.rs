@@ -9,6 +9,7 @@ use neuroglia::cluster::{ClusterStore, NODE_TTL, Node};
 use neuroglia::data::{Batch, Change, NativeStep, Store, Write};
 use neuroglia::error::{Error, ErrorKind, Result};
 use neuroglia::id::Ids;
+use neuroglia::messaging::{Parcel, Subscription};
 use neuroglia::work::{Claim, Claimed, Due, Finish, NewWork, OnCrash, QueueRoom, WorkClass, WorkStore};
 use neuroglia_backing::mongodb::driver::bson::{Document, doc};
 use neuroglia_backing::mongodb::{self, MongoOptions, MongoStore, driver};
@@ -339,4 +340,66 @@ async fn work_of_an_owner_that_is_no_node_is_noticed_and_given_back() {
     let burials = store.bury(Duration::from_secs(60), Duration::ZERO, 10).await.expect("the dead are buried");
     assert_eq!((burials.len(), burials[0].node, burials[0].released), (1, claimer.id, 1), "{burials:?}");
     assert_eq!(store.beat(&witness).await.expect("a node lives").longest_silence, Duration::ZERO);
+}
+
+/// Events of these subjects for a consumer that wants them in turn.
+async fn events(store: &MongoStore, subjects: &[&str]) {
+    let consumer = Subscription {
+        consumer: "kind".to_owned(),
+        event: "event".to_owned(),
+        queue: "default".to_owned(),
+        is_ordered: true,
+        attempts_max: 10,
+    };
+    store.subscribe(&[consumer]).await.expect("it is noted");
+    let parcel = |subject: &&str| Parcel {
+        name: "event".to_owned(),
+        subject: Some((*subject).to_owned()),
+        key: Ids::random().next_uuid().to_string(),
+        envelope: format!("\"{subject}\""),
+        consumer: None,
+        correlation_id: None,
+        traceparent: None,
+    };
+    let parcels: Vec<_> = subjects.iter().map(parcel).collect();
+    assert_eq!(store.fan_out(&parcels).await.expect("it is stored"), subjects.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lane_that_somebody_has_locked_holds_up_no_other() {
+    let (store, database) = crate::support::mongodb().await;
+    store.migrate(&[], Timestamp::UNIX_EPOCH).await.expect("the store's own collections are made");
+    let worker = node("worker");
+    store.beat(&worker).await.expect("a node lives");
+    let claim = async || {
+        let claim = Claim {
+            owner: worker.id,
+            token: Ids::random().next_uuid(),
+            rooms: vec![QueueRoom { queue: "default".to_owned(), limit: 10 }],
+            kinds: vec!["kind".to_owned()],
+        };
+        let claimed = tokio::time::timeout(Duration::from_secs(8), store.claim(&claim)).await;
+        let claimed = claimed.expect("it is not held up").expect("work is claimed");
+        let mut subjects: Vec<_> = claimed.into_iter().map(|claimed| claimed.payload).collect();
+        subjects.sort();
+        subjects.join(" ")
+    };
+    // One is at work, and another has not been looked at, when a worker stops that has written to both.
+    events(&store, &["at work"]).await;
+    assert_eq!(claim().await, "\"at work\"");
+    events(&store, &["new"]).await;
+    let client = driver::Client::with_uri_str(database.url()).await.expect("a URI");
+    let work = client.default_database().expect("it is named").collection::<Document>("ng_work");
+    let mut stopped = client.start_session().await.expect("a session");
+    stopped.start_transaction().await.expect("a transaction");
+    for subject in ["at work", "new"] {
+        let touch = doc! { "$set": { "touched": true } };
+        let touched = work.update_one(doc! { "payload": format!("\"{subject}\"") }, touch);
+        assert_eq!(touched.session(&mut stopped).await.expect("it is written").matched_count, 1);
+    }
+
+    events(&store, &["at work", "other"]).await;
+    assert_eq!(claim().await, "\"other\"");
+    stopped.abort_transaction().await.expect("it is taken back");
+    assert_eq!(claim().await, "\"new\"", "its note has stayed");
 }
