@@ -30,12 +30,14 @@ impl Deploy {
     pub fn of(schema: &Schema, environment: &Environment) -> Self {
         let setting = |variable: &Variable| {
             let found = environment.find(variable).ok().flatten();
-            let (text, source) = match (found, variable.default_text()) {
+            let is_mentioned = environment.mentions(variable);
+            // What is set and cannot be read is something else than the default.
+            let default = variable.default_text().filter(|_| !is_mentioned);
+            let (text, source) = match (found, default) {
                 (Some(found), _) => (Some(found.text), found.source),
                 (None, Some(default)) => (Some(Zeroizing::new(default.to_owned())), Source::Default),
                 (None, None) => (None, Source::NotSet),
             };
-            let is_mentioned = environment.mentions(variable);
             Setting { variable: variable.clone(), text, source, is_mentioned }
         };
         Self { values: schema.variables().map(setting).collect(), environment: environment.clone() }

@@ -41,6 +41,14 @@ fn what_weakens_a_deploy_is_found() {
     assert_eq!(codes(&[("DATABASE_URL", "sqlite://shop.db"), ("REPLICAS", "1")]), []);
 }
 
+#[test]
+fn what_is_in_a_file_elsewhere_is_not_the_default() {
+    let deploy =
+        deploy(&[("CACHE_URL_FILE", "/run/secrets/cache_url"), ("CACHE_URL_VERSION", "redis 7.0.15")]);
+    let cache = deploy.setting("CACHE_URL").expect("it is declared");
+    assert_eq!((cache.is_set(), cache.text()), (true, None));
+}
+
 #[derive(Settings)]
 #[expect(dead_code, reason = "only their declarations are of interest")]
 struct HostSettings {
@@ -63,6 +71,7 @@ fn a_gateway_that_nobody_believes_is_found_where_there_must_be_one() {
     assert_eq!(codes(&[("REPLICAS", "2")]), ["parity.one_face"]);
     assert_eq!(codes(&[("REPLICAS", "2"), proxies("")]), ["parity.one_face"]);
     assert_eq!(codes(&[("REPLICAS", "2"), proxies("10.0.0.0/8")]), [""; 0]);
+    assert_eq!(codes(&[("REPLICAS", "2"), ("HTTP_TRUSTED_PROXIES_FILE", "/run/proxies")]), [""; 0]);
     assert_eq!(codes(&[]), [""; 0]);
 }
 

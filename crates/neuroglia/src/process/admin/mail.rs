@@ -1,4 +1,4 @@
-//! Mail as operators and developers read it: what waits, what is under way, what was sent.
+//! Mail as operators and developers read it: what waits, what is under way, what was sent, what has failed.
 
 use clap::Args;
 use neuroglia_core::data::{Filter, Query, Repository};
@@ -14,7 +14,7 @@ use super::{AdminCommand, AdminContext};
 /// lists the command.
 #[derive(Debug, Args)]
 pub struct ListMail {
-    /// Only what is waiting, queued or sent
+    /// Only what is waiting, queued, sent or failed
     #[arg(long)]
     state: Option<MailState>,
     /// Only to this address
@@ -27,7 +27,8 @@ pub struct ListMail {
 
 impl AdminCommand for ListMail {
     const NAME: &'static str = "mail";
-    const ABOUT: &'static str = "List the mail that waits, is under way or was sent, with what it says";
+    const ABOUT: &'static str =
+        "List the mail that waits, is under way, was sent or has failed, with what it says";
 
     async fn run(self, context: &AdminContext) -> Result<()> {
         let outgoing: Repository<OutgoingMail> = context.inject()?;
