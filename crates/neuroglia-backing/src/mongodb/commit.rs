@@ -332,6 +332,14 @@ async fn insert(
     documents: &[Document],
 ) -> Result<(), mongodb::error::Error> {
     let collection = connection.collection(collection);
+    if let [only] = documents {
+        // Most commits tell of one event, and the driver makes less of one document than of a list of them.
+        let mut insert = collection.insert_one(only);
+        if let Some(session) = session {
+            insert = insert.session(session);
+        }
+        return insert.await.map(drop);
+    }
     let mut insert = collection.insert_many(documents);
     if let Some(session) = session {
         insert = insert.session(session);

@@ -29,7 +29,7 @@ struct Noted {
     /// The node, and when it began to live. One that was taken for dead begins anew, with nothing noted.
     life: Option<(Uuid, Timestamp)>,
     /// Those that the document of the node has, the oldest first.
-    sessions: VecDeque<String>,
+    sessions: VecDeque<Document>,
 }
 
 impl Sessions {
@@ -48,11 +48,10 @@ impl Sessions {
         session: &ClientSession,
     ) -> mongodb::error::Result<()> {
         let id = session.id();
-        let name = id.to_string();
         let life = {
             let noted = self.noted();
             match noted.life {
-                Some(life) if !noted.sessions.contains(&name) => life,
+                Some(life) if !noted.sessions.contains(id) => life,
                 _ => return Ok(()),
             }
         };
@@ -63,7 +62,7 @@ impl Sessions {
         let noted = connection.collection(NODES).update_one(node, one_more).await?;
         let mut own = self.noted();
         if noted.matched_count == 1 && own.life == Some(life) {
-            own.sessions.push_back(name);
+            own.sessions.push_back(id.clone());
             // What the document has no more is noted again when it is used again.
             if own.sessions.len() > most {
                 own.sessions.pop_front();
