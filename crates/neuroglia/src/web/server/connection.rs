@@ -152,7 +152,7 @@ impl<A: Application> Host<A> {
     /// Answers half a head, and closes.
     async fn refuse_head(&self, mut io: Io, watch: &mut Watch<'_>) {
         tracing::debug!(code = Refusal::HEAD_TIMEOUT.code, "request refused");
-        let answer = Refusal::HEAD_TIMEOUT.bytes(self.shared.document, "");
+        let answer = Refusal::HEAD_TIMEOUT.bytes("");
         let mut closing = pin!(async {
             io.write_all(&answer).await?;
             io.shutdown().await

@@ -21,7 +21,6 @@ use tokio_util::task::TaskTracker;
 
 use super::flight::Connection;
 use super::limits::Limits;
-use super::refusal::Document;
 
 /// The three moments at which a server ends; cancel the tokens in this order.
 ///
@@ -87,7 +86,6 @@ pub(super) enum Phase {
 /// What all connections of a server share.
 pub(super) struct Shared {
     pub(super) limits: Limits,
-    pub(super) document: Document,
     /// Every task of this server: connections and HTTP/2 requests.
     pub(super) tasks: TaskTracker,
     changed: Notify,
@@ -141,10 +139,9 @@ impl News<'_> {
 }
 
 impl Shared {
-    pub(super) fn new(limits: Limits, document: Document) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            document,
             tasks: TaskTracker::new(),
             changed: Notify::new(),
             phase: AtomicU8::new(Phase::Serving as u8),

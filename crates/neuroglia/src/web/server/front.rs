@@ -177,7 +177,7 @@ fn finish(
         Err((refusal, response)) => {
             tracing::debug!(code = refusal.code, "request refused");
             close |= refusal.status.is_client_error();
-            response.unwrap_or_else(|| refusal.response(shared.document))
+            response.unwrap_or_else(|| refusal.response())
         }
     };
     if let Some(fault) = meter.and_then(BodyMeter::fault) {
@@ -185,7 +185,7 @@ fn finish(
         close = true;
         let refusal = fault.refusal();
         if response.status() != refusal.status {
-            refusal.overwrite(&mut response, shared.document);
+            refusal.overwrite(&mut response);
         }
     }
     // The rest of a body that nobody wants is not waited for, so that no further request can be told from it.

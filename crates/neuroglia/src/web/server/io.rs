@@ -181,7 +181,7 @@ impl Io {
             _ => Refusal { status, ..Refusal::MALFORMED },
         };
         tracing::debug!(code = refusal.code, "request refused");
-        let rest = refusal.bytes(self.connection.shared().document, &fields);
+        let rest = refusal.bytes(&fields);
         self.substitute = Some(Substitute { rest, claimed: bare.len() });
     }
 

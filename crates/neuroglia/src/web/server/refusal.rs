@@ -18,9 +18,6 @@ pub struct Refusal {
     pub detail: &'static str,
 }
 
-/// Renders the body of a refusal; by default a plain RFC 9457 document.
-pub type Document = fn(&Refusal) -> Bytes;
-
 impl Refusal {
     /// The bytes are not an HTTP request.
     pub const MALFORMED: Self =
@@ -83,17 +80,17 @@ impl Refusal {
     }
 
     /// The refusal as an answer of its own.
-    pub(super) fn response(&self, document: Document) -> Response<Body> {
+    pub(super) fn response(&self) -> Response<Body> {
         let mut response = Response::new(Body::empty());
-        self.overwrite(&mut response, document);
+        self.overwrite(&mut response);
         response
     }
 
     /// Puts the refusal in the place of what the application answered, and keeps the headers that do
     /// not describe the body, such as a request id.
-    pub(super) fn overwrite(&self, response: &mut Response<Body>, document: Document) {
+    pub(super) fn overwrite(&self, response: &mut Response<Body>) {
         *response.status_mut() = self.status;
-        *response.body_mut() = Body::from(document(self));
+        *response.body_mut() = Body::from(self.document());
         let headers = response.headers_mut();
         for described in [
             header::CONTENT_LENGTH,
@@ -110,8 +107,8 @@ impl Refusal {
 
     /// The refusal as the last bytes of an HTTP/1.1 connection. `fields` are further header lines,
     /// each with its line end.
-    pub(super) fn bytes(&self, document: Document, fields: &str) -> Bytes {
-        let body = document(self);
+    pub(super) fn bytes(&self, fields: &str) -> Bytes {
+        let body = self.document();
         let mut bytes = format!(
             "HTTP/1.1 {} {}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
              cache-control: no-store\r\nconnection: close\r\n{fields}\r\n",
@@ -120,20 +117,19 @@ impl Refusal {
             body.len(),
         )
         .into_bytes();
-        bytes.extend_from_slice(&body);
+        bytes.extend_from_slice(body.as_bytes());
         bytes.into()
     }
-}
 
-/// The default [`Document`].
-pub(super) fn problem(refusal: &Refusal) -> Bytes {
-    // The parts are ours and hold nothing that JSON would have to escape.
-    format!(
-        r#"{{"type":"about:blank","title":"{}","status":{},"detail":"{}","code":"{}"}}"#,
-        refusal.status.canonical_reason().unwrap_or_default(),
-        refusal.status.as_str(),
-        refusal.detail,
-        refusal.code,
-    )
-    .into()
+    /// The refusal as a document.
+    fn document(&self) -> String {
+        // The parts are ours and hold nothing that JSON would have to escape.
+        format!(
+            r#"{{"type":"about:blank","title":"{}","status":{},"detail":"{}","code":"{}"}}"#,
+            self.status.canonical_reason().unwrap_or_default(),
+            self.status.as_str(),
+            self.detail,
+            self.code,
+        )
+    }
 }

@@ -12,7 +12,6 @@ use super::application::Application;
 use super::connection::Host;
 use super::drain::{Drain, Drained, Phase, Shared};
 use super::limits::Limits;
-use super::refusal::{self, Document};
 use crate::shutdown::ABORT_GRACE;
 
 /// As many waiting connections as the kernel allows; it clamps this to its own bound.
@@ -27,7 +26,6 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     limits: Limits,
-    document: Document,
 }
 
 impl Server {
@@ -45,14 +43,7 @@ impl Server {
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, limits, document: refusal::problem })
-    }
-
-    /// Renders the bodies of the server's own refusals by `document`, which must write an RFC 9457
-    /// document in JSON.
-    #[must_use]
-    pub fn document(self, document: Document) -> Self {
-        Self { document, ..self }
+        Ok(Self { listener, address, limits })
     }
 
     /// The address that was bound, with the real port.
@@ -67,7 +58,7 @@ impl Server {
     /// those with a body a [`BodyLimit`](super::BodyLimit). If the returned future is dropped, all
     /// connections are cut.
     pub async fn serve<A: Application>(self, application: A, drain: Drain) -> Drained {
-        let shared = Arc::new(Shared::new(self.limits, self.document));
+        let shared = Arc::new(Shared::new(self.limits));
         let _cut = AbortOnDrop(Arc::clone(&shared));
         let host = Arc::new(Host::new(Arc::clone(&shared), application));
 
