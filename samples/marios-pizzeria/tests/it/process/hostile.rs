@@ -87,7 +87,7 @@ const CASES: &[Case] = &[
     ("a length that hyper reserves for itself", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 18446744073709551615\r\n\r\n", &[431]),
     ("a very large length", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 9223372036854775807\r\n\r\n", &[413]),
     ("a length that is a word", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: many\r\n\r\n", &[400]),
-    ("a body that does not come", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\nabc", &[503]),
+    ("a body that does not come", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\nabc", &[408]),
     // Two ways to say the length: the chunks count, and the connection ends.
     ("a length, then chunks", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /health/live HTTP/1.1\r\nHost: t\r\n\r\n", &[400]),
     ("chunks, then a length", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nContent-Length: 40\r\n\r\n0\r\n\r\nGET /health/live HTTP/1.1\r\nHost: t\r\n\r\n", &[400]),
@@ -103,12 +103,12 @@ const CASES: &[Case] = &[
     ("a negative chunk", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", &[400]),
     ("a chunk size with a prefix", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n", &[400]),
     ("a chunk size beyond 64 bits", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", &[400]),
-    ("an enormous chunk", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nabc", &[503]),
+    ("an enormous chunk", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nabc", &[408]),
     ("a chunk with a wrong end", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcXX0\r\n\r\n", &[400]),
     ("a chunk size ended by a line feed", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n", &[400]),
     ("a line feed in a chunk extension", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n3;a\nb\r\nabc\r\n0\r\n\r\n", &[400]),
     ("a chunk without a size", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n\r\nabc\r\n0\r\n\r\n", &[400]),
-    ("chunks without an end", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", &[503]),
+    ("chunks without an end", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", &[408]),
     ("a broken trailer", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nno colon\r\n\r\n", &[400]),
     // What follows a request.
     ("rubbish after a body", b"POST /api/v1/orders HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\r\nabcrubbish\r\n\r\n", &[400, 400]),

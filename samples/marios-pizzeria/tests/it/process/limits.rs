@@ -106,7 +106,7 @@ fn times() {
     assert_eq!(half.until_end().expect("no reset"), b"");
     assert_eq!(silent.until_end().expect("no reset"), b"", "a silent connection is just closed");
     assert_eq!(idle.until_end().expect("no reset"), b"", "an idle connection is just closed");
-    held.answer().expect("an answer").assert_problem(503, "request.timeout");
+    held.answer().expect("an answer").assert_problem(408, "request.body_timeout");
     drop(rest);
     let took = begun.elapsed();
     assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(8), "{took:?}");

@@ -59,7 +59,7 @@ fn an_operator_finds_an_answer_again_by_its_trace() {
     process.signal(Signal::TERM);
     process.wait_for_line("shutdown.begin", |line| line["message"] == "shutdown.begin");
     for (path, status, code) in
-        [("/health/ready", 503, "health.draining"), ("/nothing", 404, "resource.not_found")]
+        [("/health/ready", 503, "health.draining"), ("/nothing", 404, "route.not_found")]
     {
         let answer = client.request("GET", path, &[], b"").expect("an answer");
         answer.assert_problem(status, code);
