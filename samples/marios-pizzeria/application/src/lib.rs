@@ -43,7 +43,7 @@ use customers::{
     ReadNotification, UpdateMyProfile,
 };
 use feed::{KeepEvent, NumberEvents, ReadFeed, TrimEveryMinute, TrimFeed};
-use kitchen::{FixPlaces, FreeSlot, GetKitchen, GetKitchenQueue};
+use kitchen::{FixPlaces, FreePlace, GetKitchen, GetKitchenQueue};
 use menu::{AddPizza, ChangePizza, GetPizza, ListMenu, RemovePizza, RenewEdition, SeedMenu};
 use orders::{
     AdvanceOrder, AssignDriver, CancelOrder, ExpireEveryMinute, ExpireUnpaidOrders, ExportOrders,
@@ -116,8 +116,8 @@ pub fn messages(messages: Messages) -> Messages {
         .event::<OrderCreated, RequestPayment>()
         .event::<OrderDelivered, RequestPayment>()
         .event::<OrderCancelled, RequestPayment>()
-        .event::<OrderReady, FreeSlot>()
-        .event::<OrderCancelled, FreeSlot>()
+        .event::<OrderReady, FreePlace>()
+        .event::<OrderCancelled, FreePlace>()
 }
 
 /// The table of what happens after a commit: consumers of events, each by itself, and jobs.

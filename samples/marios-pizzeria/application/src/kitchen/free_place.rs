@@ -9,11 +9,11 @@ use pizzeria_domain::order::{OrderCancelled, OrderId, OrderReady};
 
 /// Frees the place of an order, in the unit of work in which the order leaves the kitchen.
 #[derive(Inject)]
-pub struct FreeSlot {
+pub struct FreePlace {
     kitchens: Repository<Kitchen>,
 }
 
-impl FreeSlot {
+impl FreePlace {
     async fn free(&self, order: OrderId) -> Result<()> {
         if let Some(mut kitchen) = self.kitchens.get(&Kitchen::ID).await?
             && kitchen.release(order)
@@ -24,13 +24,13 @@ impl FreeSlot {
     }
 }
 
-impl EventHandler<OrderReady> for FreeSlot {
+impl EventHandler<OrderReady> for FreePlace {
     async fn handle(&self, event: &OrderReady) -> Result<()> {
         self.free(event.order_id).await
     }
 }
 
-impl EventHandler<OrderCancelled> for FreeSlot {
+impl EventHandler<OrderCancelled> for FreePlace {
     async fn handle(&self, event: &OrderCancelled) -> Result<()> {
         self.free(event.order_id).await
     }
