@@ -14,7 +14,14 @@ use crate::error::{Error, Result};
 
 /// The computations under way, by key.
 #[derive(Default)]
-pub(super) struct Flights(Mutex<HashMap<Box<str>, Arc<Flight>>>);
+pub(super) struct Flights(Mutex<HashMap<Box<str>, Listed>>);
+
+/// A flight, and how many are on it: counted under the lock of the list, so that the last to leave knows that it is.
+#[derive(Default)]
+struct Listed {
+    flight: Arc<Flight>,
+    passengers: usize,
+}
 
 #[derive(Default)]
 struct Flight {
@@ -65,17 +72,18 @@ impl Flights {
 
     fn board<'a>(&'a self, key: &'a str) -> Passenger<'a> {
         let mut flights = self.0.lock();
-        let flight = match flights.get(key) {
-            Some(flight) => Arc::clone(flight),
-            None => Arc::clone(flights.entry(key.into()).or_default()),
+        let listed = match flights.get_mut(key) {
+            Some(listed) => listed,
+            None => flights.entry(key.into()).or_default(),
         };
-        Passenger { flights: self, key, flight }
+        listed.passengers += 1;
+        Passenger { flights: self, key, flight: Arc::clone(&listed.flight) }
     }
 
     /// Lets whoever comes from now on begin anew.
     fn land(&self, key: &str, flight: &Arc<Flight>) {
         let mut flights = self.0.lock();
-        if flights.get(key).is_some_and(|listed| Arc::ptr_eq(listed, flight)) {
+        if flights.get(key).is_some_and(|listed| Arc::ptr_eq(&listed.flight, flight)) {
             flights.remove(key);
         }
     }
@@ -89,11 +97,14 @@ impl Flights {
 impl Drop for Passenger<'_> {
     fn drop(&mut self) {
         let mut flights = self.flights.0.lock();
-        // The list and this one: nobody else boards while the list is locked.
-        if Arc::strong_count(&self.flight) == 2
-            && flights.get(self.key).is_some_and(|listed| Arc::ptr_eq(listed, &self.flight))
+        // One that has landed is not listed any more, and another may be under its key.
+        if let Some(listed) = flights.get_mut(self.key)
+            && Arc::ptr_eq(&listed.flight, &self.flight)
         {
-            flights.remove(self.key);
+            listed.passengers -= 1;
+            if listed.passengers == 0 {
+                flights.remove(self.key);
+            }
         }
     }
 }
@@ -187,5 +198,18 @@ mod tests {
         let (second, ()) = tokio::join!(second, async { first.abort() });
         assert_eq!(second, Ok(9));
         assert_eq!(flights.under_way(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_last_of_several_who_are_cancelled_at_once_takes_the_flight_off_the_list() {
+        let flights = Flights::default();
+        let (first, second) = (flights.board("menu"), flights.board("menu"));
+        // Another thread that has left and has not let go yet.
+        let slow = Arc::clone(&first.flight);
+        drop(first);
+        assert_eq!(flights.under_way(), 1);
+        drop(second);
+        assert_eq!(flights.under_way(), 0);
+        drop(slow);
     }
 }
