@@ -7,9 +7,10 @@ use futures_util::{FutureExt, StreamExt};
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+    ConfirmSelectOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer, ErrorKind};
 use neuroglia::error::{Error, Result};
 use neuroglia::messaging::{Arrival, EventQueue, Outcome};
 
@@ -22,13 +23,17 @@ const PREFETCH: u16 = 200;
 /// How many characters of a reason go with a dead letter.
 const REASON_CHARS_MAX: usize = 500;
 
+/// How large a stranger's headers may be, as text, to go with a dead letter: with all else they fit into the smallest
+/// frame that there is.
+const HEADERS_CHARS_MAX: usize = 1_000;
+
 pub(super) struct Queue {
     channel: Channel,
     messages: Consumer,
     dead_letters: String,
     taken: Vec<Delivery>,
     is_finishing: bool,
-    _connection: Arc<Connection>,
+    connection: Arc<Connection>,
 }
 
 impl Queue {
@@ -38,7 +43,7 @@ impl Queue {
         consumer: &str,
     ) -> Result<Self> {
         line::declare_queue(&connection, topology, consumer).await?;
-        let channel = line::confirming(&connection).await?;
+        let channel = connection.create_channel().await.map_err(Error::unavailable)?;
         channel.basic_qos(PREFETCH, BasicQosOptions::default()).await.map_err(Error::unavailable)?;
         let (queue, tag) = (topology.queue(consumer), consumer.into());
         let consuming =
@@ -50,26 +55,68 @@ impl Queue {
             dead_letters: topology.dead_letters(consumer),
             taken: Vec::new(),
             is_finishing: false,
-            _connection: connection,
+            connection,
         })
     }
 
     /// Has the broker keep what cannot be understood, with the reason.
     async fn bury(&self, delivery: &Delivery, reason: &str) -> Result<()> {
-        let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
-        let mut headers = delivery.properties.headers().clone().unwrap_or_default();
-        headers.insert("x-reason".into(), AMQPValue::LongString(reason.into()));
-        headers.insert("x-routing-key".into(), AMQPValue::LongString(delivery.routing_key.as_str().into()));
-        let properties: BasicProperties =
-            delivery.properties.clone().with_headers(headers).with_delivery_mode(2);
+        let labelled = labelled(delivery, reason);
+        match self.keep(&delivery.data, labelled).await {
+            // What a stranger wrote may be wrong in a way that nobody thought of, and must not come again for ever.
+            Err(error) if is_refusal(&error) => self
+                .keep(&delivery.data, BasicProperties::default().with_delivery_mode(2))
+                .await
+                .map_err(Error::unavailable),
+            kept => kept.map_err(Error::unavailable),
+        }?
+        .then_some(())
+        .ok_or_else(|| Error::unavailable(format!("the broker does not keep {}", self.dead_letters)))
+    }
+
+    /// Whether the broker keeps a dead letter. A channel of its own is closed when it refuses one, and the consumer's is
+    /// not.
+    async fn keep(&self, body: &[u8], properties: BasicProperties) -> lapin::Result<bool> {
+        let channel = self.connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let (exchange, routing_key) = ("".into(), self.dead_letters.as_str().into());
-        let sent = self.channel.basic_publish(exchange, routing_key, options, &delivery.data, properties);
-        match sent.await.map_err(Error::unavailable)?.await.map_err(Error::unavailable)? {
-            Confirmation::Ack(None) => Ok(()),
-            _ => Err(Error::unavailable(format!("the broker does not keep {}", self.dead_letters))),
-        }
+        let sent = channel.basic_publish(exchange, routing_key, options, body, properties).await?;
+        let is_kept = matches!(sent.await?, Confirmation::Ack(None));
+        channel.close(200, "kept".into()).await?;
+        Ok(is_kept)
     }
+}
+
+/// What a dead letter tells beside its body. Nothing else of the original goes with it: the broker acts by properties and
+/// headers, such as by whose it is, when it expires and where a copy goes.
+fn labelled(delivery: &Delivery, reason: &str) -> BasicProperties {
+    let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
+    let mut headers = FieldTable::default();
+    headers.insert("x-reason".into(), AMQPValue::LongString(reason.into()));
+    headers.insert("x-routing-key".into(), AMQPValue::LongString(delivery.routing_key.as_str().into()));
+    let original = &delivery.properties;
+    if let Some(others) = original.headers().as_ref().filter(|others| is_small(others)) {
+        headers.insert("x-headers".into(), AMQPValue::FieldTable(others.clone()));
+    }
+    let mut properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
+    if let Some(content_type) = original.content_type().clone() {
+        properties = properties.with_content_type(content_type);
+    }
+    if let Some(id) = original.message_id().clone() {
+        properties = properties.with_message_id(id);
+    }
+    properties
+}
+
+/// Their text is longer than what is sent of them.
+fn is_small(headers: &FieldTable) -> bool {
+    format!("{headers:?}").len() <= HEADERS_CHARS_MAX
+}
+
+/// Whether the broker does not take what it was sent, rather than being away.
+fn is_refusal(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(_))
 }
 
 #[async_trait]

@@ -7,7 +7,7 @@ use lapin::options::{
     BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
     QueueDeclareOptions, QueueDeleteOptions,
 };
-use lapin::types::{FieldTable, ShortString};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 use neuroglia::error::{ErrorKind, chain};
 use neuroglia::health::Indicator;
@@ -184,6 +184,71 @@ async fn a_queue_that_somebody_deletes_is_declared_again() {
     send(&bus, &sent).await;
     let mut queue = bus.open("bell").await.expect("the queue is there again");
     assert_eq!(queue.take(10).await.map(|taken| taken.len()).ok(), Some(1));
+}
+
+#[tokio::test]
+async fn poison_with_a_strangers_properties_is_put_aside_and_the_consumer_goes_on() {
+    let broker = RabbitMq::shared();
+    broker.add_user("stranger", "danger");
+    let origin = origin();
+    let bus = bus(&broker.url(), &origin);
+    send(&bus, &event(&origin, "0")).await;
+    let mut queue = bus.open("bell").await.expect("the queue is there");
+    assert_eq!(take_until(&mut *queue, |all| !all.is_empty()).await, ["0"]);
+
+    let url = format!("amqp://stranger:danger@127.0.0.1:{}", broker.port());
+    let stranger = Connection::connect(&url, ConnectionProperties::default()).await.expect("it is known");
+    let channel = stranger.create_channel().await.expect("a channel");
+    channel.confirm_select(ConfirmSelectOptions::default()).await.expect("the broker confirms");
+    let note = |name: &str, text: &str| {
+        let mut headers = FieldTable::default();
+        headers.insert(name.into(), AMQPValue::LongString(text.into()));
+        BasicProperties::default().with_headers(headers)
+    };
+    // As much as just fits into a frame, a note, and a name that is not ours with an end.
+    let poison = [
+        note("padding", &"x".repeat(130_900)),
+        note("x-delay", "7"),
+        note("weight", "7").with_user_id("stranger".into()).with_expiration("3600000".into()),
+    ];
+    let exchange = format!("{}.events", origin.application());
+    for (number, properties) in poison.into_iter().enumerate() {
+        let properties =
+            properties.with_message_id(number.to_string().into()).with_content_type("text/x".into());
+        let (options, key) = (BasicPublishOptions::default(), origin.event_type("order.ready", 1));
+        let sent =
+            channel.basic_publish(exchange.as_str().into(), key.into(), options, b"no JSON", properties);
+        let confirmed = sent.await.expect("it is sent").await;
+        assert!(confirmed.is_ok_and(|confirmed| confirmed.is_ack()), "a stranger may send {number}");
+    }
+    let mut put_aside = 0;
+    while put_aside < 3 {
+        let taken = timeout(PATIENCE, queue.take(10)).await.expect("it is there").expect("it is given");
+        put_aside += taken.len();
+        let dead = vec![Outcome::Dead("it is no text".to_owned()); taken.len()];
+        queue.settle(&dead).await.expect("the broker keeps it");
+    }
+    send(&bus, &event(&origin, "1")).await;
+    assert_eq!(take_until(&mut *queue, |all| !all.is_empty()).await, ["1"], "on the channel that there was");
+
+    let (_connection, channel) = self::stranger().await;
+    let dead_letters = format!("{}.bell.dead", origin.application());
+    for number in ["0", "1", "2"] {
+        let options = BasicGetOptions { no_ack: true };
+        let got = channel.basic_get(dead_letters.as_str().into(), options).await.expect("it answers");
+        let letter = got.expect("each is kept").delivery;
+        let properties = &letter.properties;
+        assert_eq!(properties.message_id().as_ref().map(ShortString::as_str), Some(number));
+        assert_eq!(properties.content_type().as_ref().map(ShortString::as_str), Some("text/x"));
+        assert_eq!((properties.user_id(), properties.expiration()), (&None, &None));
+        let headers = properties.headers().as_ref().expect("it says why").inner();
+        assert_eq!(headers.get("x-reason"), Some(&AMQPValue::LongString("it is no text".into())));
+        assert_eq!(
+            headers.contains_key("x-headers"),
+            number != "0",
+            "headers go with it when they are small"
+        );
+    }
 }
 
 #[tokio::test]

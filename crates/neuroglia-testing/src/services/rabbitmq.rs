@@ -97,9 +97,21 @@ impl RabbitMq {
     /// # Panics
     /// When it does not obey.
     pub fn fill_disk(&self, is_full: bool) {
-        let wanted = if is_full { "1000000GB" } else { "50MB" };
+        self.control(&["set_disk_free_limit", if is_full { "1000000GB" } else { "50MB" }]);
+    }
+
+    /// Has the broker know one more user, who may do everything.
+    ///
+    /// # Panics
+    /// When it does not obey.
+    pub fn add_user(&self, name: &str, password: &str) {
+        self.control(&["add_user", name, password]);
+        self.control(&["set_permissions", name, ".*", ".*", ".*"]);
+    }
+
+    fn control(&self, order: &[&str]) {
         let mut control = Command::new(CONTROL);
-        control.args(["-n", &self.node(), "set_disk_free_limit", wanted]).stdout(Stdio::null());
+        control.args(["-n", &self.node()]).args(order).stdout(Stdio::null());
         control.env("HOME", self.server.folder()).env("ERL_EPMD_PORT", self.mapper.to_string());
         assert!(control.status().is_ok_and(|status| status.success()), "it does not obey; it says why above");
     }
