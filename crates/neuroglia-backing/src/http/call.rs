@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use neuroglia::identity::Correlation;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Request};
+use reqwest::{Method, Request, Response};
 use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
@@ -16,11 +16,15 @@ use url::Url;
 use super::breaker::IsOpen;
 use super::client::Inner;
 use super::error::ServiceError;
+use super::options::ServiceOptions;
 use super::reply::{Reply, no_answer};
 
 /// The longest pause after the first failure, and after any: it doubles in between.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// An attempt that has less time than this left is not begun: it would be a burden to the service, and tell nothing of it.
+const ATTEMPT_MIN: Duration = Duration::from_millis(50);
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -128,6 +132,9 @@ impl Call {
         let Ok(Ok(_place)) = timeout_at(deadline, places.acquire()).await else {
             return Err(ServiceError::Busy { service: options.name });
         };
+        if !is_worth_it(deadline, options) {
+            return Err(ServiceError::Busy { service: options.name });
+        }
         budget.deposit();
         let mut attempt = 1;
         let mut outcome = self.attempt(deadline).await;
@@ -135,6 +142,9 @@ impl Call {
             && let Some(pause) = self.pause_after(error, attempt, deadline)
         {
             sleep(pause).await;
+            if !is_worth_it(deadline, options) {
+                break;
+            }
             counts.repeated.fetch_add(1, Relaxed);
             attempt += 1;
             match self.attempt(deadline).await {
@@ -155,42 +165,63 @@ impl Call {
         }
         let ceiling = PAUSE_FIRST.saturating_mul(1 << (attempt - 1).min(16)).min(PAUSE_MAX);
         let pause = error.retry_after().unwrap_or_else(|| ids.jitter(ceiling));
-        // An attempt that could not end in time would only be a burden to the service.
-        let has_time = Instant::now() + pause < deadline;
+        let has_time = Instant::now() + pause + ATTEMPT_MIN < deadline;
         (has_time && budget.withdraw()).then_some(pause)
     }
 
     async fn attempt(&self, deadline: Instant) -> Result<Reply, ServiceError> {
-        let Inner { options, breaker, .. } = &*self.service;
+        let Inner { options, breaker, clock, .. } = &*self.service;
         let leave = breaker
             .enter(Instant::now())
             .map_err(|IsOpen(retry_after)| ServiceError::Open { service: options.name, retry_after })?;
-        let outcome = self.exchange(deadline).await;
+        let limit = deadline.saturating_duration_since(Instant::now()).min(options.attempt_timeout);
+        let exchange = async {
+            let response = self.ask().await?;
+            Reply::read(options.name, response, options.reply_max.as_usize(), clock.now()).await
+        };
+        let Ok(outcome) = timeout(limit, exchange).await else {
+            // The call's own time was over before the attempt's was: that says nothing of the service.
+            if is_an_attempts_time(limit, options) {
+                leave.end(false, Instant::now());
+            }
+            return Err(self.late());
+        };
         let is_success = !matches!(&outcome, Err(error) if error.is_of_an_ill_service());
         leave.end(is_success, Instant::now());
         outcome
     }
 
-    /// Asks once, beside breaker, budget and places.
+    /// Asks once, beside breaker, budget and places; whatever answer there is below 500 is one.
     pub(super) async fn knock(&self) -> Result<Reply, ServiceError> {
-        self.exchange(Instant::now() + self.service.options.timeout).await
+        let options = &self.service.options;
+        let asked = timeout(options.attempt_timeout.min(options.timeout), self.ask()).await;
+        Reply::head(options.name, asked.unwrap_or_else(|_| Err(self.late()))?)
     }
 
-    /// Sends the request and reads the answer, within an attempt's time.
-    async fn exchange(&self, deadline: Instant) -> Result<Reply, ServiceError> {
-        let Inner { options, http, clock, .. } = &*self.service;
+    /// Sends the request, and waits for the head of the answer.
+    async fn ask(&self) -> Result<Response, ServiceError> {
         let mut request = Request::new(self.method.clone(), self.url.clone());
         *request.headers_mut() = self.headers.clone();
         *request.body_mut() = self.body.clone().map(Into::into);
-        let exchange = async {
-            let response = http.execute(request).await.map_err(|cause| no_answer(options.name, cause))?;
-            Reply::read(options.name, response, options.reply_max.as_usize(), clock.now()).await
-        };
-        let limit = options.attempt_timeout.min(deadline - Instant::now());
-        timeout(limit, exchange).await.unwrap_or_else(|late| {
-            Err(ServiceError::NoAnswer { service: options.name, may_have_arrived: true, source: late.into() })
-        })
+        let asked = self.service.http.execute(request).await;
+        asked.map_err(|cause| no_answer(self.service.options.name, cause))
     }
+
+    fn late(&self) -> ServiceError {
+        let source = "it took longer than it may".into();
+        ServiceError::NoAnswer { service: self.service.options.name, may_have_arrived: true, source }
+    }
+}
+
+/// Whether there is time left for an attempt.
+fn is_worth_it(deadline: Instant, options: &ServiceOptions) -> bool {
+    let least = ATTEMPT_MIN.min(options.attempt_timeout).min(options.timeout / 2);
+    deadline.saturating_duration_since(Instant::now()) >= least
+}
+
+/// Whether it is all the time that an attempt may take, but for what the way to the service took.
+fn is_an_attempts_time(limit: Duration, options: &ServiceOptions) -> bool {
+    limit >= options.attempt_timeout.min(options.timeout).mul_f64(0.9)
 }
 
 impl fmt::Debug for Call {

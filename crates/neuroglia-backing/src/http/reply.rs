@@ -54,6 +54,15 @@ impl Reply {
         Ok(Self { service, status, headers, body: body.into() })
     }
 
+    /// What an answer says before its body, which is not read; an error when the service says itself that it is ill.
+    pub(super) fn head(service: &'static str, mut response: Response) -> Result<Self, ServiceError> {
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        if status.is_server_error() {
+            return Err(ServiceError::Status { service, status, retry_after: None });
+        }
+        Ok(Self { service, status, headers, body: Bytes::new() })
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.status

@@ -226,12 +226,17 @@ async fn calls_are_counted_by_how_they_end() {
 
 #[tokio::test]
 async fn a_service_is_well_when_it_answers_at_all() {
-    let service = Service::start([Say::status(404).header("server", "oven/2.1"), Say::status(500)]).await;
+    let away = Say::status(302).header("location", "/elsewhere");
+    let script = [Say::status(404).header("server", "oven/2.1"), Say::status(500), away, Say::status(429)];
+    let service = Service::start(script).await;
     let indicator = ServiceIndicator::new(client(options(&service)));
     assert_eq!((indicator.name(), indicator.kind(), indicator.required()), ("oven", "http", false));
     let details = serde_json::to_value(indicator.check().await.expect("it answers")).expect("JSON");
     assert_eq!(details, json!({"breaker": "closed", "server": "oven/2.1"}));
     assert_eq!(indicator.check().await.expect_err("500").kind(), ErrorKind::Unavailable);
+    for status in [302, 429] {
+        indicator.check().await.unwrap_or_else(|error| panic!("{status} is an answer: {error:?}"));
+    }
 }
 
 #[test]

@@ -113,6 +113,39 @@ async fn a_service_that_fails_five_times_is_left_alone_and_found_again() {
     assert!(!client.is_open());
 }
 
+#[tokio::test]
+async fn a_call_whose_own_time_is_over_is_no_failure_of_the_service() {
+    // The first attempt fails late in the call, and the second has a part of its time only.
+    let fails_late = || Say::status(503).after(Duration::from_millis(400));
+    let thinks = || well().after(Duration::from_millis(500));
+    let service = Service::start([fails_late(), thinks(), well()]).await;
+    let url = service.url("/");
+    let options = ServiceOptions::new("oven", url)
+        .attempt_timeout(Duration::from_secs(1))
+        .timeout(Duration::from_millis(800))
+        .breaker(2, Duration::from_secs(60));
+    let client = ServiceClient::new(options, Clock::system(), Ids::random()).expect("a client");
+    client.get(["pizzas"]).send().await.expect_err("its time is over");
+    assert_eq!(service.asked().len(), 2);
+    assert!(!client.is_open(), "one failure was the service's");
+    client.get(["pizzas"]).send().await.expect("it is asked");
+}
+
+#[tokio::test]
+async fn a_service_that_takes_all_the_time_of_an_attempt_fails() {
+    let thinks = || well().after(Duration::from_secs(5));
+    let service = Service::start([thinks(), thinks()]).await;
+    let options = ServiceOptions::new("oven", service.url("/"))
+        .attempt_timeout(Duration::from_millis(200))
+        .timeout(Duration::from_millis(200))
+        .breaker(2, Duration::from_secs(60));
+    let client = ServiceClient::new(options, Clock::system(), Ids::random()).expect("a client");
+    for _ in 0..2 {
+        client.get(["pizzas"]).send().await.expect_err("it does not answer in time");
+    }
+    assert!(client.is_open());
+}
+
 /// Whoever expects TLS does not speak to what has none, and needs nothing that was installed for the process.
 #[tokio::test]
 async fn a_server_without_tls_is_none() {
