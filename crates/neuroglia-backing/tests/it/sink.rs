@@ -15,7 +15,7 @@ use neuroglia::data::memory::MemoryStore;
 use neuroglia::di::{Service, ServiceCollection};
 use neuroglia::error::ErrorKind;
 use neuroglia::id::Ids;
-use neuroglia::messaging::{EventBus, Inbox, LocalBus, Origin, Subscriptions, register};
+use neuroglia::messaging::{CloudEvent, EventBus, Inbox, LocalBus, Origin, Subscriptions, register};
 use neuroglia::webhook::WebhookKey;
 use neuroglia_backing::bus::{BusOptions, Content};
 use neuroglia_backing::sink::Sink;
@@ -179,6 +179,20 @@ async fn events_that_leave_together_are_posted_together() {
     let batch: Vec<serde_json::Value> = serde_json::from_slice(&seen[0].1).expect("an array");
     let lines: Vec<_> = batch.iter().map(|event| event.to_string().into_bytes()).collect();
     assert_eq!(read_by_sdk(&lines).len(), 2);
+}
+
+#[tokio::test]
+async fn a_batch_is_known_by_all_that_is_in_it() {
+    let (sink, notes, origin) = office(Content::Batch).await;
+    let [one, two, three] = ["1", "2", "3"].map(|data| event(&origin, data));
+    let pair = |second: &CloudEvent| [one.clone(), second.clone()];
+    for batch in [pair(&two), pair(&three), pair(&two)] {
+        assert!(sink.publish(&batch).await.iter().all(Result::is_ok));
+    }
+    let ids: Vec<_> =
+        requests(&notes).iter().map(|(headers, _)| text(headers, "webhook-id").to_owned()).collect();
+    assert_ne!(ids[0], ids[1], "another batch with the same beginning");
+    assert_eq!(ids[0], ids[2], "the same batch again");
 }
 
 #[tokio::test]
