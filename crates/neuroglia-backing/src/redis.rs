@@ -7,7 +7,8 @@
 //!   out waits [`RESPONSE_TIMEOUT`] at most; those after it are answered at once until the link is back, which it looks
 //!   for every second at most.
 //! - **The server's clock ends what is over**, and moves the shared quotas.
-//! - A sentinel or a cluster is refused: what is lost when one server is away is time, and no value.
+//! - A sentinel, a node of a cluster or a replica is refused, by its URL or when it says what it is: what is lost when one
+//!   server is away is time, and no value.
 
 mod limits;
 mod link;

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use neuroglia::error::{Error, Result};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, cmd};
+use redis::{
+    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, cmd,
+};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -146,10 +148,9 @@ impl Driver {
         let connected = timeout(CONNECT_TIMEOUT, self.connect()).await;
         let (connection, driver) = connected.map_err(|_| late("it did not answer in time"))??;
         let mut driver = std::pin::pin!(driver);
-        let (ping, mut probe) = (cmd("PING"), connection.clone());
         tokio::select! {
             () = &mut driver => return Ok(()),
-            answer = ping.query_async::<()>(&mut probe) => answer?,
+            answer = greet(connection.clone()) => answer?,
         }
         let here = Arc::new(Here { connection, is_broken: Notify::new() });
         self.told.send_replace(State::Here(Arc::clone(&here)));
@@ -187,6 +188,54 @@ impl Driver {
     }
 }
 
+/// Asks a server whether it is there, and whether it is one that can be a cache.
+async fn greet(mut connection: MultiplexedConnection) -> RedisResult<()> {
+    cmd("PING").query_async::<()>(&mut connection).await?;
+    for section in ["server", "replication"] {
+        match cmd("INFO").arg(section).query_async::<String>(&mut connection).await {
+            Ok(told) => match unfit(&told) {
+                Some(why) => return Err(io::Error::other(why).into()),
+                None => continue,
+            },
+            // A user who may not ask is told by the first command that is refused.
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Why a server that says this of itself is no cache.
+fn unfit(told: &str) -> Option<&'static str> {
+    let says =
+        |name: &str| told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+    match (says("redis_mode"), says("role")) {
+        (Some("cluster"), _) => Some("it is a node of a cluster, which is not supported"),
+        (Some("sentinel"), _) => Some("it is a sentinel, which is not asked for its primary"),
+        (_, Some("slave")) => {
+            Some("it is a replica, which keeps nothing; the address must lead to the primary")
+        }
+        _ => None,
+    }
+}
+
 fn late(what: &'static str) -> RedisError {
     io::Error::new(io::ErrorKind::TimedOut, what).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_judged_by_what_it_says_of_itself() {
+        let told =
+            |mode: &str| format!("# Server\r\nredis_version:7.0.15\r\nredis_mode:{mode}\r\nos:Linux\r\n");
+        assert_eq!(unfit(&told("standalone")), None);
+        assert!(unfit(&told("cluster")).is_some_and(|why| why.contains("cluster")));
+        assert!(unfit(&told("sentinel")).is_some_and(|why| why.contains("sentinel")));
+        assert_eq!(unfit("# Replication\r\nrole:master\r\nconnected_slaves:1\r\n"), None);
+        assert!(unfit("# Replication\r\nrole:slave\r\n").is_some_and(|why| why.contains("replica")));
+        assert_eq!(unfit(""), None);
+    }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use neuroglia::cache::{Cache, CacheEngine, Keyspace, SessionSettings, Sessions};
 use neuroglia::clock::Clock;
-use neuroglia::error::ErrorKind;
+use neuroglia::error::{ErrorKind, chain};
 use neuroglia::id::Ids;
 use neuroglia::identity::Identity;
 use neuroglia_backing::cache::connect;
@@ -199,6 +199,35 @@ async fn wrong_credentials_are_an_illness_that_is_told_without_them_and_ends_whe
         sleep(Duration::from_millis(5)).await;
     }
     patient.suffers(&session).await;
+}
+
+#[tokio::test]
+async fn a_node_of_a_cluster_and_a_replica_are_no_cache_and_say_why() {
+    let node = Redis::start_clustered();
+    let patient = Patient::at(&node.url()).await;
+    patient.suffers("nobody").await;
+    let told = chain(&patient.engine.check().await.expect_err("it is refused"));
+    assert!(told.contains("a node of a cluster"), "{told}");
+
+    let (primary, server) = (Redis::start(), Redis::start());
+    let patient = Patient::at(&server.url()).await;
+    let session = admitted(&patient).await;
+    order(server.port(), "", &format!("REPLICAOF 127.0.0.1 {}", primary.port()));
+    let began = Instant::now();
+    let told = loop {
+        // What it is asked to keep it refuses, and says from then on what it is.
+        patient.cache.set("after", "it", LONG).await;
+        match patient.engine.check().await.map(drop).map_err(|error| chain(&error)) {
+            Err(told) if told.contains("replica") => break told,
+            _ => assert!(began.elapsed() < RECOVERY_MAX, "a replica is no cache"),
+        }
+        sleep(Duration::from_millis(5)).await;
+    };
+    assert!(told.contains("must lead to the primary"), "{told}");
+    patient.suffers(&session).await;
+    order(server.port(), "", "REPLICAOF NO ONE");
+    patient.recovers().await;
+    admitted(&patient).await;
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 
-use super::private::Private;
+use super::private::{Private, free_port};
 
 const SCRIPT: &str = concat!(
     include_str!("program.sh"),
@@ -24,6 +24,14 @@ impl Redis {
     /// When Redis is not installed, or the server does not start.
     pub fn start() -> Self {
         Self(Private::start(SCRIPT, "redis", None, answers))
+    }
+
+    /// Starts one that is a node of a cluster.
+    ///
+    /// # Panics
+    /// When Redis is not installed, or the server does not start.
+    pub fn start_clustered() -> Self {
+        Self(Private::start(SCRIPT, "redis", Some(&format!("cluster={}", free_port())), answers))
     }
 
     /// Starts one that asks for this password, of letters and digits.
