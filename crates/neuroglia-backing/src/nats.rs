@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{ContextBuilder, PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
@@ -197,11 +198,17 @@ impl NatsBus {
         own.map(|subscription| format!("{application}.events.{prefix}.{}.*", subscription.event)).collect()
     }
 
-    /// The client, which connects again by itself once it has been connected.
+    /// The client, which connects again by itself once it has been connected. Until it has, nothing is given to it: it
+    /// would keep each of many tries, and send them all when the server is back.
     async fn context(&self) -> Result<Context> {
         let kept = self.context.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(context) = kept {
-            return Ok(context);
+            return match context.client().connection_state() {
+                State::Connected => Ok(context),
+                State::Pending | State::Disconnected => {
+                    Err(Error::unavailable("the connection to the server was lost"))
+                }
+            };
         }
         let connecting = timeout(REQUEST_TIMEOUT, self.address.connect(self.origin.application())).await;
         let client = connecting.map_err(|_| Error::unavailable("the server does not answer"))??;

@@ -1,7 +1,7 @@
 //! NATS JetStream, as a stock client sees it and as the suite examines it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::pull;
@@ -13,6 +13,7 @@ use neuroglia::messaging::{EventBus, EventSource, Inbox, Origin, Subscriptions};
 use neuroglia_backing::nats::{NatsBus, NatsOptions};
 use neuroglia_testing::conformance::bus::{Attached, Bench};
 use neuroglia_testing::services::Nats;
+use tokio::time::sleep;
 
 use crate::letters::{
     assert_certificate_is_verified, event, origin, publish, read_by_sdk, send, take_until, wants,
@@ -141,6 +142,37 @@ async fn a_stream_that_somebody_deletes_is_declared_again() {
 }
 
 #[tokio::test]
+async fn what_is_tried_while_the_server_is_away_is_not_sent_when_it_is_back() {
+    let origin = origin();
+    let strait = Strait::to(Nats::shared().port());
+    let bus = bus(&format!("nats://127.0.0.1:{}", strait.port()), &origin);
+    send(&bus, &event(&origin, "0")).await;
+    strait.turn(Weather::Closed);
+    // The client may learn of it with the first try.
+    let mut tries = 0;
+    loop {
+        let began = Instant::now();
+        publish(&bus, &event(&origin, "1")).await.expect_err("it is away");
+        tries += 1;
+        if began.elapsed() < Duration::from_secs(1) {
+            break;
+        }
+    }
+    let began = Instant::now();
+    for number in 0..20 {
+        let refused = publish(&bus, &event(&origin, &number.to_string())).await.expect_err("it is away");
+        assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    }
+    bus.open("bell").await.map(drop).expect_err("it is away");
+    assert!(began.elapsed() < Duration::from_secs(2), "nobody waits for it: {:?}", began.elapsed());
+    strait.turn(Weather::Fair);
+    send(&bus, &event(&origin, "2")).await;
+    let mut stream = stranger().await.get_stream(origin.application()).await.expect("the application's");
+    let kept = stream.info().await.expect("it answers").state.messages;
+    assert!(kept <= 2 + tries, "{kept} are kept");
+}
+
+#[tokio::test]
 async fn what_a_server_confirmed_outlives_its_crash() {
     let mut server = Nats::start();
     let origin = origin();
@@ -154,6 +186,7 @@ async fn what_a_server_confirmed_outlives_its_crash() {
     server.start_again();
     let mut queue = bus.open("bell").await;
     while queue.is_err() {
+        sleep(Duration::from_millis(20)).await;
         queue = bus.open("bell").await;
     }
     let mut queue = queue.expect("the server is there again");
