@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use neuroglia::clock::{Clock, Timestamp};
 use neuroglia::webhook::WebhookKey;
-use neuroglia_testing::{TestApp, TestRequest, TestResponse};
+use neuroglia_testing::{Strait, TestApp, TestRequest, TestResponse, Weather};
 use pizzeria_application::orders::ExpireUnpaidOrders;
 use pizzeria_application::payments::ForgetWebhooks;
 use serde_json::{Value, json};
@@ -27,10 +27,15 @@ impl Counter {
     }
 
     async fn open_with(name: &str, value: &str) -> Self {
-        let settings = [("DATABASE_URL", "memory:"), ("API_KEY", API_KEY)];
-        let sandbox = TestApp::start(payment_sandbox::app(), settings).await;
+        let sandbox = sandbox().await;
+        let port = sandbox.address().port();
+        Self::open_at(port, sandbox, name, value).await
+    }
+
+    /// One whose gateway is found at another port.
+    async fn open_at(port: u16, sandbox: TestApp, name: &str, value: &str) -> Self {
         let shop = Opening::new()
-            .set("PAYMENT_URL", &format!("http://{}", sandbox.address()))
+            .set("PAYMENT_URL", &format!("http://127.0.0.1:{port}"))
             .set("PAYMENT_API_KEY", API_KEY)
             .set("PAYMENT_WEBHOOK_KEY", WEBHOOK_KEY)
             .set(name, value)
@@ -80,6 +85,13 @@ impl Counter {
         of_order.map(|item| item["kind"].as_str().expect("a kind").to_owned()).collect()
     }
 
+    /// Charges a card for an order, as an attempt does of which nothing was written down; the gateway's id of it.
+    async fn charge(&self, order: &str) -> String {
+        let charge = json!({"amount": "38.78", "currency": "USD", "reference": order, "source": "tok_visa"});
+        let charged = self.sandbox.post("/v1/payments").bearer(API_KEY).json(&charge).send().await;
+        charged.assert_status(201).json()["id"].as_str().expect("an id").to_owned()
+    }
+
     /// Waits until an order has this status, and its payment that one.
     async fn wait_for(&self, order: &str, status: &str, payment: &str) {
         eventually(&format!("the order is {status} and its payment {payment}"), async || {
@@ -115,6 +127,11 @@ impl Counter {
     }
 }
 
+async fn sandbox() -> TestApp {
+    let settings = [("DATABASE_URL", "memory:"), ("API_KEY", API_KEY)];
+    TestApp::start(payment_sandbox::app(), settings).await
+}
+
 fn card_order(source: &str) -> Value {
     let mut order = guest_order();
     order["payment_method"] = json!("credit_card");
@@ -139,6 +156,20 @@ async fn a_card_is_authorised_when_placed_and_captured_when_delivered() {
         (&ledger["items"][0]["amount"], &ledger["items"][0]["currency"]),
         (&json!("38.78"), &json!("USD"))
     );
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn what_an_attempt_that_nobody_counted_has_charged_is_found_by_the_first() {
+    let sandbox = sandbox().await;
+    let strait = Strait::to(sandbox.address().port());
+    let counter = Counter::open_at(strait.port(), sandbox, "PAYMENT_TIMEOUT", "30s").await;
+    strait.turn(Weather::Silent);
+    let order = counter.order("tok_visa").await;
+    counter.charge(&order).await;
+    strait.turn(Weather::Fair);
+    counter.wait_for(&order, "confirmed", "authorized").await;
+    assert_eq!(counter.ledger(&order).await, ["authorize"]);
     counter.close().await;
 }
 
@@ -470,10 +501,7 @@ async fn a_webhook_about_a_cancelled_order_has_the_money_given_back() {
     counter.shop.done(&order, "cancel").await;
     counter.wait_for(&order, "cancelled", "refunded").await;
     // Somebody charged the card after all.
-    let charge = json!({"amount": "38.78", "currency": "USD", "reference": order, "source": "tok_visa"});
-    let charged =
-        counter.sandbox.post("/v1/payments").bearer(API_KEY).json(&charge).send().await.assert_status(201);
-    let payment = charged.json()["id"].as_str().expect("an id").to_owned();
+    let payment = counter.charge(&order).await;
     let webhook = Webhook { shop: &counter.shop, id: "m-1", at: Clock::system().now(), key: WEBHOOK_KEY };
     webhook.send("payment.authorized", &order, &payment).await.assert_status(204);
     eventually("the money is back", async || counter.ledger(&order).await == ["authorize", "refund"]).await;

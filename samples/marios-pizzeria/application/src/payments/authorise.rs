@@ -68,16 +68,15 @@ impl AuthorisePaymentHandler {
         }
     }
 
-    /// Charges the card, unless a try before this one has.
+    /// Charges the card, unless a try before this one has: one that was given back is not counted, so that the first may
+    /// be none.
     async fn charge(&self, order: &Order) -> Result<Authorisation> {
         let payment = order.payment();
         let source = payment.source().cloned();
         let source = source.ok_or_else(|| Error::internal("an order by card has no payment source"))?;
         let charge = Charge { order: *order.id(), attempt: payment.attempt(), amount: order.total(), source };
         let gateway = self.attached.gateway()?;
-        if !self.attached.is_first_try()?
-            && let Some(payment) = charge.came_to(gateway.find(charge.order).await?)
-        {
+        if let Some(payment) = charge.came_to(gateway.find(charge.order).await?) {
             return Ok(Authorisation::Given(payment));
         }
         gateway.authorise(&charge).await

@@ -113,11 +113,6 @@ impl Attached {
         })
     }
 
-    /// Whether the job is tried for the first time: nobody before can have called the gateway.
-    pub(super) fn is_first_try(&self) -> Result<bool> {
-        Ok(self.run.attempt()? == 1)
-    }
-
     /// The outcome of an attempt; when it may be another one later, it is tried again soon.
     pub(super) fn soon(&self, outcome: Result<()>) -> Result<()> {
         let error = match outcome {
