@@ -2,6 +2,7 @@
 //!
 //! It makes a resource ill without touching it, for tests that ask what the application does then.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -42,7 +43,9 @@ struct Water {
 #[derive(Default)]
 struct State {
     weather: Weather,
-    streams: Vec<TcpStream>,
+    /// Both ends of each connection, by the number of its passage.
+    passages: BTreeMap<u64, [TcpStream; 2]>,
+    begun: u64,
 }
 
 impl Strait {
@@ -86,12 +89,17 @@ impl Strait {
 
     /// Cuts every connection; gives how many there were.
     pub fn cut(&self) -> usize {
-        let streams = std::mem::take(&mut self.water.state().streams);
-        for stream in &streams {
+        let passages = std::mem::take(&mut self.water.state().passages);
+        for stream in passages.values().flatten() {
             // It may have been closed a moment ago.
             let _ = stream.shutdown(Shutdown::Both);
         }
-        streams.len()
+        passages.len()
+    }
+
+    /// How many connections there are.
+    pub fn connections(&self) -> usize {
+        self.water.state().passages.len()
     }
 }
 
@@ -117,11 +125,25 @@ impl Water {
             return client.shutdown(Shutdown::Both).ok();
         };
         let (from_client, from_server) = (client.try_clone().ok()?, server.try_clone().ok()?);
-        self.state().streams.extend([client.try_clone().ok()?, server.try_clone().ok()?]);
+        let number = self.begin([client.try_clone().ok()?, server.try_clone().ok()?])?;
         let back = Arc::clone(&self);
         thread::spawn(move || back.carry(Course::Back, from_server, client));
         self.carry(Course::Over, from_client, server);
+        self.state().passages.remove(&number);
         Some(())
+    }
+
+    /// Lists a connection, so that it can be cut; none when the weather was closed meanwhile.
+    fn begin(&self, streams: [TcpStream; 2]) -> Option<u64> {
+        let mut state = self.state();
+        if state.weather == Weather::Closed {
+            let _ = streams.map(|stream| stream.shutdown(Shutdown::Both));
+            return None;
+        }
+        state.begun += 1;
+        let number = state.begun;
+        state.passages.insert(number, streams);
+        Some(number)
     }
 
     fn shore(&self) -> SocketAddr {
@@ -131,11 +153,12 @@ impl Water {
     fn carry(&self, course: Course, mut from: TcpStream, mut to: TcpStream) {
         let mut bytes = [0; 16 * 1024];
         while let Ok(count @ 1..) = from.read(&mut bytes) {
-            let weather = self.wait_to_pass(course);
+            let mut weather = self.wait_to_pass(course);
             if let Weather::Slow(delay) = weather {
                 thread::park_timeout(delay);
+                weather = self.wait_to_pass(course);
             }
-            if to.write_all(&bytes[..count]).is_err() {
+            if weather == Weather::Closed || to.write_all(&bytes[..count]).is_err() {
                 break;
             }
         }
@@ -156,5 +179,64 @@ impl Water {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longer than a busy machine takes to notice the end of a connection.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A strait to somebody who says everything again.
+    fn to_echo() -> Strait {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("it has an address").port();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                thread::spawn(move || {
+                    let mut heard = stream.try_clone().expect("a clone");
+                    std::io::copy(&mut heard, &mut stream)
+                });
+            }
+        });
+        Strait::to(port)
+    }
+
+    fn connect(strait: &Strait) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", strait.port())).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        stream
+    }
+
+    #[test]
+    fn whoever_comes_while_it_is_being_closed_is_cut_too() {
+        let strait = to_echo();
+        for _ in 0..300 {
+            let mut client = connect(&strait);
+            // The other side may be on its way, or be there.
+            thread::yield_now();
+            strait.turn(Weather::Closed);
+            let read = client.read(&mut [0]);
+            let is_late = |error: &std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
+            assert!(!read.as_ref().is_err_and(is_late), "the connection was left");
+            assert_ne!(read.ok(), Some(1), "nothing passes");
+            strait.turn(Weather::Fair);
+        }
+    }
+
+    #[test]
+    fn what_has_ended_is_not_kept() {
+        let strait = to_echo();
+        for _ in 0..20 {
+            let mut client = connect(&strait);
+            client.write_all(b"x").and_then(|()| client.read_exact(&mut [0])).expect("it passes");
+        }
+        let began = std::time::Instant::now();
+        while strait.connections() > 0 {
+            assert!(began.elapsed() < PATIENCE, "{} are kept", strait.connections());
+            thread::park_timeout(Duration::from_millis(1));
+        }
     }
 }
