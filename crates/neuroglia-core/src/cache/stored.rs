@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{Answer, CacheEngine, SharedLimits, Taken};
 use crate::clock::{Clock, Timestamp};
@@ -28,9 +29,10 @@ const UNTIL: &str = "until";
 /// How often a change is tried again that somebody else's came before.
 const ATTEMPTS_MAX: usize = 5;
 
-/// How often what is over is deleted, and how much of it at once.
+/// How often what is over is deleted, how much of it in one commit, and for how long at a time.
 const PURGE_INTERVAL: Duration = Duration::from_secs(60);
 const PURGE_BATCH: u32 = 200;
+const PURGE_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Keeps values in the store. Its collection is the application's: the [`steps`](Self::steps) belong to a migration.
 pub struct StoredEntries {
@@ -106,45 +108,71 @@ impl StoredEntries {
     }
 
     async fn commit(&self, writes: Vec<Write>, at: Timestamp) -> Result<()> {
-        self.store.commit(Batch { at, writes, ..Batch::default() }).await
+        commit(&*self.store, writes, at).await
     }
 
-    /// Deletes some of what is over, now and then: nothing runs on a timer for it.
-    async fn purge(&self) {
+    /// Deletes what is over, now and then, beside the request that asks for it: nothing runs on a timer for it.
+    fn purge(&self) {
         let now = self.clock.now();
         let last = self.purged_at.load(Relaxed);
         let is_due = now.unix_micros().saturating_sub(last) >= PURGE_INTERVAL.as_micros() as i64;
         let is_ours = || self.purged_at.compare_exchange(last, now.unix_micros(), Relaxed, Relaxed).is_ok();
-        if is_due
-            && is_ours()
-            && let Err(error) = self.delete_until(now).await
-        {
-            tracing::debug!(error = chain(&error), "what is over was not deleted; it is tried again");
+        if !is_due || !is_ours() {
+            return;
         }
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move {
+            if let Err(error) = delete_until(&*store, now).await {
+                tracing::debug!(error = chain(&error), "what is over was not deleted; it is tried again");
+            }
+        });
     }
+}
 
-    async fn delete_until(&self, now: Timestamp) -> Result<()> {
-        let select = Select {
-            collection: COLLECTION,
-            condition: Condition::Compare {
-                path: Path::Body(UNTIL),
-                op: Op::Less,
-                value: Value::Text(now.to_string()),
-            },
-            sort: [Path::Body(UNTIL), Path::Id]
-                .map(|path| Sort { path, direction: Direction::Ascending })
-                .into(),
-            limit: PURGE_BATCH,
-        };
-        for document in self.store.query(&select).await? {
-            let change = Change::Delete { expected: document.version };
-            let deleted =
-                self.commit(vec![Write { collection: COLLECTION, id: document.id, change }], now).await;
-            // Another process may be at it too.
-            deleted.or_else(|error| if was_overtaken(&error) { Ok(()) } else { Err(error) })?;
+async fn commit(store: &dyn Store, writes: Vec<Write>, at: Timestamp) -> Result<()> {
+    store.commit(Batch { at, writes, ..Batch::default() }).await
+}
+
+/// Deletes what is over by then, page by page; what is left when its time is over is the next one's.
+async fn delete_until(store: &dyn Store, now: Timestamp) -> Result<()> {
+    let select = Select {
+        collection: COLLECTION,
+        condition: Condition::Compare {
+            path: Path::Body(UNTIL),
+            op: Op::Less,
+            value: Value::Text(now.to_string()),
+        },
+        sort: [Path::Body(UNTIL), Path::Id].map(|path| Sort { path, direction: Direction::Ascending }).into(),
+        limit: PURGE_BATCH,
+    };
+    let began = Instant::now();
+    while began.elapsed() < PURGE_TIME_MAX {
+        let over = store.query(&select).await?;
+        if over.is_empty() {
+            break;
         }
-        Ok(())
+        let is_last = over.len() < PURGE_BATCH as usize;
+        let delete = |Document { id, version: expected, .. }| Write {
+            collection: COLLECTION,
+            id,
+            change: Change::Delete { expected },
+        };
+        let writes: Vec<_> = over.into_iter().map(delete).collect();
+        match commit(store, writes.clone(), now).await {
+            // Another process may be at it too, or somebody uses one of them again: the others go one by one.
+            Err(error) if was_overtaken(&error) => {
+                for write in writes {
+                    let deleted = commit(store, vec![write], now).await;
+                    deleted.or_else(|error| if was_overtaken(&error) { Ok(()) } else { Err(error) })?;
+                }
+            }
+            deleted => deleted?,
+        }
+        if is_last {
+            break;
+        }
     }
+    Ok(())
 }
 
 /// Whether somebody else changed it first.
@@ -197,14 +225,14 @@ impl CacheEngine for StoredEntries {
 
     fn set<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> Answer<'a, ()> {
         Answer::later(async move {
-            self.purge().await;
+            self.purge();
             self.change(key, |_, now| Ok((Next::Write(entry(&value, end(now, ttl))), ()))).await
         })
     }
 
     fn insert<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> Answer<'a, bool> {
         Answer::later(async move {
-            self.purge().await;
+            self.purge();
             self.change(key, |found, now| match found {
                 Some(_) => Ok((Next::Leave, false)),
                 None => Ok((Next::Write(entry(&value, end(now, ttl))), true)),
@@ -241,7 +269,7 @@ impl SharedLimits for StoredEntries {
     }
 
     async fn take(&self, key: &str, period: Duration, share: Duration) -> Result<Taken> {
-        self.purge().await;
+        self.purge();
         self.change(key, |found, now| {
             let (taken, next) = Taken::of(found.map(|entry| entry.until), now, period, share);
             // The moment at which the quota is whole again is the one from which nothing need be kept.

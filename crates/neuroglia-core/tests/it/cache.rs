@@ -7,9 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use neuroglia_core::cache::{
     Answer, Cache, CacheEngine, ENTRY_BYTES_MAX, KEY_BYTES_MAX, Keyspace, MemoryCache, SESSION_BYTES_MAX,
-    SessionSettings, Sessions,
+    SessionSettings, Sessions, StoredEntries,
 };
 use neuroglia_core::clock::{Clock, Timestamp};
+use neuroglia_core::data::memory::MemoryStore;
+use neuroglia_core::data::{Condition, Migration, Select, Store};
 use neuroglia_core::error::{Error, ErrorKind, Result};
 use neuroglia_core::health::Details;
 use neuroglia_core::id::Ids;
@@ -254,4 +256,26 @@ async fn a_session_that_cannot_be_kept_or_read_is_an_error() {
     assert_eq!(kind(sessions.begin(&chef(), None).await.map(|_| ())), unavailable);
     assert_eq!(kind(sessions.end(id.expose()).await), unavailable);
     assert_eq!(kind(sessions.end_all("u-1").await), unavailable);
+}
+
+#[tokio::test]
+async fn what_is_over_in_the_store_is_deleted_however_much_it_is() {
+    let (store, clock) = (Arc::new(MemoryStore::new()), clock());
+    let migration = Migration { version: 1, name: "entries", steps: StoredEntries::steps() };
+    store.migrate(&[migration], clock.now()).await.expect("a sound migration");
+    let entries = StoredEntries::new(Arc::clone(&store) as Arc<dyn Store>, clock.clone());
+    for number in 0..1_000 {
+        let kept = entries.set(&format!("over-{number}"), Bytes::new(), Duration::from_secs(1)).await;
+        kept.expect("it is kept");
+    }
+    clock.advance(LONG);
+    entries.set("new", Bytes::new(), LONG).await.expect("it is kept");
+    let all =
+        Select { collection: "kept_entries", condition: Condition::All(vec![]), sort: vec![], limit: 10_000 };
+    let deleting = async {
+        while store.query(&all).await.expect("it answers").len() > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), deleting).await.expect("one round deletes all of it");
 }

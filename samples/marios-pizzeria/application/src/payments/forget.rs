@@ -15,6 +15,9 @@ use super::hear::{AT, HeardWebhook};
 /// gateway, and tells old news.
 const KEEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// How often a hundred are forgotten at a time.
+const ROUNDS_MAX: usize = 100;
+
 /// Forget which webhooks were heard long ago, at most a hundred at once; answers with their number.
 #[derive(Debug, Clone)]
 pub struct ForgetWebhooks {}
@@ -53,6 +56,11 @@ impl ScheduledTask for ForgetEveryMinute {
     const SCHEDULE: Schedule = Schedule::every(Duration::from_secs(60));
 
     async fn run(&self, _: Tick) -> Result<()> {
-        self.mediator.send(ForgetWebhooks {}).await.map(drop)
+        for _ in 0..ROUNDS_MAX {
+            if self.mediator.send(ForgetWebhooks {}).await? < PAGE_LIMIT_MAX as usize {
+                break;
+            }
+        }
+        Ok(())
     }
 }
