@@ -2,9 +2,11 @@
 //!
 //! The server gives what was in somebody's hands to the next one when its time is over, and newer messages before that.
 //! So whoever begins waits until nothing is in others' hands; and because the server counts what it delivers, a number that
-//! is missing tells of a message that was lost on the way here. Then this queue ends, and the next one waits again. In
-//! this way the order of messages is kept, through crashes and lost connections.
+//! is missing tells of a message that was lost on the way here. Then this queue ends, and the next one waits again. What
+//! comes again does so in the order in which its time was over, so that whoever holds one message holds all that are
+//! here. In this way the order of messages is kept, through crashes and lost connections.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{Consumer, pull};
@@ -40,6 +42,8 @@ pub(super) struct Queue {
     /// The number of the last delivery that came here; none before the first pull.
     last: Option<u64>,
     pull: Option<pull::Batch>,
+    /// What was on its way here when that in hand was held.
+    ahead: VecDeque<Message>,
     taken: Vec<Message>,
     is_finishing: bool,
 }
@@ -47,8 +51,8 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn open(context: Context, consumer: Consumer<pull::Config>, dead_letters: String) -> Self {
         let (begins, owed, last, pull) = (None, 0, None, None);
-        let (taken, is_finishing) = (Vec::new(), false);
-        Self { context, consumer, dead_letters, begins, owed, last, pull, taken, is_finishing }
+        let (ahead, taken, is_finishing) = (VecDeque::new(), Vec::new(), false);
+        Self { context, consumer, dead_letters, begins, owed, last, pull, ahead, taken, is_finishing }
     }
 
     /// Waits until what others had in hand would come again.
@@ -80,8 +84,8 @@ impl Queue {
         }
     }
 
-    /// Notes that a message is here, the next one in the server's count.
-    fn note(&mut self, message: Message) -> Result<()> {
+    /// Notes that a message is here, which must be the next one in the server's count.
+    fn note(&mut self, message: &Message) -> Result<()> {
         let info = message.info().map_err(Error::unavailable)?;
         let number = info.consumer_sequence;
         if self.last.is_some_and(|last| last + 1 != number) {
@@ -92,7 +96,6 @@ impl Queue {
         }
         self.owed = self.owed.saturating_sub(1);
         self.last = Some(number);
-        self.taken.push(message);
         Ok(())
     }
 
@@ -130,8 +133,13 @@ impl EventQueue for Queue {
             self.begin().await?;
         }
         while self.taken.len() < most {
+            if let Some(message) = self.ahead.pop_front() {
+                self.taken.push(message);
+                continue;
+            }
             if let Some(message) = self.ready()? {
-                self.note(message)?;
+                self.note(&message)?;
+                self.taken.push(message);
                 continue;
             }
             if !self.taken.is_empty() || self.is_finishing {
@@ -143,7 +151,11 @@ impl EventQueue for Queue {
             }
             if let Some(pull) = &mut self.pull {
                 match pull.next().await {
-                    Some(message) => self.note(message.map_err(Error::unavailable)?)?,
+                    Some(message) => {
+                        let message = message.map_err(Error::unavailable)?;
+                        self.note(&message)?;
+                        self.taken.push(message);
+                    }
                     None => self.pull = None,
                 }
             }
@@ -152,7 +164,11 @@ impl EventQueue for Queue {
     }
 
     async fn hold(&mut self) -> Result<()> {
-        for message in &self.taken {
+        while let Some(message) = self.ready()? {
+            self.note(&message)?;
+            self.ahead.push_back(message);
+        }
+        for message in self.taken.iter().chain(&self.ahead) {
             message.ack_with(AckKind::Progress).await.map_err(Error::unavailable)?;
         }
         Ok(())

@@ -54,6 +54,14 @@ impl Bench for NatsBench {
         Attached { bus: Arc::clone(&bus) as _, source: Some(bus) }
     }
 
+    fn lets_strangers_send(&self) -> bool {
+        true
+    }
+
+    fn has_weather(&self) -> bool {
+        true
+    }
+
     async fn inject(&self, event_type: &str, body: &[u8]) -> bool {
         let subject = format!("{}.events.{event_type}", self.application);
         let context = stranger().await;

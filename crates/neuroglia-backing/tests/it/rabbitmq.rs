@@ -62,6 +62,14 @@ impl Bench for RabbitBench {
         Attached { bus: Arc::clone(&bus) as _, source: Some(bus) }
     }
 
+    fn lets_strangers_send(&self) -> bool {
+        true
+    }
+
+    fn has_weather(&self) -> bool {
+        true
+    }
+
     async fn inject(&self, event_type: &str, body: &[u8]) -> bool {
         let (_connection, channel) = stranger().await;
         let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };

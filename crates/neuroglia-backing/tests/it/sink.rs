@@ -88,6 +88,10 @@ impl Bench for SinkBench {
         Attached { bus: Arc::new(sink(self.strait.port(), Content::Structured, inbox)), source: None }
     }
 
+    fn has_weather(&self) -> bool {
+        true
+    }
+
     fn turn(&self, weather: Weather) -> bool {
         self.strait.turn(weather);
         true

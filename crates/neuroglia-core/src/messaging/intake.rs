@@ -9,7 +9,9 @@
 //! lease.
 //!
 //! What cannot be understood, or not be stored, goes to the consumer's dead letters at the broker and holds up nobody.
-//! While the store is away, what is in hand is held, and no more is taken than that.
+//! While the store is away, what is in hand is held, and no more is taken than that. When it is away for longer than a
+//! turn, what is in hand goes back: it may be this process alone that has lost the store. It takes again when the store
+//! has answered.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
@@ -127,12 +129,13 @@ impl Intake {
         if !Turn::goes_on(turn).await? {
             return Ok(Ended::NotItsTurn);
         }
+        // The store is asked first: whoever cannot store keeps nothing from those who can.
+        let mut wants = self.wants(consumer).await?;
         let opening = timeout(BROKER_TIMEOUT, self.source.open(consumer));
         let mut queue = tokio::select! {
             () = stop.cancelled() => return Ok(Ended::Told),
             opened = opening => opened.map_err(Error::unavailable)??,
         };
-        let mut wants = self.wants(consumer).await?;
         while Turn::goes_on(turn).await? {
             let arrivals = tokio::select! {
                 biased;
@@ -242,7 +245,8 @@ impl Intake {
         self.inbox.parcel(&CloudEvent::read(text)?, text.to_owned())
     }
 
-    /// Stores all parcels, however long the store is away; gives the places of those that it refuses, with the reason.
+    /// Stores all parcels, if the store is not away for longer than a turn; gives the places of those that it refuses, with
+    /// the reason.
     async fn store(
         &self,
         queue: &mut dyn EventQueue,
@@ -250,13 +254,17 @@ impl Intake {
         turn: &mut Option<Turn<'_>>,
     ) -> Result<Vec<(usize, Error)>> {
         let (mut refused, mut pause, mut held) = (Vec::new(), PAUSE_MIN, Instant::now());
+        let mut away_since = None;
         let mut batches: VecDeque<Range<usize>> = VecDeque::new();
         batches.push_back(0..parcels.len());
         while let Some(batch) = batches.pop_front() {
             let putting = timeout(STORE_TIMEOUT, self.inbox.put(&parcels[batch.clone()])).await;
             match putting.unwrap_or_else(|late| Err(Error::unavailable(late))) {
-                Ok(_) => {}
+                Ok(_) => away_since = None,
                 Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    if away_since.get_or_insert_with(Instant::now).elapsed() >= TURN_TTL {
+                        return Err(error);
+                    }
                     tracing::warn!(error = chain(&error), "events cannot be stored now; they are held");
                     batches.push_front(batch);
                     tokio::time::sleep(self.ids.jitter(pause)).await;

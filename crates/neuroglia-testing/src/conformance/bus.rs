@@ -86,6 +86,7 @@ rules! { ($)
     outages {
         what_is_not_understood_is_put_aside_and_holds_up_nobody,
         what_is_in_hand_when_its_taker_dies_comes_again_in_order,
+        who_alone_has_lost_the_store_leaves_the_queue_to_others,
         while_the_store_is_away_no_more_is_taken_than_can_be_held,
         an_event_without_a_confirmation_is_sent_again_and_delivered_once,
         a_bus_that_was_away_goes_on_by_itself,

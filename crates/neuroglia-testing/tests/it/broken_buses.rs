@@ -23,10 +23,14 @@ const DEFECTS: &[(Defect, &str)] = &[
     (Defect::ForgetsWhatNobodyTakes, "what_nobody_takes_waits_for_who_comes_later"),
     (Defect::ChangesEvents, "an_event_is_delivered_as_it_was_sent"),
     (Defect::DropsPoison, "what_is_not_understood_is_put_aside_and_holds_up_nobody"),
+    (Defect::IgnoresStrangers, "what_is_not_understood_is_put_aside_and_holds_up_nobody"),
     (Defect::SettlesByItself, "what_is_in_hand_when_its_taker_dies_comes_again_in_order"),
     (Defect::ReturnsToTheEnd, "what_is_in_hand_when_its_taker_dies_comes_again_in_order"),
+    (Defect::KeepsTheTurn, "who_alone_has_lost_the_store_leaves_the_queue_to_others"),
     (Defect::GivesEverything, "while_the_store_is_away_no_more_is_taken_than_can_be_held"),
     (Defect::ConfirmsBlindly, "an_event_without_a_confirmation_is_sent_again_and_delivered_once"),
+    (Defect::IgnoresWeather, "an_event_without_a_confirmation_is_sent_again_and_delivered_once"),
+    (Defect::IgnoresWeather, "a_bus_that_was_away_goes_on_by_itself"),
     (Defect::StaysAway, "a_bus_that_was_away_goes_on_by_itself"),
 ];
 
@@ -45,6 +49,12 @@ enum Defect {
     GivesEverything,
     ConfirmsBlindly,
     StaysAway,
+    /// Who gives up its queue keeps its turn.
+    KeepsTheTurn,
+    /// The bench says that strangers can send, and they cannot.
+    IgnoresStrangers,
+    /// The bench says that the bus can be made ill, and it cannot.
+    IgnoresWeather,
 }
 
 /// A broker in memory: one queue for each consumer, one taker at a time.
@@ -172,7 +182,7 @@ impl EventSource for Broker {
             consumer,
             in_hand: Vec::new(),
             is_finishing: false,
-            _turn: turn,
+            turn: Some(turn),
         }))
     }
 }
@@ -182,7 +192,7 @@ struct Taking {
     consumer: String,
     in_hand: Vec<Vec<u8>>,
     is_finishing: bool,
-    _turn: OwnedSemaphorePermit,
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 #[async_trait]
@@ -230,6 +240,11 @@ impl EventQueue for Taking {
 
 impl Drop for Taking {
     fn drop(&mut self) {
+        if self.broker.is(Defect::KeepsTheTurn)
+            && let Some(turn) = self.turn.take()
+        {
+            turn.forget();
+        }
         if self.broker.is(Defect::SettlesByItself) {
             return;
         }
@@ -257,8 +272,16 @@ impl Bench for Broker {
         Attached { bus: Arc::new(self.clone()), source: Some(Arc::new(self.clone())) }
     }
 
+    fn lets_strangers_send(&self) -> bool {
+        true
+    }
+
+    fn has_weather(&self) -> bool {
+        true
+    }
+
     async fn inject(&self, event_type: &str, body: &[u8]) -> bool {
-        self.route(event_type, body) > 0
+        !self.is(Defect::IgnoresStrangers) && self.route(event_type, body) > 0
     }
 
     async fn dead_letters(&self, consumer: &str) -> Vec<Vec<u8>> {
@@ -270,6 +293,9 @@ impl Bench for Broker {
     }
 
     fn turn(&self, weather: Weather) -> bool {
+        if self.is(Defect::IgnoresWeather) {
+            return false;
+        }
         let mut state = self.state();
         state.was_away |= weather == Weather::Closed;
         let stays = state.was_away && self.is(Defect::StaysAway);

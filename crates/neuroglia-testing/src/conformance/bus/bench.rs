@@ -27,8 +27,17 @@ pub trait Bench: Send + Sync + 'static {
     /// Attaches the bus as a new process does.
     async fn attach(&self, inbox: Inbox, origin: Arc<Origin>, subscriptions: Arc<Subscriptions>) -> Attached;
 
-    /// Has a stranger send something to whoever wants events of this type, in any weather; whether the bus lets
-    /// strangers send.
+    /// Whether strangers can send by this bus, so that [`inject`](Self::inject) does.
+    fn lets_strangers_send(&self) -> bool {
+        false
+    }
+
+    /// Whether this bus can be made ill, so that [`turn`](Self::turn) does.
+    fn has_weather(&self) -> bool {
+        false
+    }
+
+    /// Has a stranger send something to whoever wants events of this type, in any weather; whether it was sent.
     async fn inject(&self, event_type: &str, body: &[u8]) -> bool {
         let _ = (event_type, body);
         false
@@ -46,7 +55,7 @@ pub trait Bench: Send + Sync + 'static {
         None
     }
 
-    /// Makes the bus look like this from the application; whether it can be.
+    /// Makes the bus look like this from the application; whether it does.
     fn turn(&self, weather: Weather) -> bool {
         let _ = weather;
         false

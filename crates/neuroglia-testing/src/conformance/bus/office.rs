@@ -29,6 +29,7 @@ pub(super) struct Office {
     pub(super) bench: Arc<dyn Bench>,
     pub(super) control: StoreControl,
     pub(super) attached: Attached,
+    memory: Arc<dyn Store>,
     store: Arc<dyn Store>,
     services: Services,
     origin: Arc<Origin>,
@@ -49,7 +50,7 @@ impl Office {
             .collect();
         let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());
         memory.subscribe(&subscriptions).await.expect("a new store takes subscriptions");
-        let (unsteady, control) = UnsteadyStore::around(memory);
+        let (unsteady, control) = UnsteadyStore::around(Arc::clone(&memory));
         let store: Arc<dyn Store> = Arc::new(unsteady);
         let mut services = ServiceCollection::new();
         services.add(Service::shared(Arc::clone(&store)));
@@ -62,7 +63,7 @@ impl Office {
         let (origin, wanted) = (origin.expect("registered"), wanted.expect("registered"));
         let inbox = get.inject::<Inbox>().expect("registered");
         let attached = bench.attach(inbox, Arc::clone(&origin), wanted).await;
-        Self { bench, control, attached, store, services, origin }
+        Self { bench, control, attached, memory, store, services, origin }
     }
 
     /// An event of this name.
@@ -134,14 +135,27 @@ impl Office {
     pub(super) async fn begin(&self) -> Worker {
         let stop = CancellationToken::new();
         let Some(source) = &self.attached.source else { return Worker { stop, task: None } };
-        let intake = self.intake(Arc::clone(source)).await;
+        let intake = self.intake(Arc::clone(source), Arc::clone(&self.store)).await;
         let running = stop.clone();
         Worker { stop, task: Some(tokio::spawn(async move { intake.run(running).await })) }
     }
 
-    async fn intake(&self, source: Arc<dyn EventSource>) -> Intake {
+    /// The same, in a process that has a bus and a way to the store of its own.
+    pub(super) async fn begin_apart(&self) -> (Worker, StoreControl) {
+        let (unsteady, control) = UnsteadyStore::around(Arc::clone(&self.memory));
+        let get = self.services.scope();
+        let inbox = get.inject::<Inbox>().expect("registered");
+        let wanted = get.get::<Subscriptions>().expect("registered");
+        let attached = self.bench.attach(inbox, Arc::clone(&self.origin), wanted).await;
+        let source = attached.source.expect("a bus whose events are taken from it");
+        let (intake, stop) = (self.intake(source, Arc::new(unsteady)).await, CancellationToken::new());
+        let running = stop.clone();
+        (Worker { stop, task: Some(tokio::spawn(async move { intake.run(running).await })) }, control)
+    }
+
+    async fn intake(&self, source: Arc<dyn EventSource>, store: Arc<dyn Store>) -> Intake {
         let mut services = ServiceCollection::new();
-        services.add(Service::shared(Arc::clone(&self.store)));
+        services.add(Service::shared(store));
         services.add(Service::shared(source));
         services.add_instance(Ids::random());
         let wanted = self.services.scope().get::<Subscriptions>().expect("registered");
