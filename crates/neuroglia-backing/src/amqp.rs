@@ -109,7 +109,8 @@ impl AmqpBus {
     /// The bus at this URL, for the events of this origin and those who want them. It connects when it is needed.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](neuroglia::error::ErrorKind::Invalid) for a URL that [`check_url`] refuses.
+    /// [`ErrorKind::Invalid`](neuroglia::error::ErrorKind::Invalid) for a URL that [`check_url`] refuses, and for a file of
+    /// authorities that it names and that cannot be used.
     pub fn new(url: &Url, origin: Arc<Origin>, subscriptions: Arc<Subscriptions>) -> Result<Self> {
         let name = |way: &str| format!("{} {way}", origin.application());
         let (outgoing, incoming) = (Line::new(url, name("out"))?, Line::new(url, name("in"))?);

@@ -147,6 +147,8 @@ mod tests {
             "nats://user:hunter2@host/stream",
             "nats:host",
             "nats://user:hunter2@host?tls=no",
+            "amqp://user:hunter2@host/?cacertfile=/ca.pem",
+            "nats://user:hunter2@host?cacertfile=/ca.pem",
             "http://user:hunter2@host",
         ] {
             let fault = fault(wrong).unwrap_or_else(|| panic!("{wrong} is refused"));

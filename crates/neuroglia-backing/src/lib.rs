@@ -54,7 +54,7 @@ pub mod smtp;
 pub mod sqlite;
 #[cfg(any(feature = "mongodb", feature = "postgres", feature = "sqlite"))]
 mod step;
-#[cfg(any(feature = "http", feature = "nats"))]
+#[cfg(any(feature = "amqp", feature = "http", feature = "nats", feature = "redis"))]
 mod tls;
 
 /// Opens the store that the URL names.

@@ -35,6 +35,7 @@ use neuroglia::messaging::{
     CloudEvent, EventBus, EventQueue, EventSource, Origin, Subscriptions, register_broker,
 };
 use percent_encoding::percent_decode_str;
+use rustls::ClientConfig;
 use tokio::time::timeout;
 use url::Url;
 
@@ -84,6 +85,7 @@ impl Default for NatsOptions {
 /// The bus, and what it keeps for each consumer.
 pub struct NatsBus {
     address: Address,
+    tls: ClientConfig,
     options: NatsOptions,
     origin: Arc<Origin>,
     subscriptions: Arc<Subscriptions>,
@@ -139,16 +141,17 @@ impl Address {
             .parse()
             .map_err(|_| "it is no address of a server: nats://user:password@host:4222".to_owned())?;
         let authority = url.query_pairs().find(|(name, _)| name == "cacertfile");
-        Ok(Self {
-            server,
-            user,
-            token,
-            authority: authority.map(|(_, path)| PathBuf::from(path.into_owned())),
-            is_encrypted: url.scheme() == "tls",
-        })
+        let is_encrypted = url.scheme() == "tls";
+        if authority.is_some() && !is_encrypted {
+            return Err(
+                "cacertfile says whose certificate a server has: use tls://, which asks for one".to_owned()
+            );
+        }
+        let authority = authority.map(|(_, path)| PathBuf::from(path.into_owned()));
+        Ok(Self { server, user, token, authority, is_encrypted })
     }
 
-    async fn connect(&self, name: &str) -> Result<Client> {
+    async fn connect(&self, name: &str, tls: ClientConfig) -> Result<Client> {
         let mut options = ConnectOptions::new()
             .name(name)
             .connection_timeout(REQUEST_TIMEOUT)
@@ -160,7 +163,7 @@ impl Address {
                 longest / 2 + longest.mul_f64(fastrand::f64() / 2.0)
             })
             .require_tls(self.is_encrypted)
-            .tls_client_config(crate::tls::client_config(self.authority.as_deref())?);
+            .tls_client_config(tls);
         if let Some((user, password)) = &self.user {
             options = options.user_and_password(user.clone(), password.clone());
         }
@@ -175,7 +178,8 @@ impl NatsBus {
     /// The bus at this URL, for the events of this origin and those who want them. It connects when it is needed.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](neuroglia::error::ErrorKind::Invalid) for a URL that [`check_url`] refuses.
+    /// [`ErrorKind::Invalid`](neuroglia::error::ErrorKind::Invalid) for a URL that [`check_url`] refuses, and for a file of
+    /// authorities that it names and that cannot be used.
     pub fn new(
         url: &Url,
         options: NatsOptions,
@@ -183,8 +187,9 @@ impl NatsBus {
         subscriptions: Arc<Subscriptions>,
     ) -> Result<Self> {
         let address = Address::of(url).map_err(|fault| Error::invalid("bus.url", fault))?;
+        let tls = crate::tls::client_config(address.authority.as_deref())?;
         let (context, is_declared) = (Mutex::default(), AtomicBool::new(false));
-        Ok(Self { address, options, origin, subscriptions, context, is_declared })
+        Ok(Self { address, tls, options, origin, subscriptions, context, is_declared })
     }
 
     fn consumers(&self) -> BTreeSet<&str> {
@@ -210,7 +215,8 @@ impl NatsBus {
                 }
             };
         }
-        let connecting = timeout(REQUEST_TIMEOUT, self.address.connect(self.origin.application())).await;
+        let connecting = self.address.connect(self.origin.application(), self.tls.clone());
+        let connecting = timeout(REQUEST_TIMEOUT, connecting).await;
         let client = connecting.map_err(|_| Error::unavailable("the server does not answer"))??;
         if !client.is_server_compatible(2, 10, 0) {
             return Err(Error::unavailable("the server is older than NATS 2.10; use a newer one"));

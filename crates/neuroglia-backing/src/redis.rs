@@ -13,7 +13,6 @@
 mod limits;
 mod link;
 mod location;
-mod tls;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +23,7 @@ use neuroglia::cache::{Answer, CacheEngine, SharedLimits};
 use neuroglia::error::{Error, Result};
 use neuroglia::health::Details;
 use redis::{Cmd, ErrorKind, RedisError, cmd};
+use tokio::task::spawn_blocking;
 use url::Url;
 
 use self::link::Link;
@@ -52,7 +52,11 @@ impl RedisCache {
         let invalid = |fault: String| Error::invalid("cache.url", fault);
         let location = Location::of(url).map_err(invalid)?;
         let tls = match &location.tls {
-            Some(trust) => Some(tls::client(trust).await.map_err(invalid)?),
+            Some(trust) => {
+                let authorities = trust.authorities.clone();
+                let made = spawn_blocking(move || crate::tls::client_config(authorities.as_deref())).await;
+                Some(Arc::new(made.map_err(Error::internal)??))
+            }
             None => None,
         };
         let link = Link::open(location, tls);

@@ -1,23 +1,26 @@
 //! A connection that is made when it is needed, and made again when it was lost; and what is declared through it.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io;
+use std::net;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lapin::options::{ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::tcp::OwnedTLSConfig;
+use lapin::runtime::default_runtime;
+use lapin::tcp::RustlsConnector;
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties, DefaultConnectionBuilder, ExchangeKind};
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties, ExchangeKind};
 use neuroglia::error::{Error, Result};
+use rustls::ClientConfig;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use url::Url;
 
 use super::Topology;
 
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(CONNECT_TIMEOUT_MS);
-/// The same for the driver.
+/// How long a connection may take to be made, unless the URL says so.
 const CONNECT_TIMEOUT_MS: u64 = 3_000;
 
 /// How often, in seconds, both sides show that they live; twice as long without a sign, and the connection is given up.
@@ -35,6 +38,11 @@ fn address(url: &Url) -> Result<AMQPUri, String> {
     const KNOWN: [&str; 5] = ["cacertfile", "channel_max", "connection_timeout", "frame_max", "heartbeat"];
     if !url.has_host() {
         return Err("it names no host: amqp://user:password@host:5672/vhost".to_owned());
+    }
+    if url.scheme() != "amqps" && url.query_pairs().any(|(name, _)| name == "cacertfile") {
+        return Err(
+            "cacertfile says whose certificate a broker has: use amqps://, which asks for one".to_owned()
+        );
     }
     if let Some((name, _)) = url.query_pairs().find(|(name, _)| !KNOWN.contains(&&**name)) {
         return Err(format!("there is no parameter {name}: use {}", KNOWN.join(", ")));
@@ -58,29 +66,50 @@ fn address(url: &Url) -> Result<AMQPUri, String> {
 /// The way to the broker.
 pub(super) struct Line {
     address: AMQPUri,
-    authority: Option<String>,
+    /// How a connection is made that is encrypted.
+    tls: Option<Arc<ClientConfig>>,
+    /// How long a connection may take to be made.
+    limit: Duration,
     name: String,
     current: Mutex<Option<Arc<Connection>>>,
+    /// Whoever makes a connection has it: one is enough for all who ask.
+    making: tokio::sync::Mutex<()>,
 }
 
 impl Line {
     pub(super) fn new(url: &Url, name: String) -> Result<Self> {
         let address = address(url).map_err(|fault| Error::invalid("bus.url", fault))?;
-        let authority =
-            url.query_pairs().find(|(name, _)| name == "cacertfile").map(|(_, path)| path.into_owned());
-        Ok(Self { address, authority, name, current: Mutex::default() })
+        let authority = url.query_pairs().find(|(name, _)| name == "cacertfile");
+        let authority = authority.map(|(_, path)| PathBuf::from(path.into_owned()));
+        let tls = match address.scheme {
+            AMQPScheme::AMQPS => Some(Arc::new(crate::tls::client_config(authority.as_deref())?)),
+            AMQPScheme::AMQP => None,
+        };
+        let limit = Duration::from_millis(address.query.connection_timeout.unwrap_or(CONNECT_TIMEOUT_MS));
+        let (current, making) = (Mutex::default(), tokio::sync::Mutex::default());
+        Ok(Self { address, tls, limit, name, current, making })
     }
 
     /// The connection that there is, or a new one.
     pub(super) async fn connection(&self) -> Result<Arc<Connection>> {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(current) = current.filter(|current| current.status().connected()) {
+        if let Some(current) = self.current() {
             return Ok(current);
         }
-        let connecting = timeout(CONNECT_TIMEOUT, self.connect()).await;
-        let connection = Arc::new(connecting.map_err(|_| Error::unavailable("the broker does not answer"))??);
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&connection));
-        Ok(connection)
+        let making = async {
+            let _making = self.making.lock().await;
+            if let Some(current) = self.current() {
+                return Ok(current);
+            }
+            let connection = Arc::new(self.connect().await?);
+            *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&connection));
+            Ok(connection)
+        };
+        timeout(self.limit, making).await.map_err(|_| Error::unavailable("the broker does not answer"))?
+    }
+
+    fn current(&self) -> Option<Arc<Connection>> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        current.filter(|current| current.status().connected())
     }
 
     /// Does not use the connection that there is any more.
@@ -88,20 +117,98 @@ impl Line {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
+    /// Makes a connection; whoever gives it up before it is made leaves nothing behind.
     async fn connect(&self) -> Result<Connection> {
-        let cert_chain = match &self.authority {
-            None => None,
-            Some(path) => Some(tokio::fs::read_to_string(Path::new(path)).await.map_err(|cause| {
-                Error::unavailable(format!("the file of cacertfile, {path}, cannot be read: {cause}"))
-            })?),
-        };
-        let tls = OwnedTLSConfig { identity: None, cert_chain };
+        let attempt = Attempt::default();
+        let (progress, tls, limit) = (Arc::clone(&attempt.0), self.tls.clone(), self.limit);
         let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
-        let building = DefaultConnectionBuilder::new().map_err(Error::unavailable)?;
-        let building =
-            building.with_uri(self.address.clone()).with_properties(properties).with_tls_config(tls);
-        building.connect().await.map_err(Error::unavailable)
+        let runtime = default_runtime().map_err(Error::unavailable)?;
+        let connecting = Connection::connector(
+            self.address.clone(),
+            runtime,
+            async move |address: AMQPUri, runtime| {
+                let reaching = async {
+                    let host = (address.authority.host.as_str(), address.authority.port);
+                    let hosts: Vec<_> = lookup_host(host).await?.collect();
+                    let stream = AsyncTcpStream::connect(&runtime, hosts).await?;
+                    if let AsyncTcpStream::Plain(plain) = &stream {
+                        progress.reached(plain.get_ref())?;
+                    }
+                    match &tls {
+                        None => Ok(stream),
+                        Some(tls) => {
+                            let connector = RustlsConnector::from(Arc::clone(tls));
+                            stream.into_rustls(&connector, &address.authority.host).await
+                        }
+                    }
+                };
+                // On a thread of the driver, which waits for nothing else.
+                let reached = timeout(limit, reaching).await;
+                Ok(reached.unwrap_or_else(|late| Err(late.into()))?)
+            },
+            properties,
+        );
+        let connection = connecting.await.map_err(Error::unavailable)?;
+        attempt.succeeded();
+        Ok(connection)
     }
+}
+
+/// A connection that is being made. The driver makes it in a thread of its own, which waits for the broker's words without
+/// an end; dropped before it succeeded, the attempt closes the socket, and so the thread ends.
+#[derive(Default)]
+struct Attempt(Arc<Progress>);
+
+#[derive(Default)]
+struct Progress(Mutex<Stage>);
+
+#[derive(Default)]
+enum Stage {
+    #[default]
+    Begun,
+    /// By this socket.
+    Reached(net::TcpStream),
+    Over,
+}
+
+impl Attempt {
+    fn succeeded(self) {
+        *self.0.stage() = Stage::Over;
+    }
+}
+
+impl Progress {
+    /// Notes the socket, unless the attempt was given up meanwhile.
+    fn reached(&self, stream: &TcpStream) -> io::Result<()> {
+        let mut stage = self.stage();
+        if matches!(*stage, Stage::Over) {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the attempt was given up"));
+        }
+        *stage = Stage::Reached(duplicate(stream)?);
+        Ok(())
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if let Stage::Reached(socket) = std::mem::replace(&mut *self.0.stage(), Stage::Over) {
+            // The broker may have closed it.
+            let _ = socket.shutdown(net::Shutdown::Both);
+        }
+    }
+}
+
+/// The same socket once more.
+fn duplicate(stream: &TcpStream) -> io::Result<net::TcpStream> {
+    #[cfg(unix)]
+    let socket = std::os::fd::AsFd::as_fd(stream).try_clone_to_owned()?;
+    #[cfg(windows)]
+    let socket = std::os::windows::io::AsSocket::as_socket(stream).try_clone_to_owned()?;
+    Ok(socket.into())
 }
 
 /// A channel on which the broker confirms what is published.

@@ -82,6 +82,19 @@ pub(crate) async fn take_until(
     all
 }
 
+/// Checks that a file of authorities which cannot be used is refused before anybody connects.
+pub(crate) fn assert_authorities_are_read<T>(scheme: &str, open: impl Fn(&str) -> Result<T>) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "nothing").expect("a file");
+    for (file, part) in [(folder.path().join("missing.pem"), "No such file"), (empty, "no certificate")] {
+        let url = format!("{scheme}://localhost?cacertfile={}", file.display());
+        let error = open(&url).map(drop).expect_err("it is refused");
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
 /// Checks that a broker which has a certificate for `localhost` is talked to by that name and by its authority, and in no
 /// other way.
 pub(crate) async fn assert_certificate_is_verified(

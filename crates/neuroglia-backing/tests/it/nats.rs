@@ -16,7 +16,8 @@ use neuroglia_testing::services::Nats;
 use tokio::time::sleep;
 
 use crate::letters::{
-    assert_certificate_is_verified, event, origin, publish, read_by_sdk, send, take_until, wants,
+    assert_authorities_are_read, assert_certificate_is_verified, event, origin, publish, read_by_sdk, send,
+    take_until, wants,
 };
 use neuroglia_testing::{Strait, Weather};
 
@@ -246,6 +247,13 @@ async fn a_certificate_is_verified_up_to_the_name_of_the_host() {
     let server = Nats::start_certified("localhost");
     let open = |url: &str, origin: &Arc<Origin>| -> Box<dyn EventBus> { Box::new(bus(url, origin)) };
     assert_certificate_is_verified(server.port(), &server.authority(), ["tls", "nats"], open).await;
+}
+
+#[test]
+fn a_file_of_authorities_that_cannot_be_used_is_refused() {
+    assert_authorities_are_read("tls", |url| {
+        NatsBus::new(&url.parse().expect("a URL"), NatsOptions::default(), origin(), wants())
+    });
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! RabbitMQ, as a stock client sees it and as the suite examines it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use lapin::options::{
@@ -16,10 +17,11 @@ use neuroglia::messaging::{EventBus, EventSource, Inbox, Origin, Outcome, Subscr
 use neuroglia_backing::amqp::AmqpBus;
 use neuroglia_testing::conformance::bus::{Attached, Bench};
 use neuroglia_testing::services::RabbitMq;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::letters::{
-    PATIENCE, assert_certificate_is_verified, event, origin, publish, read_by_sdk, send, take_until, wants,
+    PATIENCE, assert_authorities_are_read, assert_certificate_is_verified, event, origin, publish,
+    read_by_sdk, send, take_until, wants,
 };
 use neuroglia_testing::{Strait, Weather};
 
@@ -311,6 +313,58 @@ async fn a_certificate_is_verified_up_to_the_name_of_the_host() {
     let server = RabbitMq::start_certified("localhost");
     let open = |url: &str, origin: &Arc<Origin>| -> Box<dyn EventBus> { Box::new(bus(url, origin)) };
     assert_certificate_is_verified(server.port(), &server.authority(), ["amqps", "amqp"], open).await;
+}
+
+/// A listener that takes everybody in and says nothing, and how many sockets of this process lead there.
+#[cfg(target_os = "linux")]
+fn silent_broker() -> (std::net::TcpListener, impl Fn() -> usize) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("it has an address").port();
+    let leading = move || {
+        let sockets = std::fs::read_to_string("/proc/self/net/tcp").expect("the system tells");
+        let there = format!("0100007F:{port:04X}");
+        // Of what nobody holds any more the system keeps no inode.
+        let is_held = |line: &&str| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            fields.get(2) == Some(&there.as_str()) && fields.get(9).is_some_and(|inode| *inode != "0")
+        };
+        sockets.lines().filter(is_held).count()
+    };
+    (listener, leading)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_broker_that_says_nothing_is_given_up_without_leaving_anything_behind() {
+    let (listener, leading) = silent_broker();
+    let port = listener.local_addr().expect("it has an address").port();
+    let origin = origin();
+    for scheme in ["amqp", "amqps"] {
+        let bus = bus(&format!("{scheme}://127.0.0.1:{port}?connection_timeout=300"), &origin);
+        for _ in 0..4 {
+            let began = Instant::now();
+            let sent = event(&origin, "0");
+            let (one, other) = tokio::join!(publish(&bus, &sent), bus.open("bell"));
+            assert_eq!(one.expect_err("nobody confirms").kind(), ErrorKind::Unavailable);
+            assert_eq!(other.map(drop).expect_err("nobody answers").kind(), ErrorKind::Unavailable);
+            assert!(began.elapsed() < Duration::from_secs(2), "the URL says how long it may take");
+            let indicator: &dyn Indicator = &bus;
+            let asked = tokio::join!(indicator.check(), indicator.check(), publish(&bus, &sent));
+            assert!(asked.0.is_err() && asked.1.is_err() && asked.2.is_err());
+        }
+    }
+    // A thread of the driver ends a moment after its socket, and lets go of it.
+    let ending = async {
+        while leading() > 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, ending).await.unwrap_or_else(|_| panic!("{} sockets are left", leading()));
+}
+
+#[test]
+fn a_file_of_authorities_that_cannot_be_used_is_refused() {
+    assert_authorities_are_read("amqps", |url| AmqpBus::new(&url.parse().expect("a URL"), origin(), wants()));
 }
 
 #[tokio::test]
