@@ -288,17 +288,15 @@ impl ReplyBody {
     pub(super) fn new(inner: Body, flight: InFlight) -> Self {
         let unread = flight.connection().multiplexed() && !inner.is_end_stream();
         if unread {
-            flight.offer();
+            flight.connection().offer();
         }
         Self { inner, rest: Bytes::new(), flight, ended: false, unread }
     }
 
     fn set_unread(&mut self, unread: bool) {
-        let before = std::mem::replace(&mut self.unread, unread);
-        if unread {
-            self.flight.offer();
-        } else if before {
-            self.flight.taken();
+        if std::mem::replace(&mut self.unread, unread) != unread {
+            let connection = self.flight.connection();
+            if unread { connection.offer() } else { connection.taken() }
         }
     }
 }
@@ -321,6 +319,7 @@ impl HttpBody for ReplyBody {
         } else {
             Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest)))))
         };
+        self.flight.connection().progress();
         self.set_unread(matches!(frame, Poll::Ready(Some(Ok(_)))));
         self.ended = ends(&frame);
         match frame {

@@ -13,7 +13,6 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{Method, Request};
 use http_body::Body;
-use tokio::time::Instant;
 
 use super::drain::{Abandoned, Phase, Shared};
 
@@ -45,8 +44,10 @@ pub(super) struct Connection {
     write_blocked: AtomicBool,
     /// Moves with everything that the kernel takes for the client.
     written: AtomicU32,
-    /// HTTP/2 answers that wait for the client to make room, by their requests' numbers, and since when.
-    unread: Mutex<Vec<(u32, Instant)>>,
+    /// Moves with every step of an HTTP/2 answer.
+    progress: AtomicU32,
+    /// HTTP/2 answers that wait for the client to make room.
+    unread: AtomicU32,
     /// HTTP/2 requests that were cancelled before their answer.
     cancelled: AtomicU32,
     /// What of it was left undone at the deadline is counted already.
@@ -95,7 +96,8 @@ impl Connection {
             at_message_end: AtomicBool::new(false),
             write_blocked: AtomicBool::new(false),
             written: AtomicU32::new(0),
-            unread: Mutex::default(),
+            progress: AtomicU32::new(0),
+            unread: AtomicU32::new(0),
             cancelled: AtomicU32::new(0),
             counted: AtomicBool::new(false),
             lingering: AtomicBool::new(false),
@@ -221,13 +223,27 @@ impl Connection {
         self.written.load(Relaxed)
     }
 
-    fn unread(&self) -> MutexGuard<'_, Vec<(u32, Instant)>> {
-        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
+    /// An HTTP/2 answer went on.
+    pub(super) fn progress(&self) {
+        step(&self.progress);
     }
 
-    /// Since when the HTTP/2 answer waits of which its client has taken nothing for longest.
-    pub(super) fn unread_since(&self) -> Option<Instant> {
-        self.unread().iter().map(|(_, since)| *since).min()
+    pub(super) fn progressed(&self) -> u32 {
+        self.progress.load(Relaxed)
+    }
+
+    /// One more HTTP/2 answer waits for its client.
+    pub(super) fn offer(&self) {
+        self.unread.fetch_add(1, Relaxed);
+    }
+
+    /// One HTTP/2 answer waits no longer.
+    pub(super) fn taken(&self) {
+        self.unread.fetch_sub(1, Relaxed);
+    }
+
+    pub(super) fn unread(&self) -> bool {
+        self.unread.load(Relaxed) > 0
     }
 
     /// Whether the client of an HTTP/2 connection cancels more than it lets finish.
@@ -278,21 +294,6 @@ impl InFlight {
 
     pub(super) fn connection(&self) -> &Arc<Connection> {
         &self.connection
-    }
-
-    /// More of an HTTP/2 answer waits for its client from now on.
-    pub(super) fn offer(&self) {
-        let now = Instant::now();
-        let mut unread = self.connection.unread();
-        match unread.iter_mut().find(|(number, _)| *number == self.number) {
-            Some((_, since)) => *since = now,
-            None => unread.push((self.number, now)),
-        }
-    }
-
-    /// Nothing of it waits for its client any more.
-    pub(super) fn taken(&self) {
-        self.connection.unread().retain(|(number, _)| *number != self.number);
     }
 
     /// The head of the answer is there.

@@ -35,8 +35,8 @@ enum Waiting {
     Lingering,
     /// For the client to take bytes; with what it has taken so far.
     Writing(u32),
-    /// For an HTTP/2 client to make room for an answer; since when the one that waits longest does.
-    Reading(Instant),
+    /// For an HTTP/2 client to make room for an answer; with the steps that answers made so far.
+    Reading(u32),
     /// For the application. It has clocks of its own.
     Working,
     /// For an HTTP/2 client to take leave; with what it has taken so far.
@@ -109,10 +109,7 @@ impl<'a> Watch<'a> {
         let waiting = self.waiting();
         if waiting != self.waiting {
             self.waiting = waiting;
-            self.since = match waiting {
-                Waiting::Reading(since) => since,
-                _ => Instant::now(),
-            };
+            self.since = Instant::now();
         }
         loop {
             let deadline = self.deadline();
@@ -154,10 +151,8 @@ impl<'a> Watch<'a> {
             Waiting::Lingering
         } else if connection.write_blocked() {
             Waiting::Writing(connection.written())
-        } else if connection.multiplexed()
-            && let Some(since) = connection.unread_since()
-        {
-            Waiting::Reading(since)
+        } else if connection.unread() {
+            Waiting::Reading(connection.progressed())
         } else if connection.in_flight() > 0 {
             Waiting::Working
         } else if connection.multiplexed() && self.shared.closed_at().is_some() {

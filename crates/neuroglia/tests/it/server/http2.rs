@@ -229,32 +229,6 @@ async fn http_2_answers_that_nobody_reads_are_cut() {
 }
 
 #[tokio::test]
-async fn http_2_answers_that_are_taken_do_not_keep_one_that_is_not() {
-    let server =
-        Running::start(app(), Limits { write_timeout: Duration::from_millis(300), ..Limits::default() });
-    let stream = TcpStream::connect(server.address).await.expect("connects");
-    let (mut client, connection) = h2::client::Builder::new()
-        .initial_connection_window_size(1 << 20)
-        .handshake::<_, Bytes>(stream)
-        .await
-        .expect("speaks HTTP/2");
-    let connection = tokio::spawn(connection);
-    let (answer, _) = client.send_request(h2_get("/large"), true).expect("sent");
-    let _unread = soon("the head", answer).await.expect("an answer");
-    soon("the cut", async {
-        while let Ok(mut open) = client.clone().ready().await {
-            let Ok((answer, _)) = open.send_request(h2_get("/"), true) else { break };
-            let Ok(mut reply) = answer.await else { break };
-            while let Some(Ok(data)) = reply.body_mut().data().await {
-                reply.body_mut().flow_control().release_capacity(data.len()).expect("it was taken");
-            }
-        }
-    })
-    .await;
-    soon("the end", connection).await.expect("no panic").ok();
-}
-
-#[tokio::test]
 async fn http_2_that_opens_while_the_server_drains_is_told() {
     let server = Running::start(app(), Limits::default());
     let mut late = Frames(TcpStream::connect(server.address).await.expect("connects"));
