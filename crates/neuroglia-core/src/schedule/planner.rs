@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::scheduler::{ScheduleTable, Scheduled};
 use crate::clock::Timestamp;
 use crate::cluster::{Lease, Membership};
-use crate::data::{Reservation, Reserve, Store};
+use crate::data::{Batch, Completion, Reservation, Reserve, Store};
 use crate::di::Inject;
 use crate::error::{Error, Result, chain};
 use crate::hosting::{HostedService, Stopping};
@@ -42,6 +42,9 @@ const PURGE: Duration = Duration::from_secs(60 * 60);
 
 /// How long it is remembered since when a task is planned that has not run yet: longer than any is between two times.
 const FIRST_LOOK_KEEP: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+
+/// How long it may take to have that remembered.
+const FIRST_LOOK_HOLD: Duration = Duration::from_secs(60);
 
 /// How long planned runs are remembered: longer than anybody may make up for.
 const RUNS_KEEP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -171,18 +174,25 @@ impl Planner {
     }
 
     /// When somebody first planned a task that never ran: it begins with its next time after that, also when another
-    /// process leads by then. An idempotency key remembers it, as whoever takes one first says what others read.
+    /// process leads by then. An idempotency key remembers it, as whoever takes one first says what others read; its answer
+    /// is kept at once, because keys without one are given back when a process is gone.
     async fn first_look(&self, task: &str, now: Timestamp) -> Result<Timestamp> {
-        let first = Reserve {
-            key: format!("first planned: {task}"),
-            fingerprint: now.to_string(),
-            token: self.ids.next_uuid().to_string(),
-            hold: FIRST_LOOK_KEEP,
-        };
-        Ok(match self.store.reserve(&first).await? {
-            Reservation::Running { fingerprint } => fingerprint.parse().unwrap_or(now),
-            Reservation::Taken | Reservation::Done { .. } => now,
-        })
+        let (key, token) = (format!("first planned: {task}"), self.ids.next_uuid().to_string());
+        let fingerprint = now.to_string();
+        let first = Reserve { key: key.clone(), fingerprint, token: token.clone(), hold: FIRST_LOOK_HOLD };
+        match self.store.reserve(&first).await? {
+            Reservation::Taken => {
+                let response = serde_json::Value::from(now.to_string()).to_string();
+                let completion = Some(Completion { key, token, response, keep: FIRST_LOOK_KEEP });
+                self.store.commit(Batch { at: now, completion, ..Batch::default() }).await?;
+                Ok(now)
+            }
+            Reservation::Running { fingerprint } => Ok(fingerprint.parse().unwrap_or(now)),
+            Reservation::Done { response, .. } => {
+                let first: Option<String> = serde_json::from_str(&response).ok();
+                Ok(first.and_then(|first| first.parse().ok()).unwrap_or(now))
+            }
+        }
     }
 
     fn work(&self, task: &Scheduled, due: Timestamp) -> NewWork {
