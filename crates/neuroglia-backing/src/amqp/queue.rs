@@ -33,6 +33,9 @@ pub(super) struct Queue {
     dead_letters: String,
     taken: Vec<Delivery>,
     is_finishing: bool,
+    /// Where dead letters are published, once there is one. The broker closes a channel when it refuses something on it,
+    /// and the consumer's must stay.
+    graves: Option<Channel>,
     connection: Arc<Connection>,
 }
 
@@ -55,12 +58,13 @@ impl Queue {
             dead_letters: topology.dead_letters(consumer),
             taken: Vec::new(),
             is_finishing: false,
+            graves: None,
             connection,
         })
     }
 
     /// Has the broker keep what cannot be understood, with the reason.
-    async fn bury(&self, delivery: &Delivery, reason: &str) -> Result<()> {
+    async fn bury(&mut self, delivery: &Delivery, reason: &str) -> Result<()> {
         let labelled = labelled(delivery, reason);
         match self.keep(&delivery.data, labelled).await {
             // What a stranger wrote may be wrong in a way that nobody thought of, and must not come again for ever.
@@ -74,16 +78,21 @@ impl Queue {
         .ok_or_else(|| Error::unavailable(format!("the broker does not keep {}", self.dead_letters)))
     }
 
-    /// Whether the broker keeps a dead letter. A channel of its own is closed when it refuses one, and the consumer's is
-    /// not.
-    async fn keep(&self, body: &[u8], properties: BasicProperties) -> lapin::Result<bool> {
-        let channel = self.connection.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    /// Whether the broker keeps a dead letter.
+    async fn keep(&mut self, body: &[u8], properties: BasicProperties) -> lapin::Result<bool> {
+        let channel = match self.graves.take().filter(|channel| channel.status().connected()) {
+            Some(channel) => channel,
+            None => {
+                let channel = self.connection.create_channel().await?;
+                channel.confirm_select(ConfirmSelectOptions::default()).await?;
+                channel
+            }
+        };
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let (exchange, routing_key) = ("".into(), self.dead_letters.as_str().into());
         let sent = channel.basic_publish(exchange, routing_key, options, body, properties).await?;
         let is_kept = matches!(sent.await?, Confirmation::Ack(None));
-        channel.close(200, "kept".into()).await?;
+        self.graves = Some(channel);
         Ok(is_kept)
     }
 }

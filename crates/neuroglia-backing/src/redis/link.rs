@@ -10,9 +10,7 @@ use std::time::Duration;
 
 use neuroglia::error::{Error, Result};
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, cmd,
-};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, cmd};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -94,7 +92,11 @@ impl Link {
 fn breaks(error: &RedisError) -> bool {
     error.is_io_error()
         || matches!(error.kind(), ErrorKind::Parse | ErrorKind::AuthenticationFailed)
-        || error.code().is_some_and(|code| HOPELESS.contains(&code))
+        || is_hopeless(error)
+}
+
+fn is_hopeless(error: &RedisError) -> bool {
+    error.code().is_some_and(|code| HOPELESS.contains(&code))
 }
 
 impl Drop for Link {
@@ -197,8 +199,9 @@ async fn greet(mut connection: MultiplexedConnection) -> RedisResult<()> {
                 Some(why) => return Err(io::Error::other(why).into()),
                 None => continue,
             },
-            // A user who may not ask is told by the first command that is refused.
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => return Ok(()),
+            Err(error) if is_hopeless(&error) => return Err(error),
+            // It does not say: the user may not ask, or nobody may. The first command that it refuses tells.
+            Err(error) if matches!(error.kind(), ErrorKind::Server(_)) => return Ok(()),
             Err(error) => return Err(error),
         }
     }

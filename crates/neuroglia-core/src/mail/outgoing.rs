@@ -130,7 +130,7 @@ impl OutgoingMail {
     }
 
     pub(super) fn queue(&mut self) {
-        self.state = MailState::Queued;
+        (self.state, self.failed_at) = (MailState::Queued, None);
     }
 
     pub(super) fn sent(&mut self, at: Timestamp) {

@@ -14,6 +14,7 @@ use super::server::MailServer;
 use crate::clock::Clock;
 use crate::data::{Repository, UnitOfWork};
 use crate::di::{Inject, ScopeFactory};
+use crate::domain::Aggregate;
 use crate::error::{Result, chain};
 use crate::work::{Job, JobHandler, Run};
 
@@ -45,11 +46,14 @@ pub struct SendMailHandler {
 }
 
 impl SendMailHandler {
-    async fn note_failure(&self, key: &MailKey) -> Result<()> {
+    /// Changes a mail in a unit of work of its own, unless somebody else has since it was read.
+    async fn note(&self, read: &OutgoingMail, change: impl FnOnce(&mut OutgoingMail)) -> Result<()> {
         let scope = self.scopes.scope()?;
         let outgoing: Repository<OutgoingMail> = scope.inject()?;
-        if let Some(mut mail) = outgoing.get(key).await? {
-            mail.failed(self.clock.now());
+        if let Some(mut mail) = outgoing.get(read.key()).await?
+            && mail.version() == read.version()
+        {
+            change(&mut mail);
             outgoing.save(&mut mail)?;
             scope.get::<UnitOfWork>()?.commit().await?;
         }
@@ -65,13 +69,16 @@ impl JobHandler<SendMail> for SendMailHandler {
             _ if mail.state() == MailState::Sent => return Ok(()),
             Some(server) => {
                 if let Err(refused) = server.deliver(&mail.message()).await {
-                    if self.run.ends_with(&refused)?
-                        && let Err(error) = self.note_failure(&job.key).await
-                    {
-                        tracing::warn!(
-                            error = chain(&error),
-                            "it could not be noted that a mail has failed; its key stays taken"
-                        );
+                    let noted = match mail.state() {
+                        _ if self.run.ends_with(&refused)? => {
+                            self.note(&mail, |mail| mail.failed(self.clock.now())).await
+                        }
+                        // Its dead letter was replayed, and it must not be forgotten meanwhile.
+                        MailState::Failed => self.note(&mail, OutgoingMail::queue).await,
+                        _ => Ok(()),
+                    };
+                    if let Err(error) = noted {
+                        tracing::warn!(error = chain(&error), "it could not be noted what became of a mail");
                     }
                     return Err(refused);
                 }

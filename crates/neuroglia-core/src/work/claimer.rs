@@ -465,13 +465,14 @@ impl Bench {
         told
     }
 
-    /// Tells the store, again when it does not answer, for a while.
+    /// Tells the store, again when it does not answer, for a while. Once it has not, what it does not know any more is what
+    /// it heard the time before.
     async fn tell(&self, ticket: Ticket, settlement: &Settlement) -> Told {
         let settlements = [(ticket, settlement.clone())];
-        let mut pause = TELL_PAUSE_MIN;
+        let (mut pause, mut was_unheard) = (TELL_PAUSE_MIN, false);
         loop {
             let error = match self.store.settle(&settlements).await {
-                Ok(held) if held == [true] => return Told::Agreed,
+                Ok(held) if held == [true] || was_unheard => return Told::Agreed,
                 Ok(_) => return Told::NotHeld,
                 Err(error) => error,
             };
@@ -480,6 +481,7 @@ impl Bench {
             if is_over {
                 return Told::Unheard;
             }
+            was_unheard = true;
             tokio::time::sleep(self.ids.jitter(pause)).await;
             pause *= 2;
         }
