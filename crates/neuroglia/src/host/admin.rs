@@ -51,12 +51,31 @@ pub(super) fn run<S: Settings>(
             Ok(signals) => signals,
             Err(problem) => return failed_early(app.name, &problem),
         };
-        let starting = Starting::new(&host, CancellationToken::new());
+        let interrupt = CancellationToken::new();
+        let starting = Starting::new(&host, interrupt.clone());
         // A command works on all that there is, and runs nothing beside it.
         let assignment = Assignment::of(Role::All);
         let started = start_services(&app, &assignment, &host, &starting, &settings, !command.any_schema);
-        let Started { services, .. } = match started.await {
-            Ok(started) => started,
+        let mut started = std::pin::pin!(started);
+        let started = loop {
+            tokio::select! {
+                outcome = started.as_mut() => break outcome,
+                signal = signals.next() => {
+                    if interrupt.is_cancelled() {
+                        return ExitCode::from(EXIT_ABANDONED);
+                    }
+                    tracing::warn!(signal, "the admin command was interrupted while it started");
+                    interrupt.cancel();
+                }
+            }
+        };
+        let Started { services, .. } = match started {
+            Ok(started) if !interrupt.is_cancelled() => started,
+            Ok(Started { services, .. }) => {
+                end_services(&services).await;
+                return ExitCode::from(EXIT_ABANDONED);
+            }
+            Err(_) if interrupt.is_cancelled() => return ExitCode::from(EXIT_ABANDONED),
             Err(error) => return start_failed(app.name, &error),
         };
         let scope = services.scope();

@@ -5,14 +5,16 @@
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher as _};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
 use axum::body::{Body, HttpBody as _};
 use axum::response::sse::{Event, Sse};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use bytes::Bytes;
-use futures_util::{FutureExt as _, Stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use http::{HeaderValue, StatusCode, header};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyStream, StreamBody};
 use neuroglia_core::data::Page;
 use neuroglia_core::error::Error;
 use serde::Serialize;
@@ -293,15 +295,81 @@ fn json<T: Serialize>(value: &T) -> Response {
 /// A digest of a body that is there as a whole; it tells bodies apart, and is no protection against anybody. It may differ
 /// between builds, after which a client is sent once what it has.
 fn digest(body: &mut Body) -> Option<u64> {
-    body.size_hint().exact()?;
-    let bytes = std::mem::take(body).collect().now_or_never()?.ok()?.to_bytes();
+    let size = body.size_hint().exact()?;
     let mut hasher = DefaultHasher::new();
-    hasher.write(&bytes);
-    *body = Body::from(bytes);
-    Some(hasher.finish())
+    if size == 0 {
+        return Some(hasher.finish());
+    }
+    // What is not ready yet is asked again by whoever sends it.
+    let first = Pin::new(&mut *body).poll_frame(&mut Context::from_waker(Waker::noop()));
+    let Poll::Ready(Some(first)) = first else { return None };
+    match first {
+        Ok(frame) if frame.data_ref().is_some_and(|data| data.len() as u64 == size) => {
+            let bytes = frame.into_data().unwrap_or_default();
+            hasher.write(&bytes);
+            *body = Body::from(bytes);
+            Some(hasher.finish())
+        }
+        // There is more to come, or nothing any more: it stays as it was.
+        first => {
+            let rest = BodyStream::new(std::mem::take(body));
+            *body = Body::new(StreamBody::new(stream::iter([first]).chain(rest)));
+            None
+        }
+    }
 }
 
 #[cold]
 fn unserializable(error: &dyn fmt::Display) -> Response {
     Problem::internal(format!("the answer cannot be written as JSON: {error}")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    /// Five bytes in two frames, whose number is known; the first may come late.
+    struct Parts(Vec<Poll<&'static str>>);
+
+    impl axum::body::HttpBody for Parts {
+        type Data = Bytes;
+        type Error = axum::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
+            cx.waker().wake_by_ref();
+            match self.0.pop() {
+                None => Poll::Ready(None),
+                Some(Poll::Pending) => Poll::Pending,
+                Some(Poll::Ready(text)) => Poll::Ready(Some(Ok(http_body::Frame::data(text.into())))),
+            }
+        }
+
+        fn size_hint(&self) -> http_body::SizeHint {
+            http_body::SizeHint::with_exact(5)
+        }
+    }
+
+    struct Streamed(Parts);
+
+    impl Reply for Streamed {
+        fn reply(self) -> Response {
+            Response::new(Body::new(self.0))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_comes_in_parts_is_sent_whole_and_has_no_tag() {
+        let late = vec![Poll::Ready("o"), Poll::Ready("hell"), Poll::Pending];
+        for parts in [late, vec![Poll::Ready("o"), Poll::Ready("hell")]] {
+            let response = Tagged::new(3, Streamed(Parts(parts))).reply();
+            assert!(!response.headers().contains_key(header::ETAG));
+            let body = response.into_body().collect().await.expect("a body").to_bytes();
+            assert_eq!(body, "hello");
+        }
+    }
 }

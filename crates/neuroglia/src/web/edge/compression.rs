@@ -4,8 +4,8 @@
 //! - Only bodies of a known length are compressed: what has none is a stream, and a stream wants to arrive, not to
 //!   be small.
 //! - The work is done in pieces as the connection takes them, so that a large body holds up nobody else's.
-//! - The entity tag stays as it is, though the bytes differ: ours name the version of what is shown. Nobody can tell
-//!   the difference, since byte ranges are not offered.
+//! - The entity tag stays as it is, though the bytes differ: ours are about what is shown. Nobody can tell the difference,
+//!   since byte ranges are not offered.
 
 use std::io::Write;
 use std::pin::Pin;

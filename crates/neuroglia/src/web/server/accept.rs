@@ -11,12 +11,14 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::application::Application;
 use super::connection::Host;
@@ -24,17 +26,28 @@ use super::connection::Host;
 const BACKOFF_FIRST: Duration = Duration::from_millis(10);
 const BACKOFF_MOST: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether somebody waits while every place is taken.
+const CROWD_LOOK: Duration = Duration::from_millis(250);
+
 /// After so long without a failure, the next one is news again.
 const EPISODE_END: Duration = Duration::from_secs(10);
 
 /// Where connections come from; a listener, or a test that fails on purpose.
 trait Acceptor {
     fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send;
+
+    /// Whether somebody waits to be taken.
+    fn is_awaited(&self) -> bool;
 }
 
 impl Acceptor for TcpListener {
     fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send {
         TcpListener::accept(self)
+    }
+
+    fn is_awaited(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(self, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
     }
 }
 
@@ -57,21 +70,26 @@ async fn accept_all(
         let permit = match Arc::clone(&slots).try_acquire_owned() {
             Ok(permit) => {
                 // Not as soon as one is free, for the same reason as in `Trouble`.
-                if full && slots.available_permits() >= connections / 10 {
-                    full = false;
-                    crowd(false);
-                }
+                full &= slots.available_permits() < connections / 10;
                 permit
             }
             Err(_) => {
                 if !std::mem::replace(&mut full, true) {
                     tracing::warn!(
                         http.connections = connections,
-                        "all connections are taken; idle ones are closed, and further ones wait in the backlog"
+                        "all connections are taken; idle ones are closed when others wait in the backlog"
                     );
-                    crowd(true);
                 }
-                Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed")
+                let mut freed = pin!(Arc::clone(&slots).acquire_owned());
+                let permit = loop {
+                    // Nobody has to make room as long as nobody wants any.
+                    crowd(acceptor.is_awaited());
+                    if let Ok(permit) = timeout(CROWD_LOOK, freed.as_mut()).await {
+                        break permit.expect("the semaphore is never closed");
+                    }
+                };
+                crowd(false);
+                permit
             }
         };
         match acceptor.accept().await {
@@ -167,6 +185,10 @@ mod tests {
                 Some(error) => Err(error.into()),
                 None => self.listener.accept().await,
             }
+        }
+
+        fn is_awaited(&self) -> bool {
+            self.listener.is_awaited()
         }
     }
 

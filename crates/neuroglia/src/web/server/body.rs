@@ -213,6 +213,12 @@ impl HttpBody for RequestBody {
     }
 }
 
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.meter.awaited.store(false, Ordering::Relaxed);
+    }
+}
+
 /// The speed of a body, over the time in which someone waited for it.
 ///
 /// Time that the handler spends elsewhere is not the client's fault and does not count.

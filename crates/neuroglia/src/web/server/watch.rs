@@ -181,11 +181,11 @@ impl<'a> Watch<'a> {
             Waiting::Leaving => (limits.drain_linger, Verdict::Cut),
             Waiting::Working => return None,
             Waiting::Head => (limits.header_timeout, Verdict::HeadTimeout),
-            Waiting::Idle(0) => (limits.header_timeout, Verdict::Close),
             // Others wait for its place.
             Waiting::Idle(_) if self.shared.crowded() => {
-                (limits.idle_timeout.min(limits.drain_linger), Verdict::Close)
+                (limits.header_timeout.min(limits.idle_timeout).min(limits.drain_linger), Verdict::Close)
             }
+            Waiting::Idle(0) => (limits.header_timeout, Verdict::Close),
             Waiting::Idle(_) => (limits.idle_timeout, Verdict::Close),
         };
         let due = later(self.since, patience);
