@@ -88,8 +88,10 @@ impl Framework {
     fn install(&self) -> Result<String> {
         let package = env!("CARGO_PKG_NAME");
         Ok(match self.place(package)? {
-            Place::Folder(folder) => format!("cargo install --locked --path {}", folder.display()),
-            Place::Address(url) => format!("cargo install --locked --git {url} {package}"),
+            Place::Folder(folder) => {
+                format!("cargo install --locked --path {}", word(&folder.display().to_string()))
+            }
+            Place::Address(url) => format!("cargo install --locked --git {} {package}", word(url)),
         })
     }
 
@@ -111,6 +113,16 @@ impl Framework {
 enum Place<'a> {
     Folder(PathBuf),
     Address(&'a str),
+}
+
+/// One word of a shell.
+fn word(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-:@%+=,".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// A string of TOML.
@@ -142,6 +154,13 @@ mod tests {
         for name in ["", "Shop", "2shop", "my_shop", "-shop", "shop-", "neuroglia", "a b"] {
             assert!(check_name(name).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_shell_takes_a_folder_for_one_word() {
+        assert_eq!(word("/home/ada/neuroglia"), "/home/ada/neuroglia");
+        assert_eq!(word("/home/ada/my work"), "'/home/ada/my work'");
+        assert_eq!(word("it's"), r"'it'\''s'");
     }
 
     #[test]

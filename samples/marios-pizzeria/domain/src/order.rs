@@ -339,10 +339,10 @@ impl Order {
         Ok(())
     }
 
-    /// Gives it up.
+    /// Gives it up: before it is cooked, or until it is taken out when nobody pays for it any more.
     ///
     /// # Errors
-    /// When it is neither pending nor confirmed, or the reason is missing or too long.
+    /// When it has come further than that, or the reason is missing or too long.
     pub fn cancel(&mut self, reason: &str, stamp: Stamp) -> Result<(), OrderError> {
         self.check(Step::Cancel)?;
         let mut findings = Findings::default();
@@ -421,7 +421,7 @@ impl Order {
     }
 
     fn check(&self, step: Step) -> Result<(), OrderError> {
-        if step.needs().contains(&self.status) {
+        if step.needs().contains(&self.status) || (step == Step::Cancel && self.is_stranded()) {
             Ok(())
         } else {
             Err(OrderError::WrongState { step, actual: self.status })
@@ -435,6 +435,11 @@ impl Order {
             assured if assured.is_assured() => Ok(()),
             payment => Err(OrderError::Unpaid { step, payment }),
         }
+    }
+
+    /// Whether nobody pays for it any more and it cannot go out, though the kitchen has begun: it may only be given up.
+    const fn is_stranded(&self) -> bool {
+        matches!(self.status, OrderStatus::Cooking | OrderStatus::Ready) && !self.payment.status.is_assured()
     }
 
     /// Takes a step, the only way in which the status changes, and gives the history's new entry.

@@ -5,8 +5,8 @@
 //! webhook, is written down in one place, the [`till`], whichever comes first, twice, or too late.
 //!
 //! # Design notes
-//! - A job may be tried again after its call has had its effect. So every try but the first asks the gateway what
-//!   it has of the order before it charges.
+//! - A job may be tried again after its call has had its effect, also when no attempt is counted. So every try asks the
+//!   gateway what it has of the order before it charges.
 //! - An order whose card was declined may be paid otherwise, which is a further attempt with a key of its own. What the
 //!   gateway still has, and says, of the attempts before is that they failed, and is told from it by that.
 //! - An order may be cancelled while its authorisation is under way. Neither job waits for the other: the one that

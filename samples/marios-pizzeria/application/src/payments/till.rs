@@ -48,7 +48,10 @@ impl Till {
         if order.status() == OrderStatus::Cancelled && is_held(status) {
             self.jobs.enqueue(&GiveBackPayment { order: *order.id() })?;
         }
-        if !order.payment().status().may_become(status) {
+        let payment_now = order.payment();
+        let is_named =
+            payment.is_some() && payment_now.reference().is_none() && payment_now.status() == status;
+        if !payment_now.status().may_become(status) && !is_named {
             return Ok(());
         }
         let stamp = Stamp::anonymous(self.clock.now());

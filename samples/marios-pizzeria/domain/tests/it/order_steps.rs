@@ -198,8 +198,13 @@ fn nothing_is_cooked_or_taken_out_whose_payment_is_no_longer_assured() {
             assert_eq!(error.detail(), sentence);
             assert_eq!(document(&order), before);
             assert!(order.take_events().is_empty());
+            // Else it would stand there for ever.
+            order.cancel("nobody pays for it", stamp(5)).expect("it may be given up");
+            assert_eq!(order.status(), OrderStatus::Cancelled);
         }
     }
+    let mut cooking = order_in(OrderStatus::Cooking);
+    assert!(cooking.cancel("too late", stamp(9)).is_err(), "it is paid at the door");
 }
 
 #[test]
