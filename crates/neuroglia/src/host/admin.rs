@@ -62,7 +62,7 @@ pub(super) fn run<S: Settings>(
                 outcome = started.as_mut() => break outcome,
                 signal = signals.next() => {
                     if interrupt.is_cancelled() {
-                        return ExitCode::from(EXIT_ABANDONED);
+                        return failed(command, &interrupted());
                     }
                     tracing::warn!(signal, "the admin command was interrupted while it started");
                     interrupt.cancel();
@@ -73,9 +73,9 @@ pub(super) fn run<S: Settings>(
             Ok(started) if !interrupt.is_cancelled() => started,
             Ok(Started { services, .. }) => {
                 end_services(&services).await;
-                return ExitCode::from(EXIT_ABANDONED);
+                return failed(command, &interrupted());
             }
-            Err(_) if interrupt.is_cancelled() => return ExitCode::from(EXIT_ABANDONED),
+            Err(_) if interrupt.is_cancelled() => return failed(command, &interrupted()),
             Err(error) => return start_failed(app.name, &error),
         };
         let scope = services.scope();
@@ -94,7 +94,7 @@ pub(super) fn run<S: Settings>(
             outcome = (command.run)(matches, &context) => (outcome, 2),
             signal = signals.next() => {
                 tracing::warn!(signal, "the admin command was interrupted");
-                (Err(Error::new(ErrorKind::Unavailable, "interrupted", "interrupted")), 1)
+                (Err(interrupted()), 1)
             }
         };
         let end = async {
@@ -118,16 +118,23 @@ pub(super) fn run<S: Settings>(
         match outcome {
             Ok(()) if has_ended => ExitCode::SUCCESS,
             Ok(()) => ExitCode::from(EXIT_ABANDONED),
-            Err(error) => {
-                let _ = writeln!(io::stderr(), "{}: {}", command.name, chain(&error));
-                for violation in error.violation_list() {
-                    let _ = writeln!(io::stderr(), "  {}: {}", violation.pointer, violation.detail);
-                }
-                ExitCode::from(error.kind().exit_code())
-            }
+            Err(error) => failed(command, &error),
         }
     });
     // A thread that waits for standard input does not hold the exit.
     runtime.shutdown_timeout(LAST_TASKS);
     code
+}
+
+fn interrupted() -> Error {
+    Error::new(ErrorKind::Unavailable, "interrupted", "interrupted")
+}
+
+/// Says why a command failed.
+fn failed(command: &Listed, error: &Error) -> ExitCode {
+    let _ = writeln!(io::stderr(), "{}: {}", command.name, chain(error));
+    for violation in error.violation_list() {
+        let _ = writeln!(io::stderr(), "  {}: {}", violation.pointer, violation.detail);
+    }
+    ExitCode::from(error.kind().exit_code())
 }
