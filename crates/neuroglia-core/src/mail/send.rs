@@ -2,7 +2,7 @@
 //!
 //! What an attempt changes is committed with its success only. So that a mail which has failed for good is seen to, the
 //! last attempt notes it in a unit of work of its own, before its job becomes a dead letter: whoever dies in between has a
-//! mail that is noted to have failed and is tried again.
+//! mail that is noted to have failed and is tried again. The first attempt of a replay takes that back in the same way.
 
 use std::sync::Arc;
 

@@ -35,6 +35,8 @@ struct Whims {
     fails_a_claim: AtomicBool,
     /// It is away when it is told how work ended.
     settles_nothing: AtomicBool,
+    /// It hears how work ended, and its next answer is lost.
+    loses_an_answer: AtomicBool,
     /// It hears of no node.
     is_deaf: AtomicBool,
     /// How often it was asked for work.
@@ -80,7 +82,11 @@ impl StoreLayer for Whimsical {
         if self.whims.settles_nothing.load(Ordering::SeqCst) {
             return Err(Error::unavailable("not now"));
         }
-        self.behind().settle(settlements).await
+        let settled = self.behind().settle(settlements).await;
+        if self.whims.loses_an_answer.swap(false, Ordering::SeqCst) {
+            return Err(Error::unavailable("was that an answer?"));
+        }
+        settled
     }
 }
 
@@ -446,6 +452,18 @@ async fn what_is_broken_off_while_the_store_is_away_is_left_to_those_who_bury_th
     }
     let states: Vec<_> = app.standing().await.into_iter().map(|(_, state, ..)| state).collect();
     assert_eq!(states, [WorkState::Waiting, WorkState::Dead, WorkState::Parked]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_broken_off_is_named_also_when_the_answer_was_lost() {
+    let mut app = App::start(Worker::new().job::<Bake>(), 1).await;
+    app.bake("sponge").await;
+    app.until("it begins", SOON, async |app| app.bakery.begun().len() == 1).await;
+    app.whims.loses_an_answer.store(true, Ordering::SeqCst);
+    app.end(Duration::from_secs(5)).await;
+    let meter = app.services.get::<WorkMeter>().expect("it is registered");
+    let counted = [&meter.released, &meter.lost].map(|count| count.load(Ordering::SeqCst));
+    assert_eq!((app.broken_off().len(), counted), (1, [1, 0]), "the store had heard it the first time");
 }
 
 #[tokio::test(start_paused = true)]

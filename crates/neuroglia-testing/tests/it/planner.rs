@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use neuroglia::clock::{Clock, Timestamp};
 use neuroglia::cluster::{self, Beat, Heart, Membership, NODE_TTL, Node, NodeName};
 use neuroglia::data::memory::MemoryStore;
-use neuroglia::data::{self, Store};
+use neuroglia::data::{self, Reservation, Reserve, Store};
 use neuroglia::di::{Inject, Service, ServiceCollection, Services};
 use neuroglia::error::{Error, Result};
 use neuroglia::hosting::{HostedService, Stopping};
@@ -202,6 +202,15 @@ async fn the_first_time_of_a_task_is_not_lost_when_another_leads_by_then() {
     first.pass(ASKED_AGAIN).await;
     first.stop.cancel();
     first.pass(STEP).await;
+    // SQLite gives back the keys that have no answer when it is opened again.
+    let asked = Reserve {
+        key: format!("first planned: {}", Polish::NAME),
+        fingerprint: String::new(),
+        token: "another".to_owned(),
+        hold: Duration::from_secs(1),
+    };
+    let remembered = store.reserve(&asked).await.expect("it answers");
+    assert!(matches!(remembered, Reservation::Done { .. }), "{remembered:?}");
     // Nobody is there when it is due.
     clock.advance(HOUR);
     let second = process().await;
