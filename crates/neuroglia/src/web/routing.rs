@@ -264,6 +264,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_preflight_passes_the_guard_of_a_plain_router_and_nothing_else_does() {
+        let ovens = axum::Router::new().route("/ovens", get(async || "two").delete(async || "none"));
+        let services = ServiceCollection::new().build().expect("nothing is missing");
+        let services = services.start().await.expect("there is nothing to start");
+        let web = Web::new().plain("/staff", Policy::roles(["chef"]), ovens);
+        let routing = web.into_routing(&Context::new(services, None, None), axum::Router::new());
+        let allowed_origins = vec!["https://shop.example".parse().expect("an origin")];
+        let settings = EdgeSettings { allowed_origins, ..EdgeSettings::default() };
+        let edge = Edge::new(routing, settings, &Ids::random(), &Clock::system());
+        let ask = async |method: &str, headers: &[(&str, &str)]| {
+            let request = Request::builder().method(method).uri("/staff/ovens");
+            let request =
+                headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+            let request = request.body(Body::empty()).expect("a request");
+            edge.clone().oneshot(request).await.expect("infallible")
+        };
+        let preflight = [("origin", "https://shop.example"), ("access-control-request-method", "DELETE")];
+        let allowed = ask("OPTIONS", &preflight).await;
+        assert_eq!(allowed.status(), 204);
+        assert_eq!(allowed.headers()["access-control-allow-origin"], "https://shop.example");
+        assert_eq!(allowed.headers()["access-control-allow-methods"], "GET,HEAD,DELETE");
+        for (method, headers) in [("OPTIONS", &preflight[..1]), ("DELETE", &preflight), ("GET", &[])] {
+            assert_eq!(ask(method, headers).await.status(), 401, "{method}");
+        }
+    }
+
+    #[tokio::test]
     async fn other_methods_are_refused_with_those_that_are_not() {
         let alone = edge(web(), axum::Router::new()).await;
         let plain = axum::Router::new().route("/x", get(async || ""));

@@ -30,8 +30,7 @@ pub(super) fn allow(headers: &mut HeaderMap, asks: Option<&RarelyAsked>, allowed
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
         return;
     }
-    // Where nobody could say which methods there are, the one that is asked for may be tried.
-    if let Some(methods) = headers.get(header::ALLOW).or(asks.preflight_method.as_ref()).cloned() {
+    if let Some(methods) = headers.get(header::ALLOW).cloned() {
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
     }
     // Our API knows no header that a page of an allowed origin must not send.

@@ -5,8 +5,8 @@
 //! and a loop would burn a core and fill the log. So that kind is waited out with back-off, and said
 //! once until it is over.
 //!
-//! When every place is taken, connections that are idle make room, as nginx has it ("reusing
-//! connections"): one client that keeps many open must not shut the others out.
+//! When every place is taken and somebody waits for one, connections that are idle make room, as nginx
+//! has it ("reusing connections"): one client that keeps many open must not shut the others out.
 
 use std::convert::Infallible;
 use std::io;
@@ -234,6 +234,36 @@ mod tests {
             assert!(connections.try_recv().is_err(), "the second waits");
             drop(first);
             connections.recv().await.expect("served as soon as there is room");
+        };
+        tokio::select! {
+            never = accepting => match never {},
+            () = clients => (),
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_makes_room_before_somebody_waits() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (served, mut connections) = tokio::sync::mpsc::unbounded_channel();
+        let (told, mut crowds) = tokio::sync::mpsc::unbounded_channel();
+        let accepting = accept_all(
+            &listener,
+            1,
+            |stream, _, permit| served.send((stream, permit)).expect("open"),
+            |crowded| told.send(crowded).expect("open"),
+        );
+        let clients = async {
+            let _first = TcpStream::connect(address).await.expect("connects");
+            let held = connections.recv().await.expect("served");
+            for _ in 0..3 {
+                assert_eq!(crowds.recv().await, Some(false), "it is full, and nobody waits");
+            }
+            let _second = TcpStream::connect(address).await.expect("the backlog takes it");
+            while !crowds.recv().await.expect("it looks") {}
+            drop(held);
+            connections.recv().await.expect("served as soon as there is room");
+            while crowds.recv().await.expect("it looks") {}
         };
         tokio::select! {
             never = accepting => match never {},

@@ -62,7 +62,7 @@ impl<A: Application> Host<A> {
         &self.shared.limits
     }
 
-    /// Says whether there is no room for further connections.
+    /// Says whether somebody waits for a place, and there is none.
     pub(super) fn crowd(&self, crowded: bool) {
         self.shared.crowd(crowded);
     }

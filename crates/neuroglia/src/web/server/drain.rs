@@ -91,7 +91,7 @@ pub(super) struct Shared {
     changed: Notify,
     phase: AtomicU8,
     closed_at: OnceLock<Instant>,
-    /// Whether there is no room for further connections.
+    /// Whether somebody waits for a place, and there is none.
     crowded: AtomicBool,
     /// How often it became so; moves before everyone is woken.
     crowdings: AtomicU32,
@@ -117,7 +117,7 @@ pin_project! {
 }
 
 impl News<'_> {
-    /// Ready with the phase when it is another than the one given last, or when there is no room any more.
+    /// Ready with the phase when it is another than the one given last, or when somebody waits for a place.
     #[inline]
     pub(super) fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Phase> {
         let mut this = self.project();
@@ -174,7 +174,7 @@ impl Shared {
         self.changed.notify_waiters();
     }
 
-    /// Says whether there is no room for further connections; when there is none, whoever is idle makes some.
+    /// Says whether somebody waits for a place, and there is none; then whoever is idle makes room.
     pub(super) fn crowd(&self, crowded: bool) {
         if !self.crowded.swap(crowded, Ordering::AcqRel) && crowded {
             self.crowdings.fetch_add(1, Ordering::AcqRel);

@@ -41,9 +41,9 @@ pub struct Limits {
     /// How long a client may take nothing of an answer that is waiting for it; then the connection
     /// is cut. Default 30 s.
     pub write_timeout: Duration,
-    /// How many connections are served at once. When all are taken, those that are idle are closed
-    /// after [`drain_linger`](Self::drain_linger), and further ones wait in the kernel's backlog. The
-    /// default leaves a fifth of the process's file descriptors to everything else.
+    /// How many connections are served at once; further ones wait in the kernel's backlog. As long as
+    /// one does, those that are idle are closed after [`drain_linger`](Self::drain_linger). The default
+    /// leaves a fifth of the process's file descriptors to everything else.
     pub connections: usize,
     /// How many requests one HTTP/2 connection may have open at once. Default 100.
     pub h2_streams: u32,
@@ -55,10 +55,9 @@ pub struct Limits {
     pub linger_timeout: Duration,
     /// How much is read and thrown away at most in that time. Default 1 MiB.
     pub linger_bytes: usize,
-    /// How long an idle kept connection still gets an answer once the listener is closed, or when all
-    /// connections are taken and others wait for one; the
-    /// most that a finished one is still read then; and how long an HTTP/2 client may take to leave
-    /// when its connection is closed for being idle. Default 1 s.
+    /// How long an idle kept connection still gets an answer once the listener is closed, or while others
+    /// wait for its place; the most that a finished one is still read once the listener is closed; and how
+    /// long an HTTP/2 client may take to leave when its connection is closed for being idle. Default 1 s.
     pub drain_linger: Duration,
 }
 
