@@ -76,11 +76,12 @@ use super::routing::Routing;
 use super::server::{Application, Refusal};
 use crate::metrics::Metrics;
 
+pub use super::server::IDEMPOTENCY_KEY;
 pub use answer::Answer;
 pub(super) use answer::Routed;
 pub use arrival::{Arrival, Subscriber, noting_route};
 pub(in crate::web) use asks::accepts_gzip;
-pub use idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, buffer_and_fingerprint, mark_replayed};
+pub use idempotency::{IDEMPOTENCY_REPLAYED, buffer_and_fingerprint, mark_replayed};
 pub use settings::{
     EdgeSettings, ForwardedHeader, InvalidNetwork, InvalidOrigin, Network, Origin, UnknownForwardedHeader,
 };

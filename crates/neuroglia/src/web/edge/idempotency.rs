@@ -9,9 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::web::extract;
 use crate::web::problem::Problem;
-
-/// The header by which clients promise that two requests are one.
-pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+use crate::web::server::IDEMPOTENCY_KEY;
 
 /// The header by which we say that an answer was given before.
 pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

@@ -18,9 +18,8 @@ use super::body::{BodyMeter, ReplyBody, RequestBody};
 use super::drain::Phase;
 use super::flight::{Connection, InFlight};
 use super::limits::Limits;
-use super::refusal::Refusal;
+use super::refusal::{IDEMPOTENCY_KEY, Refusal};
 use super::watch::later;
-use crate::web::edge::IDEMPOTENCY_KEY;
 
 /// One connection's way into the application.
 pub(super) struct Front<A> {

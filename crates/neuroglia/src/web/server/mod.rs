@@ -58,5 +58,5 @@ pub use application::{Answering, Application};
 pub use body::{BodyFault, BodyLimit};
 pub use drain::{Abandoned, Drain, Drained};
 pub use limits::Limits;
-pub use refusal::Refusal;
+pub use refusal::{IDEMPOTENCY_KEY, Refusal};
 pub use serve::Server;

@@ -2,10 +2,13 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 /// The media type of RFC 9457.
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// The header by which clients promise that two requests are one.
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A refusal by the server itself: a status, a stable code for programs and a sentence for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +64,7 @@ impl Refusal {
         "request.body_timeout",
         "The body of the request did not arrive in time.",
     );
-    /// The application did not answer in time, and nothing comes of asking it twice.
+    /// The application did not answer in time, and asking it twice does no harm.
     pub const TIMEOUT: Self = Self::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "request.timeout",
