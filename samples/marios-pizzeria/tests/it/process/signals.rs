@@ -311,6 +311,22 @@ fn under_load_no_request_that_was_accepted_is_lost() {
 }
 
 #[test]
+fn an_admin_command_that_waits_for_its_store_can_be_interrupted() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let place = nobody.local_addr().expect("it is bound");
+    let premises = Premises::furnished()
+        .set("DATABASE_URL", format!("postgres://mario:secret@{place}/pizzeria"))
+        .set("STARTUP_TIMEOUT", "10m");
+    let process = Process::spawn(&mut premises.command(&["admin", "export-orders"]));
+    process.wait_until_it_catches(Signal::INT);
+    process.signal(Signal::INT);
+    let finished = process.end_within(PATIENCE);
+    finished.assert_code(75);
+    assert!(finished.stderr.contains("export-orders: interrupted"), "{}", finished.stderr);
+    assert_eq!(finished.stdout, "");
+}
+
+#[test]
 fn an_admin_command_that_is_interrupted_says_so() {
     use std::process::Stdio;
     let premises = Premises::furnished();
