@@ -13,11 +13,11 @@ use neuroglia::messaging::{EventBus, EventSource, Inbox, Origin, Subscriptions};
 use neuroglia_backing::nats::{NatsBus, NatsOptions};
 use neuroglia_testing::conformance::bus::{Attached, Bench};
 use neuroglia_testing::services::Nats;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::letters::{
-    assert_authorities_are_read, assert_certificate_is_verified, event, origin, publish, read_by_sdk, send,
-    take_until, wants,
+    PATIENCE, assert_authorities_are_read, assert_certificate_is_verified, event, origin, publish,
+    read_by_sdk, send, take_until, wants,
 };
 use neuroglia_testing::{Strait, Weather};
 
@@ -193,12 +193,16 @@ async fn what_a_server_confirmed_outlives_its_crash() {
     let outcome = publish(&bus, &event(&origin, "99")).await;
     assert!(outcome.is_err_and(|error| error.kind() == ErrorKind::Unavailable));
     server.start_again();
-    let mut queue = bus.open("bell").await;
-    while queue.is_err() {
-        sleep(Duration::from_millis(20)).await;
-        queue = bus.open("bell").await;
-    }
-    let mut queue = queue.expect("the server is there again");
+    let opening = async {
+        loop {
+            match bus.open("bell").await {
+                Ok(queue) => break queue,
+                // What is refused at once would keep the client from connecting again.
+                Err(_) => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let mut queue = timeout(PATIENCE, opening).await.expect("the server is there again");
     let mut numbers = take_until(&mut *queue, |all| all.len() >= 20).await;
     numbers.truncate(20);
     assert_eq!(numbers, (0..20).map(|number| number.to_string()).collect::<Vec<_>>());
