@@ -65,17 +65,16 @@ impl Queue {
 
     /// Has the broker keep what cannot be understood, with the reason.
     async fn bury(&mut self, delivery: &Delivery, reason: &str) -> Result<()> {
-        let labelled = labelled(delivery, reason);
-        match self.keep(&delivery.data, labelled).await {
+        let mut kept = self.keep(&delivery.data, labelled(delivery, reason)).await;
+        if kept.as_ref().is_err_and(is_refusal) {
             // What a stranger wrote may be wrong in a way that nobody thought of, and must not come again for ever.
-            Err(error) if is_refusal(&error) => self
-                .keep(&delivery.data, BasicProperties::default().with_delivery_mode(2))
-                .await
-                .map_err(Error::unavailable),
-            kept => kept.map_err(Error::unavailable),
-        }?
-        .then_some(())
-        .ok_or_else(|| Error::unavailable(format!("the broker does not keep {}", self.dead_letters)))
+            kept = self.keep(&delivery.data, BasicProperties::default().with_delivery_mode(2)).await;
+        }
+        if kept.map_err(Error::unavailable)? {
+            Ok(())
+        } else {
+            Err(Error::unavailable(format!("the broker does not keep {}", self.dead_letters)))
+        }
     }
 
     /// Whether the broker keeps a dead letter.

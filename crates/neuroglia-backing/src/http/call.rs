@@ -132,7 +132,7 @@ impl Call {
         let Ok(Ok(_place)) = timeout_at(deadline, places.acquire()).await else {
             return Err(ServiceError::Busy { service: options.name });
         };
-        if !is_worth_it(deadline, options) {
+        if !leaves_time(Instant::now(), deadline, options) {
             return Err(ServiceError::Busy { service: options.name });
         }
         budget.deposit();
@@ -142,7 +142,8 @@ impl Call {
             && let Some(pause) = self.pause_after(error, attempt, deadline)
         {
             sleep(pause).await;
-            if !is_worth_it(deadline, options) {
+            // It may have slept longer than it was to.
+            if !leaves_time(Instant::now(), deadline, options) {
                 break;
             }
             counts.repeated.fetch_add(1, Relaxed);
@@ -165,8 +166,7 @@ impl Call {
         }
         let ceiling = PAUSE_FIRST.saturating_mul(1 << (attempt - 1).min(16)).min(PAUSE_MAX);
         let pause = error.retry_after().unwrap_or_else(|| ids.jitter(ceiling));
-        let has_time = Instant::now() + pause + ATTEMPT_MIN < deadline;
-        (has_time && budget.withdraw()).then_some(pause)
+        (leaves_time(Instant::now() + pause, deadline, options) && budget.withdraw()).then_some(pause)
     }
 
     async fn attempt(&self, deadline: Instant) -> Result<Reply, ServiceError> {
@@ -213,10 +213,10 @@ impl Call {
     }
 }
 
-/// Whether there is time left for an attempt.
-fn is_worth_it(deadline: Instant, options: &ServiceOptions) -> bool {
+/// Whether an attempt that begins then has time.
+fn leaves_time(begin: Instant, deadline: Instant, options: &ServiceOptions) -> bool {
     let least = ATTEMPT_MIN.min(options.attempt_timeout).min(options.timeout / 2);
-    deadline.saturating_duration_since(Instant::now()) >= least
+    deadline.saturating_duration_since(begin) >= least
 }
 
 /// Whether it is all the time that an attempt may take, but for what the way to the service took.

@@ -15,7 +15,9 @@ pub trait EventBus: Send + Sync + 'static {
     ///
     /// Events with the same partition key arrive in the order of the calls that sent them, when each waited for the one
     /// before; within one call a sink over HTTP may get them in any order, so that the relay never sends two of a key
-    /// together. One that arrived may arrive again: consumers recognise it by its id. A bus that is away says `Unavailable`; one that refuses a batch, because it is too
+    /// together. One that arrived may arrive again: consumers recognise it by its id.
+    ///
+    /// A bus that is away says `Unavailable`; one that refuses a batch, because it is too
     /// large or because of one event in it, says anything else, and gets the halves.
     async fn publish(&self, events: &[CloudEvent]) -> Vec<Result<()>>;
 }

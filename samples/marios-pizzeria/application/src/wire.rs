@@ -34,58 +34,27 @@ pub trait Named {
     fn names() -> Vec<&'static str>;
 }
 
-impl Named for OrderStatus {
-    const DEFINITION: &'static str = "OrderStatus";
-    const DESCRIPTION: &'static str = "How far an order has come.";
+/// Takes the names from the domain's list of all.
+macro_rules! named {
+    ($($type:ident: $description:literal,)*) => {$(
+        impl Named for $type {
+            const DEFINITION: &'static str = stringify!($type);
+            const DESCRIPTION: &'static str = $description;
 
-    fn names() -> Vec<&'static str> {
-        Self::ALL.map(Self::as_str).into()
-    }
+            fn names() -> Vec<&'static str> {
+                Self::ALL.map(Self::as_str).into()
+            }
+        }
+    )*};
 }
 
-impl Named for Size {
-    const DEFINITION: &'static str = "Size";
-    const DESCRIPTION: &'static str = "How large a pizza is.";
-
-    fn names() -> Vec<&'static str> {
-        Self::ALL.map(Self::as_str).into()
-    }
-}
-
-impl Named for PaymentMethod {
-    const DEFINITION: &'static str = "PaymentMethod";
-    const DESCRIPTION: &'static str = "With what an order is paid.";
-
-    fn names() -> Vec<&'static str> {
-        Self::ALL.map(Self::as_str).into()
-    }
-}
-
-impl Named for PaymentStatus {
-    const DEFINITION: &'static str = "PaymentStatus";
-    const DESCRIPTION: &'static str = "How far the payment of an order has come.";
-
-    fn names() -> Vec<&'static str> {
-        Self::ALL.map(Self::as_str).into()
-    }
-}
-
-impl Named for NotificationKind {
-    const DEFINITION: &'static str = "NotificationKind";
-    const DESCRIPTION: &'static str = "What a notification tells.";
-
-    fn names() -> Vec<&'static str> {
-        Self::ALL.map(Self::as_str).into()
-    }
-}
-
-impl Named for NotificationStatus {
-    const DEFINITION: &'static str = "NotificationStatus";
-    const DESCRIPTION: &'static str = "What a customer has done with a notification.";
-
-    fn names() -> Vec<&'static str> {
-        Self::ALL.map(Self::as_str).into()
-    }
+named! {
+    OrderStatus: "How far an order has come.",
+    Size: "How large a pizza is.",
+    PaymentMethod: "With what an order is paid.",
+    PaymentStatus: "How far the payment of an order has come.",
+    NotificationKind: "What a notification tells.",
+    NotificationStatus: "What a customer has done with a notification.",
 }
 
 impl<T: Named> JsonSchema for NameOf<T> {

@@ -1,8 +1,8 @@
 //! Cards: authorised when an order is placed, captured when it is delivered, given back when it is cancelled.
 //!
 //! Each of the three is a durable job that is asked for in the unit of work of the order's own change, and calls the
-//! [`PaymentGateway`] with an idempotency key made of the order's id and the attempt to pay it. What the gateway says, as an answer or by a
-//! webhook, is written down in one place, the [`till`], whichever comes first, twice, or too late.
+//! [`PaymentGateway`] with an idempotency key made of the order's id and the attempt to pay it. What the gateway says, as
+//! an answer or by a webhook, is written down in one place, the [`till`], whichever comes first, twice, or too late.
 //!
 //! # Design notes
 //! - A job may be tried again after its call has had its effect, also when no attempt is counted. So every try asks the

@@ -48,10 +48,10 @@ impl Till {
         if order.status() == OrderStatus::Cancelled && is_held(status) {
             self.jobs.enqueue(&GiveBackPayment { order: *order.id() })?;
         }
-        let payment_now = order.payment();
-        let is_named =
-            payment.is_some() && payment_now.reference().is_none() && payment_now.status() == status;
-        if !payment_now.status().may_become(status) && !is_named {
+        let known = order.payment();
+        // The answer that names it may come after the webhook that did not.
+        let is_first_named = payment.is_some() && known.reference().is_none() && known.status() == status;
+        if !known.status().may_become(status) && !is_first_named {
             return Ok(());
         }
         let stamp = Stamp::anonymous(self.clock.now());
