@@ -166,9 +166,10 @@ async fn work_is_done_when_its_time_comes() {
     let database = Database::create();
     let (asking, mut doing) = (App::asking(&database).await, App::doing(&database).await);
     let later = |ms| JobOptions::default().after(Duration::from_millis(ms));
-    asking.ask(2, later(600)).await;
-    asking.ask(1, later(200)).await;
-    asking.ask(3, later(601)).await;
+    // Farther apart than two commits are on a busy machine, and closer than a look that nobody asked for.
+    asking.ask(2, later(2_000)).await;
+    asking.ask(1, later(500)).await;
+    asking.ask(3, later(2_001)).await;
     for number in 1..=3 {
         doing.rings_soon(number).await;
     }
