@@ -29,6 +29,9 @@ async fn anybody_reads_the_menu_with_the_price_of_each_size() {
             "version": 0,
         });
         assert_eq!(menu["items"][2], margherita);
+        for (index, price) in [(1, "15.99"), (4, "14.99")] {
+            assert_eq!(menu["items"][index]["base_price"], dollars(price), "{}", menu["items"][index]["id"]);
+        }
         let shown = shop.get("/api/v1/pizzas/margherita").send().await.assert_status(200);
         assert_eq!(shown.json(), margherita);
         assert!(shown.header("etag").is_some_and(|tag| tag.starts_with("\"0.")));
