@@ -59,6 +59,9 @@ mod tls;
 
 /// Opens the store that the URL names.
 ///
+/// A server that is not there yet is waited for without an end: the host sets one, which is `STARTUP_TIMEOUT`, and
+/// whoever has no host wraps this in a time-out.
+///
 /// # Errors
 /// [`ErrorKind::Invalid`](neuroglia::error::ErrorKind::Invalid) for a URL that [`check_url`] refuses;
 /// [`ErrorKind::Unavailable`](neuroglia::error::ErrorKind::Unavailable) when the resource cannot be reached.

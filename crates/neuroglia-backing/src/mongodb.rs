@@ -42,6 +42,7 @@ mod work;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mongodb::bson::{Document as Bson, doc};
@@ -72,9 +73,11 @@ pub use mongodb as driver;
 /// What [`Store::engine`] gives for this engine, and what native steps and migrations for it are marked with.
 pub const ENGINE: &str = "mongodb";
 
-/// Opens the store of a URL with the default options, as the port.
+/// Opens the store of a URL with the default options, as the port. How long a deployment that is not there is waited for is
+/// for the caller to say.
 pub(crate) async fn open(url: Url) -> Result<Arc<dyn Store>> {
-    Ok(MongoStore::open(&url, MongoOptions::default()).await?)
+    let options = MongoOptions { startup_patience: Duration::MAX, ..MongoOptions::default() };
+    Ok(MongoStore::open(&url, options).await?)
 }
 
 /// A store in one database.

@@ -53,6 +53,7 @@ mod work;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
@@ -85,9 +86,11 @@ pub use sqlx;
 /// What [`Store::engine`] gives for this engine, and what native steps and migrations for it are marked with.
 pub const ENGINE: &str = "postgres";
 
-/// Opens the store of a URL with the default options, as the port.
+/// Opens the store of a URL with the default options, as the port. How long a server that is not there is waited for is
+/// for the caller to say.
 pub(crate) async fn open(url: Url) -> Result<Arc<dyn Store>> {
-    Ok(PostgresStore::open(&url, PostgresOptions::default()).await?)
+    let options = PostgresOptions { startup_patience: Duration::MAX, ..PostgresOptions::default() };
+    Ok(PostgresStore::open(&url, options).await?)
 }
 
 /// A store in one database.

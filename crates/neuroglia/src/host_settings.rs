@@ -75,7 +75,7 @@ pub(crate) struct LifecycleSettings {
     /// How long the platform waits between the signal to stop and the kill, to have the deadline checked against it.
     #[setting(example = "35s")]
     pub(crate) termination_grace: Option<Duration>,
-    /// How long attached resources may take to answer at the start.
+    /// How long a start may take; attached resources that are not there yet are waited for so long.
     #[setting(default = "30s")]
     pub(crate) startup_timeout: Duration,
 }

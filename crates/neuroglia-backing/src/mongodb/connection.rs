@@ -55,6 +55,7 @@ impl Connection {
         let settings = MongoOptions { connections_max: most, ..settings };
         let began = Instant::now();
         let mut pause = Duration::from_millis(50);
+        let mut is_first = true;
         loop {
             let tried = Self::connect(&location, &settings).await;
             let cause = match tried {
@@ -64,7 +65,13 @@ impl Connection {
             if !may_come_up(&cause) || began.elapsed() + pause > settings.startup_patience {
                 return Err(refusal(&location, &cause));
             }
-            tracing::debug!(error = %refusal(&location, &cause), "the database is not there yet");
+            let cause = refusal(&location, &cause);
+            if is_first {
+                tracing::warn!(error = %cause, database = %location, "the database is not there yet, and is waited for");
+            } else {
+                tracing::debug!(error = %cause, database = %location, "the database is not there yet");
+            }
+            is_first = false;
             sleep(pause.mul_f64(fastrand::f64())).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }

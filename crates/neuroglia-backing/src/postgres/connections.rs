@@ -117,6 +117,7 @@ impl Connections {
     async fn first(&self) -> Result<PgConnection> {
         let began = Instant::now();
         let mut pause = Duration::from_millis(50);
+        let mut is_first = true;
         loop {
             let tried = timeout(self.settings.acquire_timeout, self.connect.connect()).await;
             let cause = match tried.unwrap_or_else(|_| Err(timed_out())) {
@@ -126,7 +127,12 @@ impl Connections {
             if !may_come_up(&cause) || began.elapsed() + pause > self.settings.startup_patience {
                 return Err(refusal(&self.location, cause));
             }
-            tracing::debug!(error = %cause, database = %self.location, "the database is not there yet");
+            if is_first {
+                tracing::warn!(error = %cause, database = %self.location, "the database is not there yet, and is waited for");
+            } else {
+                tracing::debug!(error = %cause, database = %self.location, "the database is not there yet");
+            }
+            is_first = false;
             sleep(pause.mul_f64(fastrand::f64())).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }

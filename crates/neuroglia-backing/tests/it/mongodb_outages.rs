@@ -71,6 +71,13 @@ async fn nobody_at_the_port_is_said_without_the_password() {
     assert!(!all.contains("Gorgonzola7"), "{all}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn how_long_a_deployment_is_waited_for_is_for_the_caller_to_say() {
+    let url = "mongodb://mario@127.0.0.1:1/shop".parse().expect("a URL");
+    let waited = tokio::time::timeout(Duration::from_secs(600), neuroglia_backing::connect(&url)).await;
+    assert!(waited.is_err(), "it gave up before: {waited:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_credentials_are_told_without_them_and_end_when_they_are_right() {
     let server = Mongo::start_for("mario", "right1");

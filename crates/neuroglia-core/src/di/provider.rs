@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use once_cell::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 
-use super::collection::{Cast, Erased, Lifetime, Make, Service, short_type_name};
+use super::collection::{Cast, Erased, Lifetime, Make, Service, short_name, short_type_name};
 use super::disposal::{Disposals, DisposeErased};
 use super::edges::Edges;
 use super::inject::{Dependencies, Inject};
@@ -31,9 +31,19 @@ impl Graph {
     /// # Errors
     /// The first error of a factory; what was constructed before it is disposed of.
     pub async fn start(self) -> Result<Services> {
+        self.start_telling(|_| {}).await
+    }
+
+    /// The same, which tells the name of each singleton before it is constructed: whoever bounds the start can say
+    /// what it waited for.
+    ///
+    /// # Errors
+    /// Those of [`Graph::start`].
+    pub async fn start_telling(self, begin: impl Fn(&str)) -> Result<Services> {
         let edges = Edges::of(&self.services);
         let order = edges.in_order();
         let needs_scope = edges.scope_needs(&order);
+        let names: Vec<String> = self.services.iter().map(|service| short_name(service.key.name)).collect();
         let (root, mut waiting) = Root::new(self.services, &needs_scope);
         let services = Services(Arc::new(root));
         let scope = services.scope();
@@ -42,6 +52,7 @@ impl Graph {
             if registration.lifetime != Lifetime::Singleton {
                 continue;
             }
+            begin(&names[index]);
             let made = match waiting[index].take() {
                 Some(make) => make(&scope).await,
                 None => (registration.make)(&scope),

@@ -19,7 +19,7 @@ use crate::process::Role;
 use crate::process::backlog::Depths;
 use crate::process::hosted::Hosted;
 use crate::process::role::Assignment;
-use crate::process::starting::Starting;
+use crate::process::starting::{Starting, UnderConstruction};
 use crate::process::web::WebHost;
 use crate::web::Web;
 
@@ -162,7 +162,8 @@ pub(crate) async fn start_services<S: Settings>(
             return Err(StartError::Faults(faults));
         }
     };
-    let services = starting.bound("attached resources", graph.start()).await?;
+    let singleton = UnderConstruction::default();
+    let services = starting.bound(&singleton, graph.start_telling(|name| singleton.begin(name))).await?;
     let judged = starting.bound("the store", prepare_store(app.name, &services, check_schema)).await;
     let failed = match judged {
         Ok(faults) if faults.is_empty() => return Ok(Started { services, web, hosted }),

@@ -101,7 +101,7 @@ impl Supervisor {
         for part in hosted {
             let outcome = match (part.build)(scope) {
                 Ok(service) => starting
-                    .bound(&format!("the start of `{}`", part.name), start_one(&service))
+                    .bound(format_args!("the start of `{}`", part.name), start_one(&service))
                     .await
                     .map(|()| service),
                 Err(error) => Err(error),

@@ -1,5 +1,7 @@
 //! What bounds a boot: the time that it may take, and the signal that ends it before it was ready.
 
+use std::fmt::{self, Display};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use neuroglia_core::error::{Error, ErrorKind, Result};
@@ -25,11 +27,15 @@ impl Starting {
         Self { deadline: Deadline::after(timeout), timeout, clean_up, interrupt }
     }
 
-    /// Does one thing of the boot; `what` did not answer when the time is up.
+    /// Does one thing of the boot; `what` did not answer when the time is up, as it is called then.
     ///
     /// # Errors
     /// Its own, `Unavailable` when the boot's time is up, and with the code `interrupted` when a signal came.
-    pub(crate) async fn bound<T>(&self, what: &str, step: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn bound<T>(
+        &self,
+        what: impl Display,
+        step: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         tokio::select! {
             biased;
             () = self.interrupt.cancelled() => {
@@ -46,5 +52,21 @@ impl Starting {
     /// The moment by which what a failed boot has begun must have ended, from now.
     pub(crate) fn clean_up(&self) -> Deadline {
         Deadline::after(self.clean_up)
+    }
+}
+
+/// What the boot is constructing now.
+#[derive(Default)]
+pub(crate) struct UnderConstruction(Mutex<String>);
+
+impl UnderConstruction {
+    pub(crate) fn begin(&self, name: &str) {
+        name.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Display for UnderConstruction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

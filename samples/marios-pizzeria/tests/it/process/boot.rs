@@ -271,3 +271,31 @@ fn everything_in_one_process_gets_ready() {
     assert!(version.starts_with("3."), "{said}");
     process.close().assert_code(0);
 }
+
+#[test]
+fn a_store_that_does_not_answer_is_waited_for_as_long_as_the_start_may_take() {
+    let (silent, port) = taken_port();
+    let premises = Premises::new()
+        .set("DATABASE_URL", format!("postgres://mario:Gorgonzola7@127.0.0.1:{port}/pizzeria"))
+        .set("STARTUP_TIMEOUT", "1s");
+    for arguments in [&["web"][..], &["admin", "seed"]] {
+        let finished = premises.run(arguments);
+        finished.assert_code(1);
+        let why = "`dyn Store` did not answer within 1s (STARTUP_TIMEOUT)";
+        assert!(finished.stderr.contains(why), "{}", finished.stderr);
+        let said = format!("{}{}", finished.stdout, finished.stderr);
+        assert!(!said.contains("Gorgonzola7"), "{said}");
+    }
+
+    // Where nobody listens, the first try says so and to whom.
+    drop(silent);
+    let finished = premises.run(&["web"]);
+    finished.assert_code(1);
+    let warned: Vec<Value> =
+        finished.json_lines().into_iter().filter(|line| line["level"] == "WARN").collect();
+    let [line] = &warned[..] else { panic!("not one warning: {}", finished.stdout) };
+    assert_eq!(line["message"], "the database is not there yet, and is waited for");
+    assert_eq!(line["database"], format!("pizzeria at 127.0.0.1:{port}"));
+    let said = format!("{}{}", finished.stdout, finished.stderr);
+    assert!(!said.contains("Gorgonzola7"), "{said}");
+}
