@@ -33,9 +33,13 @@ type Register<S> = Box<dyn Fn(&mut ServiceCollection, &S) + Send + Sync>;
 ///
 /// #[derive(Settings)]
 /// struct ShopSettings {
-///     /// What the shop is called.
-///     #[setting(default = "Mario's")]
-///     name: String,
+///     /// Where the menu is kept.
+///     #[setting(default = "menu.json")]
+///     menu_file: String,
+/// }
+///
+/// struct Menu {
+///     file: String,
 /// }
 ///
 /// fn app() -> App<ShopSettings> {
@@ -43,7 +47,7 @@ type Register<S> = Box<dyn Fn(&mut ServiceCollection, &S) + Send + Sync>;
 /// }
 ///
 /// fn services(services: &mut ServiceCollection, settings: &ShopSettings) {
-///     services.add_instance(settings.name.clone());
+///     services.add_instance(Menu { file: settings.menu_file.clone() });
 /// }
 /// # let _ = app();
 /// ```
@@ -109,6 +113,9 @@ impl<S: Settings> App<S> {
 
     /// Registers services from the settings. Called several times, the functions run in that order; a test adds
     /// one that replaces ports.
+    ///
+    /// The settings themselves need none of it: whoever is built by the container may take them as an `Arc` of their
+    /// struct.
     pub fn services(mut self, services: impl Fn(&mut ServiceCollection, &S) + Send + Sync + 'static) -> Self {
         self.services.push(Box::new(services));
         self

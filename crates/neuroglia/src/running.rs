@@ -26,7 +26,7 @@ pub struct Running {
     task: tokio::task::JoinHandle<bool>,
 }
 
-impl<S: Settings + Send + Sync> App<S> {
+impl<S: Settings> App<S> {
     /// Starts everything within this process, with this environment.
     ///
     /// # Errors

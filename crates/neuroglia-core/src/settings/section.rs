@@ -15,7 +15,7 @@ use crate::settings::loader::Loader;
     note = "a section is a struct with `#[derive(Settings)]`, or an `Option` of one",
     note = "for a single value, remove `section` from `#[setting(…)]`"
 )]
-pub trait Settings: Sized + 'static {
+pub trait Settings: Sized + Send + Sync + 'static {
     /// Loads the struct; `None` when the loader was told of a fault.
     fn load(loader: &mut Loader) -> Option<Self>;
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use neuroglia_core::settings::{Deploy, Environment, Schema, Settings};
 
@@ -63,7 +64,7 @@ fn compare_deploys<S: Settings>(app: &App<S>, paths: &[PathBuf], json: bool) -> 
 
 pub(super) fn describe<S: Settings>(app: &App<S>, environment: &Environment, json: bool) -> ExitCode {
     let services = environment.load::<(HostSettings, S)>(&app.prefixes).settings.map(|(host, settings)| {
-        collect(app, &Assignment::of(Role::All), &host, &settings).services.describe()
+        collect(app, &Assignment::of(Role::All), &host, &Arc::new(settings)).services.describe()
     });
     if services.is_none() {
         let _ = writeln!(io::stderr(), "note: the settings are not complete, so the services are left out");

@@ -1,6 +1,7 @@
 //! A process that serves until a signal, and its end.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use neuroglia_core::settings::{Environment, Settings};
@@ -48,7 +49,7 @@ async fn serve_until_signal<S: Settings>(
     app: &App<S>,
     assignment: &Assignment,
     host: &HostSettings,
-    settings: &S,
+    settings: &Arc<S>,
     telemetry: &TelemetryGuard,
 ) -> ExitCode {
     let mut signals = match Signals::install() {
@@ -139,7 +140,7 @@ pub(crate) async fn open_site<S: Settings>(
     app: &App<S>,
     assignment: &Assignment,
     host: &HostSettings,
-    settings: &S,
+    settings: &Arc<S>,
     interrupt: CancellationToken,
 ) -> Result<Site, StartError> {
     let starting = Starting::new(host, interrupt);

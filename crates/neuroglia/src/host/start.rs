@@ -1,11 +1,13 @@
 //! From settings to services that have started: what is wrong with either is told at once, all of it.
 
+use std::any::TypeId;
 use std::fmt;
+use std::sync::Arc;
 
 use neuroglia_core::cache;
 use neuroglia_core::cluster::{self, NodeName};
 use neuroglia_core::data::{History, Migrations, Store};
-use neuroglia_core::di::{ServiceCollection, Services};
+use neuroglia_core::di::{Service, ServiceCollection, Services};
 use neuroglia_core::error::{Error, Result, chain};
 use neuroglia_core::fault::{Area, Fault, Faults};
 use neuroglia_core::hosting::Stopping;
@@ -43,7 +45,7 @@ pub(crate) fn collect<S: Settings>(
     app: &App<S>,
     assignment: &Assignment,
     host: &HostSettings,
-    settings: &S,
+    settings: &Arc<S>,
 ) -> Collected {
     let mut services = ServiceCollection::new();
     services.add_instance(app.migration_list());
@@ -55,6 +57,9 @@ pub(crate) fn collect<S: Settings>(
     services.enter_root::<WebHost>();
     for register in &app.services {
         register(&mut services, settings);
+    }
+    if TypeId::of::<S>() != TypeId::of::<()>() {
+        services.try_add(Service::shared(Arc::clone(settings)));
     }
     let worker = app.worker_table();
     messaging::register(&mut services, app.name, worker.subscriptions().to_vec());
@@ -122,10 +127,10 @@ impl std::error::Error for StartError {}
 pub(crate) fn settle<S: Settings>(
     app: &App<S>,
     environment: &Environment,
-) -> Result<(HostSettings, S, Report), (Faults, Report)> {
+) -> Result<(HostSettings, Arc<S>, Report), (Faults, Report)> {
     let loaded = load(app, environment);
     match loaded.settings {
-        Some((host, settings)) => Ok((host, settings, loaded.report)),
+        Some((host, settings)) => Ok((host, Arc::new(settings), loaded.report)),
         None => {
             let mut faults = loaded.report.faults().clone();
             faults.extend(app.web_table().check());
@@ -148,7 +153,7 @@ pub(crate) async fn start_services<S: Settings>(
     assignment: &Assignment,
     host: &HostSettings,
     starting: &Starting,
-    settings: &S,
+    settings: &Arc<S>,
     check_schema: bool,
 ) -> Result<Started, StartError> {
     let Collected { services: collection, web, hosted } = collect(app, assignment, host, settings);

@@ -12,6 +12,7 @@ mod metrics;
 mod openapi;
 mod parity;
 mod server;
+mod settings;
 mod stopping;
 mod telemetry;
 mod wire;
