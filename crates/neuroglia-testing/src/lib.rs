@@ -20,3 +20,16 @@ pub use store_layer::{Layered, StoreLayer};
 pub use strait::{Strait, Weather};
 pub use test_app::{TestApp, TestRequest, TestResponse, TestStream, environment};
 pub use unsteady_store::{StoreControl, Unsteady, UnsteadyStore};
+
+/// The programs of the guides, which are to compile and to do what their pages say.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../../../docs/guides/services.md")]
+    mod services {}
+    #[doc = include_str!("../../../docs/guides/messages.md")]
+    mod messages {}
+    #[doc = include_str!("../../../docs/guides/controllers.md")]
+    mod controllers {}
+    #[doc = include_str!("../../../docs/guides/work.md")]
+    mod work {}
+}

@@ -1,6 +1,6 @@
 //! All rules over the whole tree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::tidy::{documents, rules, source::Source, walls};
 use crate::workspace::{Result, Workspace};
@@ -21,9 +21,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut findings = Vec::new();
 
     let sources = workspace.files("rs")?;
+    let mut compiled = BTreeSet::new();
     for path in &sources {
-        let source = Source::new(&path.to_string_lossy(), workspace.read(path)?);
-        findings.extend(rules::check(&source));
+        let text = workspace.read(path)?;
+        compiled.extend(documents::included(&text));
+        findings.extend(rules::check(&Source::new(&path.to_string_lossy(), text)));
     }
 
     let mut pages = BTreeMap::new();
@@ -31,7 +33,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         pages.insert(path.to_string_lossy().into_owned(), workspace.read(&path)?);
     }
     let exists = |path: &str| workspace.root.join(path).exists();
-    findings.extend(documents::check(&pages, &exists));
+    findings.extend(documents::check(&pages, &compiled, &exists));
 
     findings.extend(walls::check_graph(&walls::graph(&workspace.metadata()?)));
     findings.extend(walls::check_lock_file(&workspace.read("Cargo.lock")?));

@@ -1,19 +1,30 @@
 //! Rules over the Markdown pages: links lead somewhere, code blocks hold something.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pages::{Block, Promise, blocks, promise};
 use crate::tidy::check::Finding;
 
-/// Checks all pages; `exists` answers for paths relative to the workspace.
-pub(super) fn check(pages: &BTreeMap<String, String>, exists: &dyn Fn(&str) -> bool) -> Vec<Finding> {
+/// The pages that the doc tests of a source include.
+pub(super) fn included(source: &str) -> impl Iterator<Item = String> {
+    let texts = source.lines().filter_map(|line| line.trim_start().strip_prefix("#[doc = include_str!(\""));
+    texts.filter_map(|rest| Some(rest.split_once('"')?.0.trim_start_matches("../").to_owned()))
+}
+
+/// Checks all pages; `compiled` are those that doc tests include, and `exists` answers for paths relative to the
+/// workspace.
+pub(super) fn check(
+    pages: &BTreeMap<String, String>,
+    compiled: &BTreeSet<String>,
+    exists: &dyn Fn(&str) -> bool,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (path, text) in pages {
         let mut report = |line: usize, remedy: String| {
             findings.push(Finding { path: path.clone(), line, remedy });
         };
         for block in blocks(text) {
-            if let Some(fault) = fault_of_block(path, &block) {
+            if let Some(fault) = fault_of_block(path, compiled.contains(path), &block) {
                 report(block.line, fault);
             }
         }
@@ -30,7 +41,7 @@ pub(super) fn check(pages: &BTreeMap<String, String>, exists: &dyn Fn(&str) -> b
 }
 
 /// What is wrong with a block of code: each is compiled, run or checked by something.
-fn fault_of_block(page: &str, block: &Block<'_>) -> Option<String> {
+fn fault_of_block(page: &str, is_compiled: bool, block: &Block<'_>) -> Option<String> {
     let language = block.language();
     if !block.is_shell() && language != "rust" {
         return None;
@@ -38,11 +49,14 @@ fn fault_of_block(page: &str, block: &Block<'_>) -> Option<String> {
     if block.lines.iter().all(|line| line.trim().is_empty()) {
         return Some(format!("empty `{language}` block: fill it or remove it"));
     }
-    // The host's doc tests include the README, and the tests that walk blocks read it.
+    // The tests that walk blocks read the README.
     let is_readme = page == "README.md";
     match (language, promise(block)) {
-        ("rust", _) if is_readme => None,
-        ("rust", _) => Some("nothing compiles this: move it into the documentation of a crate".to_owned()),
+        ("rust", _) if is_compiled => None,
+        ("rust", _) => Some(
+            "nothing compiles this: let the doc tests of a crate include the page, or move it into a crate"
+                .to_owned(),
+        ),
         (_, None) => {
             Some(format!("say what is promised: `{language} run`, `run exit=78`, `check`, or `unrun: why`"))
         }
@@ -174,7 +188,9 @@ mod tests {
         let pages: BTreeMap<_, _> =
             pages.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
         let exists = |path: &str| pages.contains_key(path) || path == "src/lib.rs" || path == "docs";
-        check(&pages, &exists)
+        let compiled =
+            included("#[cfg(doctest)]\n#[doc = include_str!(\"../../../README.md\")]\nmod readme {}\n");
+        check(&pages, &compiled.collect(), &exists)
             .into_iter()
             .map(|finding| format!("{}:{}: {}", finding.path, finding.line, finding.remedy))
             .collect()

@@ -38,6 +38,7 @@ fn findings_say_which_factor_where_and_what_to_do() {
 fn the_sample_is_what_the_factors_ask_for() {
     let workshop = Workshop::in_the_repository();
     let found = workshop.done(&["audit", "--package", "marios-pizzeria"]);
-    let holds = found.contains("marios-pizzeria: nothing to mend") || found.contains("all twelve factors hold");
+    let holds =
+        found.contains("marios-pizzeria: nothing to mend") || found.contains("all twelve factors hold");
     assert!(holds, "{found}");
 }
