@@ -16,7 +16,7 @@ use crate::error::Result;
 /// one fails, or a signal comes, those before it are stopped and the process exits. Each runs from its own `start` on,
 /// also while later ones start. A `run` that fails or panics is started again after a growing pause; one that ends in
 /// peace stays ended. At shutdown the token is cancelled when the requests have drained, and each is waited for in the
-/// reverse order; one that is late is cut.
+/// reverse order; one that is late is cut. Several loops of one service are joined in its `run`.
 ///
 /// It is built from the root: what it needs must be singletons, and it opens scopes by
 /// [`ScopeFactory`](crate::di::ScopeFactory).

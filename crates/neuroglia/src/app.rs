@@ -14,6 +14,7 @@ use neuroglia_core::work::Worker;
 
 use crate::host;
 use crate::parity::EnvironmentValidator;
+use crate::process::Role;
 use crate::process::admin::Admin;
 use crate::process::hosted::Hosted;
 use crate::web::Web;
@@ -65,7 +66,7 @@ pub struct App<S = ()> {
     scheduler: Vec<fn(Scheduler) -> Scheduler>,
     admin: Vec<fn(Admin) -> Admin>,
     pub(crate) migrations: fn() -> Vec<Migration>,
-    pub(crate) hosted: Vec<Hosted>,
+    hosted: Vec<(Hosted, Vec<Role>)>,
     parity: Vec<fn(EnvironmentValidator) -> EnvironmentValidator>,
 }
 
@@ -163,8 +164,38 @@ impl<S: Settings> App<S> {
     }
 
     /// Adds a hosted service to every long-running process; they start in this order and stop in the reverse.
-    pub fn hosted<H: HostedService>(mut self) -> Self {
-        self.hosted.push(Hosted::of::<H>());
+    pub fn hosted<H: HostedService>(self) -> Self {
+        self.hosted_in::<H>([Role::Web, Role::Worker, Role::Scheduler])
+    }
+
+    /// Adds a hosted service to the processes of these roles, and to `all`, which is every role. What it needs is checked in
+    /// each process.
+    ///
+    /// ```
+    /// use neuroglia::di::Inject;
+    /// use neuroglia::error::Result;
+    /// use neuroglia::hosting::HostedService;
+    /// use neuroglia::{App, Role};
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// /// Keeps the ovens warm where pizzas are baked.
+    /// #[derive(Inject)]
+    /// struct Stoker {}
+    ///
+    /// impl HostedService for Stoker {
+    ///     const NAME: &'static str = "stoker";
+    ///
+    ///     async fn run(&self, stop: CancellationToken) -> Result<()> {
+    ///         stop.cancelled().await;
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let app = App::<()>::new("shop").hosted_in::<Stoker>([Role::Worker]);
+    /// # let _ = app;
+    /// ```
+    pub fn hosted_in<H: HostedService>(mut self, roles: impl IntoIterator<Item = Role>) -> Self {
+        self.hosted.push((Hosted::of::<H>(), roles.into_iter().collect()));
         self
     }
 
@@ -213,6 +244,17 @@ impl<S: Settings> App<S> {
 
     pub(crate) fn validator(&self) -> EnvironmentValidator {
         self.parity.iter().fold(EnvironmentValidator::default(), |validator, add| add(validator))
+    }
+
+    /// Every hosted service, in order.
+    pub(crate) fn hosted_list(&self) -> impl Iterator<Item = Hosted> {
+        self.hosted.iter().map(|&(hosted, _)| hosted)
+    }
+
+    /// The hosted services of a process, in order.
+    pub(crate) fn hosted_as(&self, role: Role) -> impl Iterator<Item = Hosted> {
+        let is_of = move |roles: &[Role]| role == Role::All || roles.contains(&role);
+        self.hosted.iter().filter(move |(_, roles)| is_of(roles)).map(|&(hosted, _)| hosted)
     }
 
     pub(crate) fn admin_table(&self) -> Admin {

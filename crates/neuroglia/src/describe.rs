@@ -102,7 +102,7 @@ impl Description {
                 [worker.descriptions(), scheduler.descriptions()].concat()
             },
             routes: app.web_table().describe(),
-            hosted_services: app.hosted.iter().map(|hosted| hosted.name).collect(),
+            hosted_services: app.hosted_list().map(|hosted| hosted.name).collect(),
             admin_commands: admin
                 .commands
                 .iter()

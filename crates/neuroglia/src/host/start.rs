@@ -84,11 +84,12 @@ pub(crate) fn collect<S: Settings>(
     services.add_instance(plan);
     neuroglia_core::data::register(&mut services);
     let (mut hosted, after) = assignment.role.parts(&services);
-    hosted.extend(app.hosted.iter().copied());
-    hosted.extend(after);
-    for part in &hosted {
+    // What a service of another process needs is checked here too: no process boots with a graph that another refuses.
+    for part in hosted.iter().chain(&after).copied().chain(app.hosted_list()) {
         part.declare(&mut services);
     }
+    hosted.extend(app.hosted_as(assignment.role));
+    hosted.extend(after);
     Collected { services, web, hosted }
 }
 

@@ -11,6 +11,7 @@ mod issuer;
 mod metrics;
 mod openapi;
 mod parity;
+mod roles;
 mod server;
 mod settings;
 mod stopping;
