@@ -16,6 +16,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::num::NonZeroU8;
 
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +124,7 @@ struct Inner {
     is_duplicate: bool,
     retry_after_s: Option<u64>,
     retry: Option<Retry>,
+    exit_code: Option<NonZeroU8>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -155,6 +157,7 @@ impl Error {
             is_duplicate: false,
             retry_after_s: None,
             retry: None,
+            exit_code: None,
             source: None,
         }))
     }
@@ -244,6 +247,27 @@ impl Error {
         self
     }
 
+    /// This error with the exit code of an admin command that ends with it, instead of its kind's; nothing else reads it.
+    /// Whoever runs the command, such as a platform's cron, can then tell its outcomes apart. 64, 75 and 78 have a meaning of
+    /// the host's already, and 126 and above one of the shell's.
+    ///
+    /// ```
+    /// use std::num::NonZeroU8;
+    ///
+    /// use neuroglia::error::Error;
+    /// # use neuroglia_core as neuroglia;
+    ///
+    /// const BOOKS_DIFFER: NonZeroU8 = NonZeroU8::new(3).unwrap();
+    ///
+    /// let error = Error::conflict("books.differ", "the books differ by 3 orders").with_exit_code(BOOKS_DIFFER);
+    /// assert_eq!(error.exit_code(), BOOKS_DIFFER);
+    /// ```
+    #[must_use]
+    pub fn with_exit_code(mut self, code: NonZeroU8) -> Self {
+        self.0.exit_code = Some(code);
+        self
+    }
+
     /// The same error for one more of those who waited for the same: its causes are a text from now on.
     ///
     /// ```
@@ -255,8 +279,18 @@ impl Error {
     /// ```
     #[must_use]
     pub fn echo(&self) -> Self {
-        let Inner { kind, code, detail, violations, conflict, is_duplicate, retry_after_s, retry, source } =
-            &*self.0;
+        let Inner {
+            kind,
+            code,
+            detail,
+            violations,
+            conflict,
+            is_duplicate,
+            retry_after_s,
+            retry,
+            exit_code,
+            source,
+        } = &*self.0;
         Self(Box::new(Inner {
             kind: *kind,
             code: code.clone(),
@@ -266,6 +300,7 @@ impl Error {
             is_duplicate: *is_duplicate,
             retry_after_s: *retry_after_s,
             retry: *retry,
+            exit_code: *exit_code,
             source: source.as_ref().map(|source| chain(&**source).into()),
         }))
     }
@@ -278,6 +313,12 @@ impl Error {
     /// The stable code, such as `order.wrong_state`.
     pub fn code(&self) -> &str {
         &self.0.code
+    }
+
+    /// The exit code of an admin command that ends with it: its own, or its kind's.
+    pub fn exit_code(&self) -> NonZeroU8 {
+        let of_kind = || NonZeroU8::new(self.0.kind.exit_code()).unwrap_or(NonZeroU8::MIN);
+        self.0.exit_code.unwrap_or_else(of_kind)
     }
 
     /// The text for people: a lowercase fragment.

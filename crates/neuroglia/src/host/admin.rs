@@ -136,5 +136,5 @@ fn failed(command: &Listed, error: &Error) -> ExitCode {
     for violation in error.violation_list() {
         let _ = writeln!(io::stderr(), "  {}: {}", violation.pointer, violation.detail);
     }
-    ExitCode::from(error.kind().exit_code())
+    ExitCode::from(error.exit_code().get())
 }

@@ -55,7 +55,7 @@ pub trait AdminCommand: Args + Send + 'static {
     /// Whether it runs on a store whose schema is not the expected one.
     const ANY_SCHEMA: bool = false;
 
-    /// Does it. The exit code is 0, or that of the error's kind.
+    /// Does it. The exit code is 0, or that of the error: its kind's, or its own by [`Error::with_exit_code`].
     fn run(self, context: &AdminContext) -> impl Future<Output = Result<()>> + Send;
 }
 

@@ -1,5 +1,6 @@
 //! Everything that is tested from outside, in one executable.
 
+mod admin;
 mod auth;
 mod boot;
 mod controller;

@@ -59,7 +59,8 @@ impl AdminCommand for Shell {
                 Ok(Next::End) => break,
                 Err(error) => {
                     let _ = writeln!(io::stderr(), "{}", told(&error));
-                    let error = Error::new(error.kind(), "shell.failed", "a command failed");
+                    let error = Error::new(error.kind(), "shell.failed", "a command failed")
+                        .with_exit_code(error.exit_code());
                     if self.strict {
                         return Err(error);
                     }
