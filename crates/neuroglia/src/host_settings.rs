@@ -216,6 +216,9 @@ pub(crate) struct HttpSettings {
     /// Whether the request log has the query string.
     #[setting(default = "off")]
     pub(crate) log_query: bool,
+    /// Whether the request log has the path, and not only the route; paths may carry ids.
+    #[setting(default = "off")]
+    pub(crate) log_path: bool,
 }
 
 impl HttpSettings {
@@ -252,6 +255,7 @@ impl HttpSettings {
             hsts_max_age: self.hsts_max_age,
             rate_limit: self.rate_limit,
             log_query: self.log_query,
+            log_path: self.log_path,
             log_user_agent: self.log_user_agent,
             ..EdgeSettings::default()
         }

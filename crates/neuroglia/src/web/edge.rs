@@ -33,8 +33,8 @@
 //!   problem, so that every answer has its ids, its form and its line in the log.
 //! - **A span lies around every request** whenever anything at all is logged, so that each line below it has the
 //!   request's and the trace's id. Its own lines are `request started` (debug), and one of `request completed` and
-//!   `request cancelled` (info; debug when a probe asked for the health). Neither shows a query, a body or a user
-//!   agent unless the settings ask for it.
+//!   `request cancelled` (info; debug when a probe asked for the health). Neither shows a path, a query, a body or a user
+//!   agent unless the settings ask for it. What was refused has the problem's code there, as `error.code`.
 //! - **`Cache-Control` is `no-store`** unless the action says otherwise: what is answered to one caller must not be
 //!   shown to the next. With an entity tag it is `private, no-cache`: keep it, but ask every time.
 //!

@@ -34,6 +34,8 @@ pub struct EdgeSettings {
     pub log_quietly: bool,
     /// Whether the request log shows query strings, which may hold secrets. Default no.
     pub log_query: bool,
+    /// Whether the request log shows paths, which may hold ids of people; the route stands there in any case. Default no.
+    pub log_path: bool,
     /// Whether the request log shows user agents, which are personal data. Default no.
     pub log_user_agent: bool,
 }
@@ -50,6 +52,7 @@ impl Default for EdgeSettings {
             rate_limit: None,
             log_quietly: false,
             log_query: false,
+            log_path: false,
             log_user_agent: false,
         }
     }

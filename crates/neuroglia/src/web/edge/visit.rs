@@ -83,6 +83,7 @@ impl Visit {
         visit.span.in_scope(|| {
             tracing::debug!(
                 http.method = visit.method.as_str(),
+                url.path = visit.shown_path(),
                 client.address = visit.arrival.client_address().map(display),
                 "request started"
             );
@@ -114,9 +115,8 @@ impl Visit {
         // A handler may have made anything of a body that it could not read, even a success. The server does not let
         // that pass, so it must not be what is logged.
         let fault = self.body_limit.as_ref().and_then(BodyLimit::fault);
-        if response.status().as_u16() >= 400 || fault.is_some() {
-            self.explain(&mut response, fault);
-        }
+        let refused = response.status().as_u16() >= 400 || fault.is_some();
+        let code = if refused { self.explain(&mut response, fault) } else { None };
         if !response.extensions().is_empty() {
             self.link_next_page(&mut response);
         }
@@ -130,7 +130,7 @@ impl Visit {
         if let Some(asks) = &self.rarely {
             conditional::spare(&mut response, &self.method, asks.if_none_match.as_ref());
         }
-        self.record_end(response.status());
+        self.record_end(response.status(), code.as_deref());
         response
     }
 
@@ -140,13 +140,20 @@ impl Visit {
         tracing::info!(
             http.method = self.method.as_str(),
             http.route = self.arrival.route(),
+            url.path = self.shown_path(),
             duration_ms = millis(self.started.elapsed()),
             client.address = self.arrival.client_address().map(display),
             "request cancelled"
         );
     }
 
-    fn record_end(&self, status: StatusCode) {
+    /// The path, where the log shall have it.
+    fn shown_path(&self) -> Option<&str> {
+        let path = || self.target.as_ref().map(PathAndQuery::path);
+        self.edge.settings.log_path.then(path).flatten()
+    }
+
+    fn record_end(&self, status: StatusCode, error_code: Option<&str>) {
         let duration = self.started.elapsed();
         if let Some(metrics) = &self.edge.metrics {
             metrics.request(&self.method, self.arrival.route(), status, duration);
@@ -157,7 +164,9 @@ impl Visit {
             tracing::debug!(
                 http.method = self.method.as_str(),
                 http.route = self.arrival.route(),
+                url.path = self.shown_path(),
                 http.status = status.as_u16(),
+                error.code = error_code,
                 duration_ms = millis(duration),
                 client.address = self.arrival.client_address().map(display),
                 "request completed"
@@ -169,7 +178,9 @@ impl Visit {
         tracing::info!(
             http.method = self.method.as_str(),
             http.route = self.arrival.route(),
+            url.path = self.shown_path(),
             http.status = status.as_u16(),
+            error.code = error_code,
             duration_ms = millis(duration),
             client.address = self.arrival.client_address().map(display),
             http.query = settings.log_query.then(query).flatten(),
@@ -178,15 +189,17 @@ impl Visit {
         );
     }
 
-    /// Makes a problem document of an answer of 400 and above, or to a body that was refused.
+    /// Makes a problem document of an answer of 400 and above, or to a body that was refused; gives its code.
     #[cold]
-    fn explain(&self, response: &mut Response, fault: Option<BodyFault>) {
+    fn explain(&self, response: &mut Response, fault: Option<BodyFault>) -> Option<String> {
         let anywhere = self.target.as_ref().is_some_and(|target| target == "*");
         let asks_methods = anywhere || response.status() == StatusCode::METHOD_NOT_ALLOWED;
         if self.method == Method::OPTIONS && asks_methods && fault.is_none() {
-            return self.tell_methods(response);
+            self.tell_methods(response);
+            return None;
         }
-        let Some(problem) = self.problem(response, fault) else { return };
+        let problem = self.problem(response, fault)?;
+        let code = problem.code().to_owned();
         if let Some(cause) = problem.cause() {
             let error = cause as &(dyn StdError + 'static);
             if problem.status() == StatusCode::SERVICE_UNAVAILABLE {
@@ -213,6 +226,7 @@ impl Visit {
         headers.insert(header::CONTENT_LENGTH, document.len().into());
         let is_head = self.method == Method::HEAD;
         *response.body_mut() = if is_head { Body::empty() } else { Body::from(document) };
+        Some(code)
     }
 
     /// What the answer says, or what its status and the request's body say for it. None when it is a document that

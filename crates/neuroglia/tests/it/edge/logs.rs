@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::routing::get as on_get;
+use http::StatusCode;
 use neuroglia::error::Error;
 use neuroglia::telemetry::{LineSink, Telemetry, TelemetryOptions};
 use neuroglia::web::edge::noting_route;
@@ -53,6 +54,11 @@ async fn logged(level: &str, settings: EdgeSettings, target: &str) -> Vec<Value>
         )
         .route("/internal", on_get(async || Err::<(), _>(Error::internal("the disk is full")).reply()))
         .route("/away", on_get(async || Err::<(), _>(Error::unavailable("connection refused")).reply()))
+        .route(
+            "/full",
+            on_get(async || Err::<(), _>(Error::conflict("oven.full", "no room for Ada")).reply()),
+        )
+        .route("/teapot", on_get(async || StatusCode::IM_A_TEAPOT))
         .route("/panic", on_get(async || -> &'static str { panic!("on purpose") }))
         .route("/health/live", on_get(async || "alive"))
         .route("/forever", on_get(async || pending::<&'static str>().await));
@@ -110,6 +116,39 @@ async fn the_query_and_the_user_agent_are_shown_on_demand() {
         (&lines[1]["http.query"], &lines[1]["http.user_agent"]),
         (&"token=hunter2".into(), &"curl/8 hunter2".into())
     );
+}
+
+#[tokio::test]
+async fn the_path_is_shown_on_demand() {
+    for target in ["/orders/7?token=hunter2", "/nowhere/7?token=hunter2", "/forever"] {
+        let path = target.split('?').next().expect("there is one");
+        let lines = logged("debug", EdgeSettings { log_path: true, ..EdgeSettings::default() }, target).await;
+        let ends = [lines.first(), lines.last()].map(|line| &line.expect("a line")["url.path"]);
+        assert_eq!(ends, [path, path]);
+        assert!(!format!("{lines:?}").contains("hunter2"), "{lines:?}");
+        let lines = logged("debug", EdgeSettings::default(), target).await;
+        assert!(lines.iter().all(|line| line["url.path"].is_null()), "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_refused_is_logged_with_the_code_that_the_client_got() {
+    for (target, status, code) in [
+        ("/full", 409, "oven.full"),
+        ("/teapot", 418, "http.im_a_teapot"),
+        ("/nowhere", 404, "route.not_found"),
+        ("/internal", 500, "internal"),
+        ("/away", 503, "service.unavailable"),
+        ("/panic", 500, "internal"),
+    ] {
+        let lines = logged("info", EdgeSettings::default(), target).await;
+        let last = lines.last().expect("a line");
+        assert_eq!(last["message"], "request completed", "{target}");
+        assert_eq!((&last["http.status"], &last["error.code"]), (&status.into(), &code.into()), "{target}");
+        assert!(!last.to_string().contains("Ada"), "what is told to people may be about them: {last}");
+    }
+    let lines = logged("info", EdgeSettings::default(), "/orders/7").await;
+    assert_eq!(lines[1]["error.code"], Value::Null);
 }
 
 #[tokio::test]
