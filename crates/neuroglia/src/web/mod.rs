@@ -2,7 +2,7 @@
 //!
 //! A controller is an `impl` block with `#[controller("/path")]`; each action says its method, its path and who
 //! may call it, and is a few lines long: decode, send a message, encode. Plain axum routers and tower layers
-//! stand beside controllers ([`Web::plain`]).
+//! stand beside controllers ([`Web::plain`]), and a layer may be around all of them ([`Web::layer`]).
 //!
 //! ```
 //! use neuroglia::di::Inject;

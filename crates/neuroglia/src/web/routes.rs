@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 
 use axum::body::Body;
+use axum::response::IntoResponse;
 use axum::routing::MethodFilter;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, ready};
@@ -129,9 +130,13 @@ pub struct RouteDescription {
 pub struct Web {
     routes: Vec<Route>,
     plain: Vec<Plain>,
+    layers: Vec<Wrap>,
     entries: Vec<fn(&mut ServiceCollection)>,
     session_cookies: bool,
 }
+
+/// Puts a layer around a router.
+pub(super) type Wrap = Box<dyn Fn(axum::Router) -> axum::Router + Send + Sync>;
 
 struct Plain {
     prefix: String,
@@ -182,6 +187,48 @@ impl Web {
     #[must_use]
     pub fn plain(mut self, prefix: impl Into<String>, policy: Policy, router: axum::Router) -> Self {
         self.plain.push(Plain { prefix: prefix.into(), policy, router });
+        self
+    }
+
+    /// Puts a tower layer around all that the application answers: controllers, plain routers, and what is nowhere. It
+    /// is inside the edge, so that limits, request ids, the log and the form of problems hold for its answers too; the
+    /// host's own `/health…`, `/docs…` and `/openapi.json` are outside of it. The last one given sees a request first.
+    ///
+    /// It costs each request a few allocations, and sees no identity and no route, which are found out behind it; what is for
+    /// some paths only stays with a router of theirs ([`Web::plain`]).
+    ///
+    /// ```
+    /// use axum::extract::Request;
+    /// use axum::middleware::{Next, from_fn};
+    /// use axum::response::{IntoResponse, Response};
+    /// use http::{HeaderValue, StatusCode};
+    /// use neuroglia::web::{Web, axum, http};
+    ///
+    /// fn web(web: Web) -> Web {
+    ///     web.layer(from_fn(with_region))
+    /// }
+    ///
+    /// /// Tells which region answers, and only callers that mean it.
+    /// async fn with_region(request: Request, next: Next) -> Response {
+    ///     if request.headers().get("x-region").is_some_and(|region| region != "eu-1") {
+    ///         return StatusCode::MISDIRECTED_REQUEST.into_response();
+    ///     }
+    ///     let mut response = next.run(request).await;
+    ///     response.headers_mut().insert("x-region", HeaderValue::from_static("eu-1"));
+    ///     response
+    /// }
+    /// # let _ = web;
+    /// ```
+    #[must_use]
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: tower::Layer<axum::routing::Route> + Clone + Send + Sync + 'static,
+        L::Service: tower::Service<axum::extract::Request> + Clone + Send + Sync + 'static,
+        <L::Service as tower::Service<axum::extract::Request>>::Response: IntoResponse + 'static,
+        <L::Service as tower::Service<axum::extract::Request>>::Error: Into<Infallible> + 'static,
+        <L::Service as tower::Service<axum::extract::Request>>::Future: Send + 'static,
+    {
+        self.layers.push(Box::new(move |router| router.layer(layer.clone())));
         self
     }
 
@@ -322,7 +369,8 @@ impl Web {
             ));
             router = put(router, &plain.prefix, guarded);
         }
-        Routing::new(of_actions, context, router, hosts_paths())
+        let routing = Routing::new(of_actions, context, router, hosts_paths());
+        if self.layers.is_empty() { routing } else { routing.within(&self.layers) }
     }
 }
 

@@ -7,27 +7,42 @@
 //!   them. What a request costs beside raw axum is in `docs/benchmarks.md`.
 //! - **The order of precedence is axum's**, whose matcher this is: what is written out comes before a parameter. A plain
 //!   router does not tell what is in it, so beside one an action whose path has parameters is found by axum too.
+//! - **Without layers of the application's there is no layer**: [`Web::layer`](super::Web::layer) puts one more router around
+//!   all this, and whoever has none does not pay for it.
 //! - Whatever is no action's is the router's: the host's own pages, plain routers, and what is nowhere.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
+use std::task::{self, Poll};
 
 use axum::body::{Body, HttpBody};
 use axum::extract::ConnectInfo;
 use axum::response::IntoResponse;
 use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use neuroglia_core::error::Error;
 use smallvec::SmallVec;
 
 use super::context::Context;
 use super::edge::{Arrival, Routed};
-use super::routes::{Endpoint, Route};
+use super::problem::Problem;
+use super::routes::{Endpoint, Route, Wrap};
 
 /// What answers requests, by their paths.
 pub struct Routing {
+    map: Arc<Map>,
+    /// The map within the application's layers, when it has any.
+    layered: Option<axum::Router>,
+}
+
+/// What is where.
+struct Map {
+    /// None where the router answers although the path is known.
     actions: matchit::Router<Option<Arc<Station>>>,
     router: axum::Router,
 }
@@ -74,8 +89,14 @@ impl Routing {
             let station = Station { template: template.clone(), names, context, endpoints, allow };
             actions.insert(template, Some(Arc::new(station))).expect("the table of routes was checked");
         }
-        // Routes are made ready once here, and not with each request.
-        Self { actions, router: router.with_state(()) }
+        Self { map: Arc::new(Map::new(actions, router)), layered: None }
+    }
+
+    /// These layers around all but the paths that are the router's, the last one outermost.
+    pub(super) fn within(self, layers: &[Wrap]) -> Self {
+        let inside = axum::Router::new().fallback_service(Inside(Arc::clone(&self.map)));
+        let layered = layers.iter().fold(inside, |router, layer| layer(router)).with_state(());
+        Self { layered: Some(layered), ..self }
     }
 
     /// Sends a request on its way.
@@ -85,12 +106,62 @@ impl Routing {
         peer: Option<SocketAddr>,
         mut request: Request<Body>,
     ) -> Routed {
+        let Some(layered) = self.layered.as_ref().filter(|_| !self.map.is_routers(request.uri().path()))
+        else {
+            return self.map.call(arrival, peer, request);
+        };
+        equip(&mut request, arrival, peer);
+        Routed::Router(tower::Service::call(&mut layered.clone(), request))
+    }
+}
+
+/// What is behind the layers.
+#[derive(Clone)]
+struct Inside(Arc<Map>);
+
+impl tower::Service<Request<Body>> for Inside {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|&ConnectInfo(peer)| peer);
+        let Some(arrival) = request.extensions().get::<Arrival>().cloned() else {
+            // A layer has made another request of it.
+            let lost = Error::internal("a layer of the application did not pass the request's extensions on");
+            return ready(Ok(Problem::from(lost).into_response())).boxed();
+        };
+        self.0.call(&arrival, peer, request).answer().boxed()
+    }
+}
+
+/// Gives a request what everybody on its way may know of it.
+fn equip(request: &mut Request<Body>, arrival: &Arrival, peer: Option<SocketAddr>) {
+    request.extensions_mut().insert(arrival.clone());
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(ConnectInfo(peer));
+    }
+}
+
+impl Map {
+    fn new(actions: matchit::Router<Option<Arc<Station>>>, router: axum::Router) -> Self {
+        // Routes are made ready once here, and not with each request.
+        Self { actions, router: router.with_state(()) }
+    }
+
+    /// Whether the path is known and the router's.
+    fn is_routers(&self, path: &str) -> bool {
+        matches!(self.actions.at(path), Ok(matchit::Match { value: None, .. }))
+    }
+
+    fn call(&self, arrival: &Arrival, peer: Option<SocketAddr>, mut request: Request<Body>) -> Routed {
         let path = request.uri().path();
         let Ok(matchit::Match { value: Some(station), params }) = self.actions.at(path) else {
-            request.extensions_mut().insert(arrival.clone());
-            if let Some(peer) = peer {
-                request.extensions_mut().insert(ConnectInfo(peer));
-            }
+            equip(&mut request, arrival, peer);
             return Routed::Router(tower::Service::call(&mut self.router.clone(), request));
         };
         let Some(endpoint) = station.endpoint(request.method()) else {
@@ -109,7 +180,7 @@ impl Routing {
 
 impl From<axum::Router> for Routing {
     fn from(router: axum::Router) -> Self {
-        Self { actions: matchit::Router::new(), router: router.with_state(()) }
+        Self { map: Arc::new(Map::new(matchit::Router::new(), router)), layered: None }
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod answers;
 mod content;
-mod logs;
+pub(crate) mod logs;
 mod requests;
 mod served;
 

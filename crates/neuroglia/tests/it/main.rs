@@ -9,6 +9,7 @@ mod health;
 mod hosted;
 mod ingest;
 mod issuer;
+mod layers;
 mod metrics;
 mod openapi;
 mod parity;

@@ -36,7 +36,7 @@ pub(in crate::web) enum Routed {
 
 impl Routed {
     /// Waits for it, for those who do not poll.
-    pub(super) async fn answer(self) -> Result<Response, Infallible> {
+    pub(in crate::web) async fn answer(self) -> Result<Response, Infallible> {
         match self {
             Self::Action(action) => action.await,
             Self::Router(route) => route.await,
