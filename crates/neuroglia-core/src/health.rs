@@ -1,10 +1,13 @@
 //! The port of an attached resource that can be ill.
 
-use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::error::Result;
+
+/// What an implementation of [`Indicator`] is marked with.
+#[doc(no_inline)]
+pub use async_trait::async_trait;
 
 /// Tells whether one attached resource answers.
 ///
@@ -12,11 +15,11 @@ use crate::error::Result;
 ///
 /// ```
 /// use neuroglia_core::error::Result;
-/// use neuroglia_core::health::{Details, Indicator};
+/// use neuroglia_core::health::{Details, Indicator, async_trait};
 ///
 /// struct Oven;
 ///
-/// #[async_trait::async_trait]
+/// #[async_trait]
 /// impl Indicator for Oven {
 ///     fn name(&self) -> &str {
 ///         "oven"

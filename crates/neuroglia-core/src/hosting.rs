@@ -5,10 +5,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::di::Inject;
 use crate::error::Result;
+
+/// What [`HostedService::run`] is told the end by.
+#[doc(no_inline)]
+pub use tokio_util::sync::CancellationToken;
 
 /// Something that runs as long as the process does: the reference's `HostedService`, in two phases.
 ///

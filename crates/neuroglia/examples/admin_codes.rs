@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use neuroglia::App;
 use neuroglia::error::{Error, Result};
-use neuroglia::process::admin::{AdminCommand, AdminContext};
+use neuroglia::process::admin::{AdminCommand, AdminContext, clap};
 
 /// Compares the books.
 #[derive(clap::Args)]

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use neuroglia::App;
 use neuroglia::di::{Dispose, Inject, ServiceCollection};
 use neuroglia::error::{Error, Result};
-use neuroglia::hosting::HostedService;
+use neuroglia::hosting::{CancellationToken, HostedService};
 use neuroglia::settings::Settings;
-use tokio_util::sync::CancellationToken;
 
 #[derive(Settings)]
 struct Stage {

@@ -174,9 +174,8 @@ impl<S: Settings> App<S> {
     /// ```
     /// use neuroglia::di::Inject;
     /// use neuroglia::error::Result;
-    /// use neuroglia::hosting::HostedService;
+    /// use neuroglia::hosting::{CancellationToken, HostedService};
     /// use neuroglia::{App, Role};
-    /// use tokio_util::sync::CancellationToken;
     ///
     /// /// Keeps the ovens warm where pizzas are baked.
     /// #[derive(Inject)]

@@ -32,7 +32,7 @@ use axum::Router;
 use neuroglia_core::clock::Clock;
 
 pub use checks::{Check, Report};
-pub use neuroglia_core::health::{Details, Indicator};
+pub use neuroglia_core::health::{Details, Indicator, async_trait};
 pub(crate) use question::ask;
 pub(crate) use routes::PROBES;
 pub use routes::is_probe;

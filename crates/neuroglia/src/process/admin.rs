@@ -7,6 +7,10 @@ mod work;
 
 pub use mail::ListMail;
 
+/// What the arguments of an [`AdminCommand`] are declared with. Its derives name it, so that it has to be in scope.
+#[doc(no_inline)]
+pub use clap;
+
 use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
@@ -28,7 +32,7 @@ pub use self::work::{Revised, revise_all};
 ///
 /// ```
 /// use neuroglia::error::Result;
-/// use neuroglia::process::admin::{AdminCommand, AdminContext};
+/// use neuroglia::process::admin::{AdminCommand, AdminContext, clap};
 ///
 /// /// Says hello.
 /// #[derive(clap::Args)]

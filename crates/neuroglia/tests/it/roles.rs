@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use neuroglia::di::{Inject, ServiceCollection};
 use neuroglia::error::Result;
-use neuroglia::hosting::HostedService;
+use neuroglia::hosting::{CancellationToken, HostedService};
 use neuroglia::settings::Environment;
 use neuroglia::{App, Role, StartError};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use super::wire::soon;
 

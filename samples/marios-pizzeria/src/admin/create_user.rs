@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use clap::Args;
 use neuroglia::auth::Passwords;
 use neuroglia::error::Result;
 use neuroglia::mediation::Mediator;
-use neuroglia::process::admin::{AdminCommand, AdminContext};
+use neuroglia::process::admin::{AdminCommand, AdminContext, clap};
 use neuroglia::settings::Secret;
 use pizzeria_application::accounts;
 use pizzeria_application::accounts::PasswordHasher;

@@ -1,9 +1,8 @@
 //! Give all orders out.
 
-use clap::Args;
 use neuroglia::error::{Error, Result};
 use neuroglia::mediation::Mediator;
-use neuroglia::process::admin::{AdminCommand, AdminContext};
+use neuroglia::process::admin::{AdminCommand, AdminContext, clap};
 use pizzeria_application::orders;
 
 /// Prints every order as one line of JSON, the oldest first, and nothing else.

@@ -1,9 +1,8 @@
 //! Put right what does not agree.
 
-use clap::Args;
 use neuroglia::error::{Error, Result};
 use neuroglia::mediation::Mediator;
-use neuroglia::process::admin::{AdminCommand, AdminContext};
+use neuroglia::process::admin::{AdminCommand, AdminContext, clap};
 use pizzeria_application::kitchen::FixPlaces;
 use pizzeria_application::orders;
 

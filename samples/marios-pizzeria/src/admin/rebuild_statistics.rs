@@ -1,9 +1,8 @@
 //! Rebuild the statistics.
 
-use clap::Args;
 use neuroglia::error::Result;
 use neuroglia::mediation::Mediator;
-use neuroglia::process::admin::{AdminCommand, AdminContext};
+use neuroglia::process::admin::{AdminCommand, AdminContext, clap};
 use pizzeria_application::statistics;
 
 /// Rebuilds the statistics from the orders; orders may change meanwhile.

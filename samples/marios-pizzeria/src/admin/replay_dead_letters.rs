@@ -1,8 +1,7 @@
 //! Have failed work tried again.
 
-use clap::Args;
 use neuroglia::error::Result;
-use neuroglia::process::admin::{AdminCommand, AdminContext, revise_all};
+use neuroglia::process::admin::{AdminCommand, AdminContext, clap, revise_all};
 use neuroglia::work::{Revision, WorkClass, WorkFilter, WorkState};
 
 /// Has every event tried again that a consumer failed at for good; `admin dead-letters` chooses among them.

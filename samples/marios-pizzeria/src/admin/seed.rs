@@ -1,9 +1,8 @@
 //! Fill the menu.
 
-use clap::Args;
 use neuroglia::error::Result;
 use neuroglia::mediation::Mediator;
-use neuroglia::process::admin::{AdminCommand, AdminContext};
+use neuroglia::process::admin::{AdminCommand, AdminContext, clap};
 use pizzeria_application::menu::SeedMenu;
 
 /// Fills the menu with the classics of the house; run again, it changes nothing.
