@@ -1,5 +1,5 @@
 //! A process with two hosted services, of which the second plays the role that the setting `ROLE` names; the tests
-//! of `hosted` watch it from outside.
+//! of `hosted` and `parity` watch it from outside.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use neuroglia::App;
 use neuroglia::di::{Dispose, Inject, ServiceCollection};
 use neuroglia::error::{Error, Result};
 use neuroglia::hosting::{CancellationToken, HostedService};
-use neuroglia::settings::Settings;
+use neuroglia::settings::{Deploy, Settings, Warning};
 
 #[derive(Settings)]
 struct Stage {
@@ -18,7 +18,23 @@ struct Stage {
 }
 
 fn main() -> ExitCode {
-    App::<Stage>::new("hosted-roles").services(services).hosted::<First>().hosted::<Second>().run()
+    App::<Stage>::new("hosted-roles")
+        .services(services)
+        .hosted::<First>()
+        .hosted::<Second>()
+        .parity(|validator| validator.rule(is_orderly))
+        .run()
+}
+
+/// Whether a deploy can be relied upon.
+fn is_orderly(stage: &Deploy) -> Vec<Warning> {
+    let disorder = || Warning {
+        code: "stage.disorder",
+        what: "the second service does not play an orderly role".to_owned(),
+        at: "ROLE".to_owned(),
+        fix: "leave it at its default".to_owned(),
+    };
+    if stage.text("ROLE") == Some("orderly") { Vec::new() } else { vec![disorder()] }
 }
 
 fn services(services: &mut ServiceCollection, stage: &Stage) {

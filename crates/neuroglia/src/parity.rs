@@ -25,7 +25,13 @@ type Rule = fn(&Deploy) -> Vec<Warning>;
 /// ```
 /// use neuroglia::App;
 /// use neuroglia::parity::EnvironmentValidator;
-/// use neuroglia::settings::{Deploy, Warning};
+/// use neuroglia::settings::{Deploy, Environment, Schema, Settings, Warning};
+///
+/// #[derive(Settings)]
+/// struct ShopSettings {
+///     /// Who reads the daily report.
+///     report_to: Option<String>,
+/// }
 ///
 /// fn parity(validator: EnvironmentValidator) -> EnvironmentValidator {
 ///     validator.rule(somebody_reads_reports)
@@ -42,8 +48,15 @@ type Rule = fn(&Deploy) -> Vec<Warning>;
 ///     if is_said { Vec::new() } else { vec![nobody()] }
 /// }
 ///
-/// let app = App::<()>::new("shop").parity(parity);
+/// let app = App::<ShopSettings>::new("shop").parity(parity);
 /// # let _ = app;
+///
+/// // A rule sees what the settings declare, and nothing else.
+/// let deploy = |variables: &[(&str, &str)]| {
+///     Deploy::of(&Schema::of::<ShopSettings>(), &Environment::from_pairs(variables.iter().copied()))
+/// };
+/// assert_eq!(somebody_reads_reports(&deploy(&[])).len(), 1);
+/// assert!(somebody_reads_reports(&deploy(&[("REPORT_TO", "mario@example.com")])).is_empty());
 /// ```
 pub struct EnvironmentValidator {
     rules: Vec<Rule>,

@@ -32,7 +32,7 @@ pub(super) fn run<S: Settings>(app: App<S>, environment: &Environment, assignmen
         Err(problem) => return failed_early(app.name, &problem),
     };
     for warning in report.warnings() {
-        tracing::warn!(setting = %warning.at, fix = %warning.fix, "{}", warning.what);
+        tracing::warn!(code = warning.code, setting = %warning.at, fix = %warning.fix, "{}", warning.what);
     }
     let runtime = match runtime(&host) {
         Ok(runtime) => runtime,

@@ -208,7 +208,9 @@ async fn supervise(service: Arc<dyn Supervised>, stop: CancellationToken) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::{Capture, Telemetry, TelemetryOptions};
     use neuroglia_core::di::{Inject, Service};
+    use serde_json::Value;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::sync::Notify;
@@ -363,16 +365,43 @@ mod tests {
         }
     }
 
+    /// Lets everybody else do what can be done at this moment.
+    async fn meanwhile() {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn one_that_fails_or_panics_runs_again() {
+    async fn one_that_fails_or_panics_runs_again_after_a_growing_pause() {
+        let lines = Capture::default();
+        let dispatch =
+            Telemetry::subscriber(&TelemetryOptions::default(), lines.clone()).expect("directives");
+        let listening = tracing::dispatcher::set_default(&dispatch);
         let scope = scope_with(Service::instance(AtomicUsize::new(0))).await;
         let supervisor =
             Supervisor::start(&[Hosted::of::<Flaky>()], &scope, &starting(600)).await.expect("it starts");
         let runs = scope.get::<AtomicUsize>().expect("registered");
-        while runs.load(Ordering::SeqCst) < 3 {
-            tokio::time::advance(Duration::from_millis(50)).await;
-            tokio::task::yield_now().await;
+        meanwhile().await;
+        for (run, pause) in [(1, PAUSE_MIN), (2, PAUSE_MIN * 2)] {
+            assert_eq!(runs.load(Ordering::SeqCst), run);
+            tokio::time::advance(pause - Duration::from_millis(1)).await;
+            meanwhile().await;
+            assert_eq!(runs.load(Ordering::SeqCst), run, "the pause is {pause:?}");
+            // The clock's ticks are milliseconds.
+            tokio::time::advance(Duration::from_millis(2)).await;
+            meanwhile().await;
         }
+        assert_eq!(runs.load(Ordering::SeqCst), 3);
         assert!(supervisor.stop(Deadline::after(Duration::from_secs(600))).await.is_empty());
+        drop(listening);
+        let lines: Vec<Value> =
+            lines.lines().iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let failures: Vec<_> = lines.iter().filter(|line| line["service.name"] == "flaky").collect();
+        let told: Vec<_> =
+            failures.iter().map(|line| (line["error"].as_str(), line["pause_ms"].as_u64())).collect();
+        let expected = [("service temporarily unavailable: not yet", 100), ("it panicked", 200)];
+        assert_eq!(told, expected.map(|(error, pause)| (Some(error), Some(pause))), "{lines:?}");
+        assert_eq!(failures[0]["message"], "hosted service failed; it runs again after a pause");
     }
 }

@@ -2,7 +2,7 @@
 
 mod answers;
 mod content;
-pub(crate) mod logs;
+mod logs;
 mod requests;
 mod served;
 

@@ -9,10 +9,11 @@ use http::{HeaderValue, StatusCode};
 use neuroglia::di::Inject;
 use neuroglia::error::Result;
 use neuroglia::settings::Environment;
+use neuroglia::telemetry::{Capture, Telemetry, TelemetryOptions};
 use neuroglia::web::{Json, Path, Policy, Web, controller};
 use neuroglia::{App, Running};
+use serde_json::Value;
 
-use super::edge::logs::Lines;
 use super::wire::Client;
 
 #[derive(Inject)]
@@ -95,8 +96,9 @@ async fn they_are_around_controllers_and_plain_routers_and_not_the_host() {
 
 #[tokio::test]
 async fn an_early_answer_has_the_form_of_every_answer() {
-    let lines = Lines::default();
-    let guard = lines.listen("info");
+    let log = Capture::default();
+    let dispatch = Telemetry::subscriber(&TelemetryOptions::default(), log.clone()).expect("directives");
+    let listening = tracing::dispatcher::set_default(&dispatch);
     let (running, mut client) = start(App::new("shop").web(web)).await;
     client.send("GET /pizzas/7 HTTP/1.1\r\nHost: shop\r\nX-Banned: yes\r\nX-Request-Id: 7c2f\r\n\r\n").await;
     let reply = client.reply().await;
@@ -111,8 +113,10 @@ async fn an_early_answer_has_the_form_of_every_answer() {
         assert_eq!(reply.header(name), Some(value), "{name}");
     }
     running.stop().await;
-    drop(guard);
-    let completed = lines.read().into_iter().find(|line| line["message"] == "request completed");
+    drop(listening);
+    let lines: Vec<Value> =
+        log.lines().iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let completed = lines.iter().find(|line| line["message"] == "request completed");
     let completed = completed.expect("it is logged");
     assert_eq!(completed["http.status"], 403);
     assert_eq!(completed["error.code"], "auth.forbidden");

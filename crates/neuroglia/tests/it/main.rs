@@ -18,4 +18,5 @@ mod server;
 mod settings;
 mod stopping;
 mod telemetry;
+mod versions;
 mod wire;

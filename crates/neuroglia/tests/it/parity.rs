@@ -1,7 +1,11 @@
 //! Deploys that are judged, and deploys that are compared.
 
+use std::env;
+use std::process::{Command, Output};
+
 use neuroglia::parity::{Comparison, EnvironmentValidator};
 use neuroglia::settings::{Deploy, Environment, Schema, Secret, Settings, Warning};
+use serde_json::Value;
 use url::Url;
 
 #[derive(Settings)]
@@ -215,4 +219,37 @@ fn an_application_adds_rules_and_says_what_it_accepts() {
         !comparison.matters() && comparison.to_string().contains("a laptop needs no server"),
         "{comparison}"
     );
+}
+
+/// Runs the example `hosted_roles`, whose application has a rule, to its end.
+fn on_stage(role: &str, arguments: &[&str]) -> Output {
+    let deps = env::current_exe().expect("this executable");
+    let profile = deps.ancestors().nth(2).expect("a test executable lies in deps of its profile");
+    let mut command = Command::new(profile.join("examples/hosted_roles"));
+    command.args(arguments).env_clear();
+    command.envs([("PORT", "0"), ("SERVER_HOST", "127.0.0.1"), ("ROLE", role)]);
+    command.output().expect("cargo builds the examples with the tests")
+}
+
+#[test]
+fn the_rules_of_an_application_judge_its_deploy_when_it_is_checked() {
+    let judged = |role: &str| {
+        let checked = on_stage(role, &["config", "--check"]);
+        assert_eq!(checked.status.code(), Some(0), "a warning keeps nobody from starting");
+        String::from_utf8(checked.stderr).expect("text")
+    };
+    let told = "warning: the second service does not play an orderly role (ROLE); leave it at its default";
+    assert!(judged("fails").contains(told), "{}", judged("fails"));
+    assert_eq!(judged("orderly"), "");
+}
+
+#[test]
+fn the_rules_of_an_application_judge_its_deploy_at_the_start() {
+    let started = on_stage("fails", &["web"]);
+    assert_eq!(started.status.code(), Some(1), "the second service has failed");
+    let log = String::from_utf8(started.stdout).expect("text");
+    let mut lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let warning = lines.find(|line| line["level"] == "WARN").expect("a warning");
+    assert_eq!(warning["message"], "the second service does not play an orderly role");
+    assert_eq!((&warning["code"], &warning["setting"]), (&"stage.disorder".into(), &"ROLE".into()));
 }

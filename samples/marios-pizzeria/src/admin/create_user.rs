@@ -12,7 +12,7 @@ use pizzeria_application::accounts::PasswordHasher;
 use pizzeria_domain::user::Role;
 
 /// Opens an account. The password is read from standard input, or generated and printed once.
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 pub struct CreateUser {
     /// The name to log in with, such as an e-mail address.
     #[arg(long)]

@@ -6,7 +6,7 @@ use neuroglia::process::admin::{AdminCommand, AdminContext, clap};
 use pizzeria_application::orders;
 
 /// Prints every order as one line of JSON, the oldest first, and nothing else.
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 pub struct ExportOrders {}
 
 impl AdminCommand for ExportOrders {

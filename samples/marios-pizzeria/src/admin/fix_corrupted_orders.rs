@@ -7,7 +7,7 @@ use pizzeria_application::kitchen::FixPlaces;
 use pizzeria_application::orders;
 
 /// Finds orders whose total, status or place in the kitchen does not agree with the rest, and puts them right.
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 pub struct FixCorruptedOrders {
     /// Only tell what would be done.
     #[arg(long)]

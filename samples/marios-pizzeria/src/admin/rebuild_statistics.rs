@@ -6,7 +6,7 @@ use neuroglia::process::admin::{AdminCommand, AdminContext, clap};
 use pizzeria_application::statistics;
 
 /// Rebuilds the statistics from the orders; orders may change meanwhile.
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 pub struct RebuildStatistics {}
 
 impl AdminCommand for RebuildStatistics {

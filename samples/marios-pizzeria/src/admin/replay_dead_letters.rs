@@ -5,7 +5,7 @@ use neuroglia::process::admin::{AdminCommand, AdminContext, clap, revise_all};
 use neuroglia::work::{Revision, WorkClass, WorkFilter, WorkState};
 
 /// Has every event tried again that a consumer failed at for good; `admin dead-letters` chooses among them.
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 pub struct ReplayDeadLetters {
     /// Only those of this consumer, such as notifications.
     #[arg(long)]

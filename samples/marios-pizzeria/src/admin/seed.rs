@@ -6,7 +6,7 @@ use neuroglia::process::admin::{AdminCommand, AdminContext, clap};
 use pizzeria_application::menu::SeedMenu;
 
 /// Fills the menu with the classics of the house; run again, it changes nothing.
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 pub struct Seed {}
 
 impl AdminCommand for Seed {

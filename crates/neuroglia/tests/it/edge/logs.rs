@@ -18,7 +18,7 @@ use super::{ask, edge_with, from_peer, request};
 
 /// What was logged.
 #[derive(Clone, Default)]
-pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl LineSink for Lines {
     fn write_line(&self, line: &[u8]) {
@@ -28,13 +28,13 @@ impl LineSink for Lines {
 
 impl Lines {
     /// Takes what this thread logs at this level, until the guard is dropped.
-    pub(crate) fn listen(&self, level: &str) -> DefaultGuard {
+    pub(super) fn listen(&self, level: &str) -> DefaultGuard {
         let options = TelemetryOptions { directives: level.to_owned(), ..TelemetryOptions::default() };
         let dispatch = Telemetry::subscriber(&options, self.clone()).expect("directives");
         tracing::dispatcher::set_default(&dispatch)
     }
 
-    pub(crate) fn read(&self) -> Vec<Value> {
+    pub(super) fn read(&self) -> Vec<Value> {
         let text = String::from_utf8(self.0.lock().expect("not poisoned").clone()).expect("UTF-8");
         text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
     }
