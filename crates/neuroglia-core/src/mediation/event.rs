@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use crate::data::{Ending, UnitOfWork};
 use crate::di::{Inject, Scope};
 use crate::domain::{AnyEvent, DomainEvent};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
 use crate::work::Finish;
 
 /// Reacts to an event.
@@ -90,9 +90,11 @@ impl EventHandlers {
                 if let Err(error) = reaction.run(scope, event).await {
                     // The first failure is the command's; the others would be lost with it.
                     match &failed {
-                        Some(_) => {
-                            tracing::error!(event.name = event.name(), %error, "a further event handler failed")
-                        }
+                        Some(_) => tracing::error!(
+                            event.name = event.name(),
+                            error = chain(&error),
+                            "a further event handler failed"
+                        ),
                         None => failed = Some(error),
                     }
                 }

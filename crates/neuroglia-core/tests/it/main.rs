@@ -8,6 +8,7 @@ mod container;
 mod disposal;
 mod durable;
 mod idempotency;
+mod lines;
 mod mail;
 mod mediator;
 mod relay;

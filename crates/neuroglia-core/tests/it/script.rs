@@ -290,6 +290,7 @@ impl EventHandler<Counted> for Reaction {
         self.stage.react("reaction", &event.name);
         let echoes = match event.name.as_str() {
             "failing" => return Err(Error::conflict("reaction.fails", "the reaction fails")),
+            "failing twice" => return Err(Error::internal("the oven is cold")),
             "echoing" => "echo",
             "circling" => "circling",
             "sending" => return self.mediator.send(play([Count("sending")])).await.map(drop),
@@ -301,8 +302,9 @@ impl EventHandler<Counted> for Reaction {
     }
 }
 
+/// Notes every event.
 #[derive(Inject)]
-struct Audit {
+pub(crate) struct Audit {
     stage: Arc<Stage>,
 }
 
@@ -310,7 +312,7 @@ impl EventHandler<AnyEvent> for Audit {
     async fn handle(&self, event: &AnyEvent) -> Result<()> {
         let name = event.downcast_ref::<Counted>().map_or("", |event| &event.name);
         self.stage.react("audit", name);
-        Ok(())
+        if name == "failing twice" { Err(Error::unavailable("the book is closed")) } else { Ok(()) }
     }
 }
 
@@ -329,6 +331,11 @@ impl App {
     }
 
     pub(crate) async fn with(messages: Messages) -> Self {
+        Self::hearing(messages.event::<Counted, Reaction>().every_event::<Audit>()).await
+    }
+
+    /// One whose events are handled by those who are listed in `messages`, and by nobody else.
+    pub(crate) async fn hearing(messages: Messages) -> Self {
         let clock = Clock::manual(Timestamp::UNIX_EPOCH);
         let store: Arc<dyn Store> = Arc::new(MemoryStore::with_clock(clock.clone()));
         let tallies =
@@ -341,12 +348,7 @@ impl App {
         services.add(Service::shared(Arc::clone(&stage))).add(Service::shared(Arc::clone(&gate)));
         data::register(&mut services);
         Worker::new().job::<Sum>().register(&mut services);
-        messages
-            .command::<Play>()
-            .query::<Read>()
-            .event::<Counted, Reaction>()
-            .every_event::<Audit>()
-            .register(&mut services);
+        messages.command::<Play>().query::<Read>().register(&mut services);
         let services = services.build().expect("it holds").start().await.expect("it starts");
         Self { services, store, clock, stage, gate }
     }

@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 use futures_util::FutureExt;
 use neuroglia::data::{Repository, UnitOfWork};
 use neuroglia::error::ErrorKind;
-use neuroglia::mediation::Mediator;
+use neuroglia::mediation::{Mediator, Messages};
 use neuroglia::work::Jobs;
 
+use crate::lines::Lines;
 use crate::script::Do::*;
-use crate::script::{App, Read, Sum, Tally, cause, play, send};
+use crate::script::{App, Audit, Read, Sum, Tally, cause, play, send};
 
 #[tokio::test]
 async fn a_command_commits_when_it_has_succeeded() {
@@ -254,6 +255,40 @@ async fn a_failing_event_handler_fails_the_command_and_keeps_no_other_from_runni
     assert_eq!(error.code(), "reaction.fails");
     assert_eq!(app.stage.reactions(), ["reaction failing", "audit failing", "reaction a", "audit a"]);
     assert_eq!((app.count("failing").await, app.count("a").await, app.outbox().await), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn when_two_event_handlers_fail_the_command_tells_the_first_cause_and_the_log_the_other() {
+    let app = App::start().await;
+    let lines = Lines::default();
+    let guard = lines.listen();
+    let error = app.play([Count("failing twice")]).await.expect_err("both handlers fail");
+    drop(guard);
+    assert_eq!(cause(&error), "the oven is cold");
+    assert_eq!(app.stage.reactions(), ["reaction failing twice", "audit failing twice"]);
+    let lines = lines.read();
+    let further: Vec<_> =
+        lines.iter().filter(|line| line.contains("a further event handler failed")).collect();
+    assert_eq!(further.len(), 1, "{lines:#?}");
+    assert!(further[0].contains("tally.counted") && further[0].contains("the book is closed"), "{further:?}");
+    assert_eq!((app.count("failing twice").await, app.outbox().await), (0, 0));
+}
+
+#[tokio::test]
+async fn an_event_that_no_handler_here_wants_leaves_all_the_same() {
+    let app = App::hearing(Messages::default()).await;
+    app.play([Count("a")]).await.expect("nobody has to listen");
+    let heard = app.stage.reactions();
+    assert_eq!((app.count("a").await, app.outbox().await, heard.len()), (1, 1, 0), "{heard:?}");
+}
+
+#[tokio::test]
+async fn an_event_can_be_handled_by_one_who_hears_every_event_alone() {
+    let app = App::hearing(Messages::default().every_event::<Audit>()).await;
+    app.play([Count("a")]).await.expect("it succeeds");
+    assert_eq!((app.stage.reactions(), app.outbox().await), (vec!["audit a".to_owned()], 1));
+    let error = app.play([Count("failing twice")]).await.expect_err("it is no lesser handler");
+    assert_eq!((cause(&error).as_str(), app.outbox().await), ("the book is closed", 1));
 }
 
 #[tokio::test]
