@@ -117,6 +117,12 @@ impl UnitOfWork {
         Ok(())
     }
 
+    /// Takes up an event that no aggregate raised; it goes the way of theirs.
+    pub(crate) fn raise(&self, event: AnyEvent, subject: String) -> Result<()> {
+        self.change()?.gathered.events.push(RaisedBy { event, subject });
+        Ok(())
+    }
+
     pub(super) async fn get<A: Aggregate>(&self, id: &A::Id) -> Result<Option<A>> {
         let key = (A::COLLECTION, id.to_string());
         if let Some(known) = self.known::<A>(&key) {

@@ -1,4 +1,4 @@
-//! Facts that an aggregate raises, with a stable name.
+//! Facts that an aggregate, or a handler, raises, with a stable name.
 
 use std::any::Any;
 use std::fmt;
@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-/// Something that happened in the domain.
+/// Something that happened in the domain: raised by the [`Aggregate`](super::Aggregate) that it happened to, or by
+/// [`Events`](crate::messaging::Events) when it happened to none.
 ///
 /// The name and version are what leaves the process and stays in stores: they do not follow the Rust type's
 /// name, so a rename loses nothing.

@@ -89,7 +89,7 @@ fn nothing() -> Box<RawValue> {
 
 /// The most bytes of source and id together, and of what an event's order depends on: they become keys of an index,
 /// and PostgreSQL takes no more than a third of a page, 2,704 bytes.
-const KEY_BYTES_MAX: usize = 1024;
+pub(super) const KEY_BYTES_MAX: usize = 1024;
 
 impl CloudEvent {
     /// The event of an outbox message.

@@ -1,6 +1,7 @@
 //! Events for outside: from the commit that raised them to whoever wants them.
 //!
-//! An event becomes a row of the outbox in the transaction of the change ([`OutboxStore`]). A [`Relay`] sends it as
+//! An event, of an aggregate or raised by [`Events`], becomes a row of the outbox in the transaction of the change
+//! ([`OutboxStore`]). A [`Relay`] sends it as
 //! a [`CloudEvent`] by the [`EventBus`] and deletes it when its arrival was confirmed. The default bus is the store
 //! itself ([`LocalBus`]): an event becomes a delivery for each consumer, which is a piece of durable
 //! [`work`](crate::work). Where a broker carries them, an [`Intake`] in each worker takes them from the broker's queues
@@ -8,6 +9,7 @@
 
 mod bus;
 mod envelope;
+mod events;
 mod inbox;
 mod intake;
 mod outbox;
@@ -19,6 +21,7 @@ mod wake;
 
 pub use bus::{EventBus, LocalBus};
 pub use envelope::{CloudEvent, Origin, Parcel, Subscription, Subscriptions};
+pub use events::Events;
 pub use inbox::{FOREIGN, Inbox};
 pub use intake::{ARRIVAL_BYTES_MAX, Intake, IntakeMeter};
 pub use outbox::{OutboxDepth, OutboxStore};

@@ -38,6 +38,18 @@ async fn an_event_reaches_every_consumer_once_and_a_job_is_done() {
 }
 
 #[tokio::test]
+async fn an_event_that_no_aggregate_raised_reaches_every_consumer_once() {
+    let app = App::start().await;
+    app.pass_on("wet", true).await.expect_err("nothing is kept of it");
+    app.pass_on("dry", false).await.expect("it is raised");
+    app.until("both consumers", async |app| app.work(&[WorkState::Done]).await.len() == 2).await;
+    let (announced, booked) = (app.tally("announced").await, app.tally("booked").await);
+    assert_eq!((announced, booked, app.tally("dry").await, app.tally("wet").await), (1, 1, 1, 0));
+    assert_eq!((app.tally("witnessed dry").await, app.tally("witnessed wet").await), (1, 0));
+    assert_eq!((app.work(&[]).await.len(), app.store.outbox(10).await.expect("it answers").len()), (2, 0));
+}
+
+#[tokio::test]
 async fn a_failing_handler_is_tried_again_and_keeps_nobody_else_from_the_event() {
     let app = App::start().await;
     app.world.failures.store(2, Ordering::SeqCst);

@@ -12,6 +12,7 @@ use neuroglia::di::{Inject, Scope, Service, ServiceCollection, Services};
 use neuroglia::domain::{Aggregate, AnyEvent, DomainEvent, Root};
 use neuroglia::error::{Error, Result};
 use neuroglia::mediation::{Command, CommandHandler, EventHandler, Mediator, Messages, Query, QueryHandler};
+use neuroglia::messaging::Events;
 use neuroglia::work::{Job, JobHandler, WorkFilter, Worker};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -91,6 +92,8 @@ pub(crate) enum Do {
     /// Has somebody else add one to a tally after it was read and before it is saved, the first so many times.
     Contested(&'static str, u32),
     Remove(&'static str),
+    /// Raises the event of a tally that nobody has counted.
+    Tell(&'static str),
     /// Adds a statement of an engine that is not there.
     Native,
     /// Says that the script waits, and waits until it is let go.
@@ -192,6 +195,7 @@ impl Default for Gate {
 #[derive(Inject)]
 pub(crate) struct Player {
     tallies: Repository<Tally>,
+    events: Events,
     work: Arc<UnitOfWork>,
     store: Arc<dyn Store>,
     mediator: Mediator,
@@ -219,6 +223,7 @@ impl Player {
                 let found = self.tallies.get(&(*name).to_owned()).await?;
                 self.tallies.remove(&mut found.ok_or_else(|| Error::not_found("tally", name))?)?;
             }
+            Tell(name) => self.events.raise(name, Counted { name: (*name).to_owned() })?,
             Native => self.work.native("none", ())?,
             Wait => {
                 self.gate.reached.add_permits(1);

@@ -124,6 +124,7 @@ async fn a_query_that_writes_is_an_error_and_changes_nothing() {
     for (script, what) in [
         (vec![Count("a")], "the query `Read` tried to change something"),
         (vec![Remove("a")], "the query `Read` tried to change something"),
+        (vec![Tell("a")], "the query `Read` tried to change something"),
         (vec![Native], "the query `Read` tried to change something"),
         (vec![Try(vec![]), Send(vec![Count("a")])], "the query `Read` sent the command `Play`"),
     ] {
@@ -246,6 +247,45 @@ async fn events_of_event_handlers_are_handled_in_the_same_unit() {
     app.play([Count("echoing")]).await.expect("it succeeds");
     assert_eq!(app.stage.reactions(), ["reaction echoing", "audit echoing", "reaction echo", "audit echo"]);
     assert_eq!((app.count("echoing").await, app.count("echo").await, app.outbox().await), (1, 1, 2));
+}
+
+#[tokio::test]
+async fn an_event_that_no_aggregate_raised_is_handled_and_leaves_like_the_others() {
+    let app = App::start().await;
+    app.play([Count("a"), Tell("b"), Count("c")]).await.expect("it succeeds");
+    let handled = ["reaction a", "audit a", "reaction b", "audit b", "reaction c", "audit c"];
+    assert_eq!(app.stage.reactions(), handled);
+    let outbox = app.store.outbox(10).await.expect("it answers");
+    let left: Vec<_> =
+        outbox.iter().map(|message| (&*message.name, &*message.subject, &*message.data)).collect();
+    assert_eq!(left[1], ("tally.counted", "b", r#"{"name":"b"}"#));
+    assert_eq!((left.len(), app.count("b").await), (3, 0));
+
+    // What its handlers do belongs to the unit of work, whether or not it had changed anything else.
+    app.play([Tell("echoing")]).await.expect("it succeeds");
+    assert_eq!((app.count("echo").await, app.outbox().await), (1, 5));
+    let error = app.play([Count("d"), Tell("failing")]).await.expect_err("a reaction fails");
+    assert_eq!((error.code(), app.count("d").await, app.outbox().await), ("reaction.fails", 0, 5));
+}
+
+#[tokio::test]
+async fn an_event_of_a_command_that_fails_was_not_raised() {
+    let app = App::start().await;
+    app.play([Tell("a"), Fail]).await.expect_err("the script fails");
+    assert_eq!((app.stage.reactions(), app.outbox().await), (Vec::new(), 0));
+    app.play([Try(vec![Tell("a"), Fail])]).await.expect_err("half of the inner one is there");
+    assert_eq!(app.outbox().await, 0);
+}
+
+#[tokio::test]
+async fn an_event_has_a_subject_that_its_envelope_can_carry() {
+    let app = App::start().await;
+    for subject in ["", "a\u{0}b", Box::leak("s".repeat(1025).into_boxed_str())] {
+        let error = app.play([Tell(subject)]).await.expect_err("it could not leave");
+        assert!(cause(&error).contains("the subject of an event `tally.counted`"), "{error:?}");
+    }
+    app.play([Tell(Box::leak("s".repeat(1024).into_boxed_str()))]).await.expect("the longest one");
+    assert_eq!(app.outbox().await, 1);
 }
 
 #[tokio::test]

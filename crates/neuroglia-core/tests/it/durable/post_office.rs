@@ -15,7 +15,7 @@ use neuroglia::error::{Error, Result};
 use neuroglia::hosting::{HostedService, Stopping};
 use neuroglia::identity::Correlation;
 use neuroglia::mediation::{Command, CommandHandler, EventHandler, Mediator, Messages};
-use neuroglia::messaging::{self, Relay};
+use neuroglia::messaging::{self, Events, Relay};
 use neuroglia::schedule::{Planner, Schedule, ScheduledTask, Scheduler, Tick};
 use neuroglia::work::{
     self, BrokenOff, Claimer, Consumer, Job, JobHandler, Jobs, Retry, Run, WorkFilter, WorkPlan, WorkRecord,
@@ -158,6 +158,43 @@ impl CommandHandler<SendParcel> for SendParcelHandler {
         self.parcels.save(&mut parcel)?;
         self.jobs.enqueue(&Weigh { parcel: command.id })?;
         Ok(())
+    }
+}
+
+/// Says that a parcel was sent which this office has not seen.
+#[derive(Clone)]
+pub(crate) struct PassOn {
+    pub(crate) parcel: String,
+    /// What is wrong with it is found too late.
+    pub(crate) fails: bool,
+}
+
+impl Command for PassOn {
+    type Response = ();
+    type Handler = PassOnHandler;
+}
+
+#[derive(Inject)]
+pub(crate) struct PassOnHandler {
+    events: Events,
+}
+
+impl CommandHandler<PassOn> for PassOnHandler {
+    async fn handle(&self, PassOn { parcel, fails }: PassOn) -> Result<()> {
+        self.events.raise(&parcel, ParcelSent { parcel: parcel.clone() })?;
+        if fails { Err(Error::conflict("parcel.wet", "the parcel is wet")) } else { Ok(()) }
+    }
+}
+
+/// Counts inside the unit of work in which it was raised.
+#[derive(Inject)]
+struct Witness {
+    tallies: Repository<Tally>,
+}
+
+impl EventHandler<ParcelSent> for Witness {
+    async fn handle(&self, event: &ParcelSent) -> Result<()> {
+        count(&self.tallies, &format!("witnessed {}", event.parcel)).await
     }
 }
 
@@ -315,7 +352,11 @@ impl App {
         services.add(Service::shared::<dyn Store>(Arc::clone(&store)));
         services.add(Service::shared(Arc::clone(&world)));
         services.add_instance(Stopping::default());
-        Messages::default().command::<SendParcel>().register(&mut services);
+        Messages::default()
+            .command::<SendParcel>()
+            .command::<PassOn>()
+            .event::<ParcelSent, Witness>()
+            .register(&mut services);
         let worker = Worker::new()
             .consumer(Consumer::new("announcements").on::<ParcelSent, Announce>().attempts_max(3))
             .consumer(Consumer::new("books").on::<ParcelSent, Book>().unordered())
@@ -362,6 +403,12 @@ impl App {
         let mediator: Mediator = scope.inject().expect("it is registered");
         mediator.send(SendParcel { id: id.to_owned() }).await.expect("it succeeds");
         scope.close().await;
+    }
+
+    pub(crate) async fn pass_on(&self, parcel: &str, fails: bool) -> Result<()> {
+        let scope = self.services.scope();
+        let mediator: Mediator = scope.inject()?;
+        mediator.send(PassOn { parcel: parcel.to_owned(), fails }).await
     }
 
     pub(crate) async fn tally(&self, name: &str) -> u32 {
