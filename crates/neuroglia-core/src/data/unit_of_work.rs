@@ -18,8 +18,8 @@ use crate::domain::{Aggregate, AnyEvent, Root};
 use crate::error::{Error, Result};
 use crate::id::Ids;
 use crate::identity::Correlation;
-use crate::messaging::Wake;
-use crate::work::{Finish, NewWork};
+use crate::messaging::{EVENT_DATA_BYTES_MAX, Wake};
+use crate::work::{Finish, NewWork, Retry};
 
 /// The scope's gathered changes.
 ///
@@ -190,7 +190,7 @@ impl UnitOfWork {
                 name: event.name().to_owned(),
                 version: event.version(),
                 subject: subject.clone(),
-                data: event.to_json().map_err(Error::internal)?,
+                data: outgoing_data(event)?,
                 correlation_id: self.correlation.request_id.clone(),
                 traceparent: self.correlation.traceparent.clone(),
                 at: self.clock.now(),
@@ -372,6 +372,20 @@ impl Entry {
         };
         Some(Write { collection: self.collection, id: self.id, change })
     }
+}
+
+/// The data of an event, in a size that every bus takes.
+fn outgoing_data(event: &AnyEvent) -> Result<String> {
+    let data = event.to_json().map_err(Error::internal)?;
+    if data.len() > EVENT_DATA_BYTES_MAX {
+        let (name, bytes) = (event.name(), data.len());
+        let what = format!(
+            "the event `{name}` has {bytes} bytes of data, and no more than {EVENT_DATA_BYTES_MAX} can leave; have it say \
+             where the rest is found"
+        );
+        return Err(Error::internal(what).with_retry(Retry::Never));
+    }
+    Ok(data)
 }
 
 fn decode_body<A: Aggregate>(body: &str, root: Root) -> Result<A> {

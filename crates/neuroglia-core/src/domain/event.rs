@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 /// Something that happened in the domain: raised by the [`Aggregate`](super::Aggregate) that it happened to, or by
-/// [`Events`](crate::messaging::Events) when it happened to none.
+/// [`Events`](crate::messaging::Events) when it happened to none. Its JSON has no more than
+/// [`EVENT_DATA_BYTES_MAX`](crate::messaging::EVENT_DATA_BYTES_MAX); with a larger one nothing is committed.
 ///
 /// The name and version are what leaves the process and stays in stores: they do not follow the Rust type's
 /// name, so a rename loses nothing.

@@ -91,6 +91,12 @@ fn nothing() -> Box<RawValue> {
 /// and PostgreSQL takes no more than a third of a page, 2,704 bytes.
 pub(super) const KEY_BYTES_MAX: usize = 1024;
 
+/// The most bytes that an event's data has as JSON: one that a broker does not take would hold up its subject for ever. NATS
+/// takes messages of up to 1 MiB unless it is told otherwise (`max_payload`,
+/// <https://docs.nats.io/running-a-nats-service/configuration>), RabbitMQ larger ones; 8 KiB of that are left to the
+/// envelope.
+pub const EVENT_DATA_BYTES_MAX: usize = 1024 * 1024 - 8 * 1024;
+
 impl CloudEvent {
     /// The event of an outbox message.
     ///

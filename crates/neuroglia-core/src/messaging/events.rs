@@ -57,7 +57,8 @@ impl Events {
     ///
     /// # Errors
     /// In a query, and for a subject that no envelope can carry: an empty one, one of more than 1,024 bytes, or one with
-    /// a control character.
+    /// a control character. Data of more than [`EVENT_DATA_BYTES_MAX`](super::EVENT_DATA_BYTES_MAX) is refused when the
+    /// command commits.
     pub fn raise<E: DomainEvent>(&self, subject: impl fmt::Display, event: E) -> Result<()> {
         let subject = subject.to_string();
         let is_key = !subject.is_empty() && subject.len() <= KEY_BYTES_MAX;

@@ -20,7 +20,7 @@ mod source;
 mod wake;
 
 pub use bus::{EventBus, LocalBus};
-pub use envelope::{CloudEvent, Origin, Parcel, Subscription, Subscriptions};
+pub use envelope::{CloudEvent, EVENT_DATA_BYTES_MAX, Origin, Parcel, Subscription, Subscriptions};
 pub use events::Events;
 pub use inbox::{FOREIGN, Inbox};
 pub use intake::{ARRIVAL_BYTES_MAX, Intake, IntakeMeter};

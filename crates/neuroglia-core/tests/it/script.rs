@@ -94,6 +94,8 @@ pub(crate) enum Do {
     Remove(&'static str),
     /// Raises the event of a tally that nobody has counted.
     Tell(&'static str),
+    /// Raises an event with so many bytes of data.
+    TellAtLength(usize),
     /// Adds a statement of an engine that is not there.
     Native,
     /// Says that the script waits, and waits until it is let go.
@@ -224,6 +226,10 @@ impl Player {
                 self.tallies.remove(&mut found.ok_or_else(|| Error::not_found("tally", name))?)?;
             }
             Tell(name) => self.events.raise(name, Counted { name: (*name).to_owned() })?,
+            TellAtLength(bytes) => {
+                let name = "x".repeat(bytes - r#"{"name":""}"#.len());
+                self.events.raise("long", Counted { name })?;
+            }
             Native => self.work.native("none", ())?,
             Wait => {
                 self.gate.reached.add_permits(1);

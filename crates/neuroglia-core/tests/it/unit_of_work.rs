@@ -7,7 +7,8 @@ use futures_util::FutureExt;
 use neuroglia::data::{Repository, UnitOfWork};
 use neuroglia::error::ErrorKind;
 use neuroglia::mediation::{Mediator, Messages};
-use neuroglia::work::Jobs;
+use neuroglia::messaging::EVENT_DATA_BYTES_MAX;
+use neuroglia::work::{Jobs, Retry};
 
 use crate::lines::Lines;
 use crate::script::Do::*;
@@ -285,6 +286,20 @@ async fn an_event_has_a_subject_that_its_envelope_can_carry() {
         assert!(cause(&error).contains("the subject of an event `tally.counted`"), "{error:?}");
     }
     app.play([Tell(Box::leak("s".repeat(1024).into_boxed_str()))]).await.expect("the longest one");
+    assert_eq!(app.outbox().await, 1);
+}
+
+#[tokio::test]
+async fn an_event_that_no_broker_takes_is_refused_with_everything_else() {
+    let app = App::start().await;
+    let scope = app.services.scope();
+    let error =
+        send(&scope, [Count("a"), TellAtLength(EVENT_DATA_BYTES_MAX + 1)]).await.expect_err("too long");
+    let what = format!("the event `tally.counted` has {} bytes of data", EVENT_DATA_BYTES_MAX + 1);
+    assert!(cause(&error).starts_with(&what), "{error:?}");
+    assert_eq!(error.retry(), Some(Retry::Never), "it would be as long the next time");
+    assert_eq!((app.stage.reactions(), app.count("a").await, app.outbox().await), (Vec::new(), 0, 0));
+    send(&scope, [TellAtLength(EVENT_DATA_BYTES_MAX)]).await.expect("the longest one");
     assert_eq!(app.outbox().await, 1);
 }
 
