@@ -95,7 +95,7 @@ impl UnitOfWork {
         Self { store, clock, ids, correlation: Arc::default(), wake: None, state: Mutex::default() }
     }
 
-    pub(super) fn store(&self) -> &dyn Store {
+    pub(crate) fn store(&self) -> &dyn Store {
         &*self.store
     }
 
@@ -170,12 +170,15 @@ impl UnitOfWork {
         Ok(())
     }
 
+    /// Refuses what a query would change beside the batch.
+    pub(crate) fn permit_change(&self) -> Result<()> {
+        self.state().running.permit_change()
+    }
+
     /// The state, to be changed.
     fn change(&self) -> Result<MutexGuard<'_, State>> {
         let mut state = self.state();
-        if let Some(query) = state.running.query_here() {
-            return Err(Error::internal(format!("the query `{query}` tried to change something")));
-        }
+        state.running.permit_change()?;
         state.changes += 1;
         Ok(state)
     }

@@ -1,4 +1,4 @@
-//! Jobs: typed work that is asked for inside a unit of work and done later.
+//! Jobs: typed work that is asked for inside a unit of work, done later, and can be looked at and called off meanwhile.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::item::{Due, NewWork, OnCrash, WorkClass};
+use super::item::{Due, Failure, NewWork, OnCrash, Revision, WorkClass, WorkFilter, WorkRecord, WorkState};
 use super::retry::ATTEMPTS_DEFAULT;
 use crate::clock::Timestamp;
 use crate::data::UnitOfWork;
@@ -109,7 +109,41 @@ impl JobOptions {
     }
 }
 
-/// Asks for jobs, as part of the running unit of work: a job is there if and only if the change is.
+/// Asks for jobs, as part of the running unit of work: a job is there if and only if the change is. Also finds jobs by
+/// their ids, and calls them off.
+///
+/// ```
+/// # extern crate neuroglia_core as neuroglia;
+/// use neuroglia::di::Inject;
+/// use neuroglia::error::{Error, Result};
+/// use neuroglia::mediation::{Query, QueryHandler};
+/// use neuroglia::work::Jobs;
+/// use uuid::Uuid;
+///
+/// /// How many cakes of a baking have come out of the oven.
+/// struct Baked { job: Uuid }
+///
+/// impl Query for Baked {
+///     type Response = u32;
+///     type Handler = BakedHandler;
+/// }
+///
+/// #[derive(Inject)]
+/// struct BakedHandler {
+///     jobs: Jobs,
+/// }
+///
+/// impl QueryHandler<Baked> for BakedHandler {
+///     async fn handle(&self, Baked { job }: Baked) -> Result<u32> {
+///         let record = self.jobs.find(job).await?.ok_or_else(|| Error::not_found("baking", job))?;
+///         let done = record.result()?;
+///         Ok(match done {
+///             Some(all) => all,
+///             None => record.progress()?.unwrap_or(0),
+///         })
+///     }
+/// }
+/// ```
 pub struct Jobs {
     work: Arc<UnitOfWork>,
     ids: Ids,
@@ -159,6 +193,93 @@ impl Jobs {
             traceparent: self.correlation.traceparent.clone(),
         })?;
         Ok(id)
+    }
+
+    /// How a job stands in the store; none when it has no such job. It does not have what this unit of work asks for before
+    /// the commit, nor what has ended and is over: [`Job::KEEP`] after a success, and [`DEAD_KEEP`](super::DEAD_KEEP)
+    /// otherwise.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub async fn find(&self, id: Uuid) -> Result<Option<JobRecord>> {
+        let filter =
+            WorkFilter { id: Some(id), class: Some(WorkClass::Job), limit: 1, ..WorkFilter::default() };
+        Ok(self.work.store().list_work(&filter).await?.pop().map(JobRecord::of))
+    }
+
+    /// Calls a job off; gives whether the store has it and it had not ended. One that has not begun never begins. One that
+    /// runs is told by [`Run::cancelled`](super::Run::cancelled), within seconds, and may succeed all the same.
+    ///
+    /// That is done at once, and not with the commit: it stands although the command fails.
+    ///
+    /// # Errors
+    /// In a query, and when the store cannot be reached.
+    pub async fn cancel(&self, id: Uuid) -> Result<bool> {
+        self.work.permit_change()?;
+        // A delivery has an id as well, and is no business of whoever asked for a job.
+        Ok(self.find(id).await?.is_some() && self.work.store().revise(id, &Revision::Cancel).await?)
+    }
+}
+
+/// A job as the store has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRecord {
+    /// Its id.
+    pub id: Uuid,
+    /// Its kind.
+    pub kind: String,
+    /// Where it stands.
+    pub state: WorkState,
+    /// How often it was tried.
+    pub attempt: u32,
+    /// How often it is tried in all.
+    pub attempts_max: u32,
+    /// Why it failed, oldest first; the last [`FAILURES_MAX`](super::FAILURES_MAX). Attempts may fail and the job succeed.
+    pub failures: Vec<Failure>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it may begin, or could.
+    pub run_at: Timestamp,
+    progress: Option<String>,
+    result: Option<String>,
+}
+
+impl JobRecord {
+    fn of(record: WorkRecord) -> Self {
+        Self {
+            id: record.id,
+            kind: record.kind,
+            state: record.state,
+            attempt: record.attempt,
+            attempts_max: record.attempts_max,
+            failures: record.failures,
+            created_at: record.created_at,
+            run_at: record.run_at,
+            progress: record.progress,
+            result: record.result,
+        }
+    }
+
+    /// How far it says it is, by [`Run::note_progress`](super::Run::note_progress); none when it has said nothing.
+    ///
+    /// # Errors
+    /// When what it said is no `P`.
+    pub fn progress<P: DeserializeOwned>(&self) -> Result<Option<P>> {
+        self.progress.as_deref().map(serde_json::from_str).transpose().map_err(Error::internal)
+    }
+
+    /// What came of it, such as its [`Job::Output`]; none before it has succeeded.
+    ///
+    /// # Errors
+    /// When what came of it is no `R`.
+    pub fn result<R: DeserializeOwned>(&self) -> Result<Option<R>> {
+        self.result.as_deref().map(serde_json::from_str).transpose().map_err(Error::internal)
+    }
+
+    /// Why nobody tries it any more; none when it has not failed for good.
+    pub fn failure(&self) -> Option<&Failure> {
+        let is_over = matches!(self.state, WorkState::Dead | WorkState::Parked);
+        self.failures.last().filter(|_| is_over)
     }
 }
 

@@ -28,7 +28,7 @@ pub use item::{
     NewWork, OnCrash, QueueRoom, Revision, Settlement, Ticket, Verdict, WorkClass, WorkFilter, WorkRecord,
     WorkState,
 };
-pub use job::{Job, JobHandler, JobOptions, Jobs, ListedJobs};
+pub use job::{Job, JobHandler, JobOptions, JobRecord, Jobs, ListedJobs};
 pub use retry::{ATTEMPTS_DEFAULT, Retry, after_failure};
 pub use run::{LOST, Run, lost};
 pub use store::WorkStore;

@@ -16,7 +16,7 @@ use neuroglia::work::{JobOptions, Jobs, Revision, WorkFilter, WorkState};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use self::post_office::{App, Frank, PATIENCE, Weigh};
+use self::post_office::{App, Frank, PATIENCE, TOO_HEAVY, Weigh};
 
 #[tokio::test]
 async fn an_event_reaches_every_consumer_once_and_a_job_is_done() {
@@ -115,12 +115,71 @@ async fn a_running_job_can_be_called_off() {
     let app = App::start().await;
     app.world.holds.store(1, Ordering::SeqCst);
     let held = app.world.entered.notified();
-    app.send("a").await;
+    let id = app.weigh("a").await;
     timeout(PATIENCE, held).await.expect("the job begins");
-    let running = app.work(&[WorkState::Running]).await.remove(0);
-    assert!(app.store.revise(running.id, &Revision::Cancel).await.expect("it answers"));
-    app.until("the end", async |app| app.work(&[WorkState::Cancelled]).await.len() == 1).await;
+    let running = app.job(id).await;
+    assert_eq!((running.state, running.attempt, running.kind.as_str()), (WorkState::Running, 1, "weigh"));
+    assert_eq!(running.progress::<String>().expect("a text").as_deref(), Some("on the scales"));
+    assert_eq!((running.result::<usize>().expect("none yet"), running.failure()), (None, None));
+    assert!(app.cancel(id).await);
+    app.until("the end", async |app| app.job(id).await.state == WorkState::Cancelled).await;
+    assert!(!app.cancel(id).await, "it has ended");
     assert_eq!(app.tally("weighed").await, 0);
+}
+
+#[tokio::test]
+async fn a_job_that_is_called_off_before_it_begins_never_begins() {
+    let app = App::start().await;
+    let scope = app.services.scope();
+    let jobs: Jobs = scope.inject().expect("it is registered");
+    let later = JobOptions::default().after(Duration::from_secs(24 * 60 * 60));
+    let id = jobs.enqueue_with(&Weigh { parcel: "a".into() }, later).expect("it is JSON");
+    assert!(!jobs.cancel(id).await.expect("it answers"), "before the commit there is none");
+    scope.get::<data::UnitOfWork>().expect("it is registered").commit().await.expect("it commits");
+    assert_eq!(app.job(id).await.state, WorkState::Scheduled);
+    assert!(jobs.cancel(id).await.expect("it answers"));
+    let record = app.job(id).await;
+    assert_eq!((record.state, record.attempt), (WorkState::Cancelled, 0));
+}
+
+#[tokio::test]
+async fn a_job_tells_what_came_of_it_and_why_it_failed() {
+    let app = App::start().await;
+    let (light, heavy) = (app.weigh("feather").await, app.weigh(TOO_HEAVY).await);
+    app.until("the light one", async |app| app.job(light).await.state == WorkState::Done).await;
+    let done = app.job(light).await;
+    assert_eq!((done.result::<usize>().expect("a number"), done.failure()), (Some(7), None));
+    done.result::<bool>().expect_err("it is no such thing");
+    app.until("the heavy one", async |app| app.job(heavy).await.state == WorkState::Dead).await;
+    let dead = app.job(heavy).await;
+    assert_eq!(dead.result::<usize>().expect("there is none"), None);
+    let failure = dead.failure().expect("it failed for good");
+    assert!(failure.attempt == 1 && failure.error.contains("the scales broke"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_delivery_is_no_job() {
+    let app = App::start().await;
+    // Of a consumer that this process does not have, so that it stays where it is.
+    let elsewhere = messaging::Subscription {
+        consumer: "elsewhere".into(),
+        event: "parcel.sent".into(),
+        queue: "default".into(),
+        is_ordered: true,
+        attempts_max: 3,
+    };
+    app.store.subscribe(&[elsewhere]).await.expect("it answers");
+    app.send("a").await;
+    let of_elsewhere = async |app: &App| {
+        let waiting = app.work(&[WorkState::Waiting]).await;
+        waiting.into_iter().find(|record| record.kind == "elsewhere").map(|record| record.id)
+    };
+    app.until("the delivery", async |app| of_elsewhere(app).await.is_some()).await;
+    let delivery = of_elsewhere(&app).await.expect("it waits");
+    let jobs: Jobs = app.services.scope().inject().expect("it is registered");
+    assert_eq!(jobs.find(delivery).await.expect("it answers"), None);
+    assert!(!app.cancel(delivery).await);
+    assert_eq!(of_elsewhere(&app).await, Some(delivery), "it waits on");
 }
 
 #[tokio::test]

@@ -13,9 +13,10 @@ use neuroglia::domain::{Aggregate, AnyEvent, DomainEvent, Root};
 use neuroglia::error::{Error, Result};
 use neuroglia::mediation::{Command, CommandHandler, EventHandler, Mediator, Messages, Query, QueryHandler};
 use neuroglia::messaging::Events;
-use neuroglia::work::{Job, JobHandler, WorkFilter, Worker};
+use neuroglia::work::{Job, JobHandler, Jobs, WorkFilter, Worker};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use self::Do::*;
 
@@ -96,6 +97,8 @@ pub(crate) enum Do {
     Tell(&'static str),
     /// Raises an event with so many bytes of data.
     TellAtLength(usize),
+    /// Calls off a job that is not there.
+    CallOff,
     /// Adds a statement of an engine that is not there.
     Native,
     /// Says that the script waits, and waits until it is let go.
@@ -198,6 +201,7 @@ impl Default for Gate {
 pub(crate) struct Player {
     tallies: Repository<Tally>,
     events: Events,
+    jobs: Jobs,
     work: Arc<UnitOfWork>,
     store: Arc<dyn Store>,
     mediator: Mediator,
@@ -230,6 +234,7 @@ impl Player {
                 let name = "x".repeat(bytes - r#"{"name":""}"#.len());
                 self.events.raise("long", Counted { name })?;
             }
+            CallOff => assert!(!self.jobs.cancel(Uuid::nil()).await?, "there is none"),
             Native => self.work.native("none", ())?,
             Wait => {
                 self.gate.reached.add_permits(1);

@@ -126,6 +126,7 @@ async fn a_query_that_writes_is_an_error_and_changes_nothing() {
         (vec![Count("a")], "the query `Read` tried to change something"),
         (vec![Remove("a")], "the query `Read` tried to change something"),
         (vec![Tell("a")], "the query `Read` tried to change something"),
+        (vec![CallOff], "the query `Read` tried to change something"),
         (vec![Native], "the query `Read` tried to change something"),
         (vec![Try(vec![]), Send(vec![Count("a")])], "the query `Read` sent the command `Play`"),
     ] {

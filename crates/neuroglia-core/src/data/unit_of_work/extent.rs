@@ -37,11 +37,13 @@ enum Extent {
 }
 
 impl Running {
-    /// The query that is being polled on this thread.
-    pub(super) fn query_here(&self) -> Option<&'static str> {
+    /// Refuses what would change something, when a query is being polled on this thread.
+    pub(super) fn permit_change(&self) -> Result<()> {
         match self.here() {
-            Some(Extent::Query(name)) => Some(name),
-            _ => None,
+            Some(Extent::Query(query)) => {
+                Err(Error::internal(format!("the query `{query}` tried to change something")))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -18,14 +18,15 @@ use neuroglia::mediation::{Command, CommandHandler, EventHandler, Mediator, Mess
 use neuroglia::messaging::{self, Events, Relay};
 use neuroglia::schedule::{Planner, Schedule, ScheduledTask, Scheduler, Tick};
 use neuroglia::work::{
-    self, BrokenOff, Claimer, Consumer, Job, JobHandler, Jobs, Retry, Run, WorkFilter, WorkPlan, WorkRecord,
-    WorkState, Worker,
+    self, BrokenOff, Claimer, Consumer, Job, JobHandler, JobRecord, Jobs, Retry, Run, WorkFilter, WorkPlan,
+    WorkRecord, WorkState, Worker,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -258,6 +259,9 @@ impl EventHandler<ParcelLost> for Replace {
     }
 }
 
+/// No scales hold this parcel.
+pub(crate) const TOO_HEAVY: &str = "anvil";
+
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Weigh {
     pub(crate) parcel: String,
@@ -285,6 +289,9 @@ impl JobHandler<Weigh> for Scales {
                 () = self.world.release.notified() => {}
                 () = self.run.cancelled()?.cancelled() => return Err(Error::unavailable("called off")),
             }
+        }
+        if job.parcel == TOO_HEAVY {
+            return Err(Error::internal("the scales broke").with_retry(Retry::Never));
         }
         count(&self.tallies, "weighed").await?;
         Ok(job.parcel.len())
@@ -419,6 +426,29 @@ impl App {
     pub(crate) async fn work(&self, states: &[WorkState]) -> Vec<WorkRecord> {
         let filter = WorkFilter { states: states.to_vec(), limit: 1000, ..WorkFilter::default() };
         self.store.list_work(&filter).await.expect("it answers")
+    }
+
+    /// Asks for a job; gives its id.
+    pub(crate) async fn weigh(&self, parcel: &str) -> Uuid {
+        let scope = self.services.scope();
+        let jobs: Jobs = scope.inject().expect("it is registered");
+        let id = jobs.enqueue(&Weigh { parcel: parcel.to_owned() }).expect("it is JSON");
+        let work = scope.get::<data::UnitOfWork>().expect("it is registered");
+        assert_eq!(jobs.find(id).await.expect("it answers"), None, "before the commit there is none");
+        work.commit().await.expect("it commits");
+        scope.close().await;
+        id
+    }
+
+    pub(crate) async fn job(&self, id: Uuid) -> JobRecord {
+        let jobs: Jobs = self.services.scope().inject().expect("it is registered");
+        jobs.find(id).await.expect("it answers").expect("it is there")
+    }
+
+    pub(crate) async fn cancel(&self, id: Uuid) -> bool {
+        let scope = self.services.scope();
+        let jobs: Jobs = scope.inject().expect("it is registered");
+        jobs.cancel(id).await.expect("it answers")
     }
 
     pub(crate) async fn until(&self, what: &str, holds: impl AsyncFn(&Self) -> bool) {
