@@ -144,17 +144,19 @@ mod tests {
     #[test]
     fn one_of_several_groups_is_enough() {
         let good = || Checks::default();
-        let bad = || {
+        let bad = |code: &'static str| {
             let mut bad = Checks::default();
-            bad.violation("/x", "bad", "is bad");
+            bad.violation("/x", code, "is bad").violation("/y", code, "is bad as well");
             bad
         };
+        for groups in [[bad("one"), good()], [good(), bad("one")]] {
+            let mut checks = Checks::default();
+            checks.any_of(groups);
+            assert!(codes(checks).is_empty());
+        }
         let mut checks = Checks::default();
-        checks.any_of([bad(), good()]);
-        assert!(codes(checks).is_empty());
-        let mut checks = Checks::default();
-        checks.any_of([bad(), bad()]);
-        assert_eq!(codes(checks), ["bad"]);
+        checks.any_of([bad("one"), bad("other")]).any_of([good()]);
+        assert_eq!(codes(checks), ["one", "one"], "those of the first, all of them");
     }
 
     #[test]
@@ -163,7 +165,24 @@ mod tests {
         checks.when(false, |checks| {
             checks.violation("/x", "never", "never");
         });
-        assert!(codes(checks).is_empty());
+        checks.when(true, |checks| {
+            checks.violation("/x", "then", "then");
+        });
+        assert_eq!(codes(checks), ["then"]);
+    }
+
+    #[test]
+    fn both_bounds_are_allowed() {
+        for (number, is_good) in [(0, false), (1, true), (2, true), (3, false)] {
+            let mut checks = Checks::default();
+            checks.range("/number", number, 1..=2);
+            assert_eq!(codes(checks).is_empty(), is_good, "{number}");
+        }
+        for (text, is_good) in [("", false), ("é", true), (" éé ", true), ("ééé", false)] {
+            let mut checks = Checks::default();
+            checks.length("/text", text, 1..=2);
+            assert_eq!(codes(checks).is_empty(), is_good, "{text}");
+        }
     }
 
     #[test]

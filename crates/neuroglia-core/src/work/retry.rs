@@ -83,6 +83,19 @@ mod tests {
     }
 
     #[test]
+    fn the_pause_is_anything_up_to_the_ceiling_of_the_attempt() {
+        let (error, ids) = (Error::unavailable("gateway"), Ids::random());
+        let pause = || match after_failure(&error, 5, 10, &ids) {
+            Settlement::Retry { after, .. } => after,
+            other => panic!("it is tried again: {other:?}"),
+        };
+        let pauses: Vec<_> = (0..1_000).map(|_| pause()).collect();
+        let (least, most) = (pauses.iter().min().expect("some"), pauses.iter().max().expect("some"));
+        assert!(*most > ceiling(5) / 2 && *most <= ceiling(5), "{most:?}");
+        assert!(*least < ceiling(5) / 2, "full jitter begins at zero: {least:?}");
+    }
+
+    #[test]
     fn the_kind_decides_unless_the_handler_does() {
         assert!(matches!(settle(&Error::unavailable("gateway"), 1), Settlement::Retry { .. }));
         assert!(matches!(settle(&Error::invalid("c", "d"), 1), Settlement::Dead { .. }));

@@ -1,5 +1,7 @@
 //! Who does work, on a store that does not answer as it should, and at its end: in a time that passes by itself.
 
+mod scopes;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,7 +13,7 @@ use neuroglia::cluster::{self, Beat, HEARTBEAT, Heart, Membership, NODE_TTL, Nod
 use neuroglia::data::memory::MemoryStore;
 use neuroglia::data::{self, Store, UnitOfWork};
 use neuroglia::di::{Inject, Service, ServiceCollection, Services};
-use neuroglia::error::{Error, Result};
+use neuroglia::error::{Error, Result, VersionConflict};
 use neuroglia::hosting::{HostedService, Stopping};
 use neuroglia::mediation::Messages;
 use neuroglia::messaging::{self, Wake};
@@ -154,6 +156,35 @@ impl JobHandler<Burn> for Burner {
     }
 }
 
+/// Meets a conflict whenever it is begun.
+#[derive(Serialize, Deserialize)]
+struct Clash {}
+
+impl Job for Clash {
+    const KIND: &'static str = "clash";
+    const ATTEMPTS_MAX: u32 = 1;
+    type Output = ();
+    type Handler = Clasher;
+}
+
+#[derive(Inject)]
+struct Clasher {
+    bakery: Arc<Bakery>,
+}
+
+impl JobHandler<Clash> for Clasher {
+    async fn run(&self, _: Clash) -> Result<()> {
+        self.bakery.begin("clash");
+        let conflict = VersionConflict {
+            collection: "ovens".into(),
+            id: "o".to_owned(),
+            expected: Some(1),
+            actual: Some(2),
+        };
+        Err(Error::version_conflict(conflict))
+    }
+}
+
 /// Must not be done twice.
 #[derive(Serialize, Deserialize)]
 struct Pay {}
@@ -210,6 +241,11 @@ struct App {
 
 impl App {
     async fn start(worker: Worker, places: usize) -> Self {
+        Self::with(worker, places, |_| {}).await
+    }
+
+    /// One with services of a test's own.
+    async fn with(worker: Worker, places: usize, register: impl FnOnce(&mut ServiceCollection)) -> Self {
         let whims = Arc::new(Whims::default());
         let layer = Whimsical { store: MemoryStore::new(), whims: Arc::clone(&whims) };
         let store: Arc<dyn Store> = Arc::new(Layered(layer));
@@ -219,6 +255,7 @@ impl App {
         services.add(Service::shared::<dyn Store>(Arc::clone(&store)));
         services.add(Service::shared(Arc::clone(&bakery)));
         services.add_instance(Stopping::default());
+        register(&mut services);
         Messages::default().register(&mut services);
         messaging::register(&mut services, "bakery", Vec::new());
         work::register(&mut services);
@@ -306,6 +343,36 @@ impl App {
         assert_eq!(self.work(WorkState::Running).await, [], "what was broken off is given back");
         self.broken_off()
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_waits_for_what_runs_and_ends_in_time() {
+    let mut app = App::start(Worker::new().job::<Bake>(), 1).await;
+    app.bake("sponge").await;
+    app.until("it begins", SOON, async |app| app.bakery.begun().len() == 1).await;
+    let (bakery, store) = (Arc::clone(&app.bakery), Arc::clone(&app.store));
+    let began = Instant::now();
+    let baked = async {
+        sleep(Duration::from_secs(3)).await;
+        let running = WorkFilter { states: vec![WorkState::Running], limit: 10, ..WorkFilter::default() };
+        assert_eq!(store.list_work(&running).await.expect("it answers").len(), 1, "it was not waited for");
+        bakery.is_done.notify_one();
+    };
+    tokio::join!(app.end(Duration::from_secs(5)), baked);
+    assert!(began.elapsed() < Duration::from_secs(4), "the end waits for nothing else");
+    assert_eq!(app.standing().await, [("bake".to_owned(), WorkState::Done, 1, String::new())]);
+    assert_eq!((app.broken_off(), app.bakery.begun()), (Vec::new(), vec!["sponge".to_owned()]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_meets_a_conflict_begins_again_at_once_twice_and_has_then_failed() {
+    let app = App::start(Worker::new().job::<Clash>(), 1).await;
+    app.ask(&Clash {}).await;
+    app.until("its end", SOON, async |app| app.work(WorkState::Dead).await.len() == 1).await;
+    let dead = app.work(WorkState::Dead).await.remove(0);
+    assert_eq!(app.bakery.begun(), ["clash"; 3], "three beginnings of one attempt");
+    assert_eq!((dead.attempt, dead.failures.len()), (1, 1), "{dead:?}");
+    assert!(dead.failures[0].error.contains("changed by somebody else"), "{dead:?}");
 }
 
 #[tokio::test(start_paused = true)]
