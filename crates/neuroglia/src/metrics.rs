@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `http_server_request_duration_seconds` | requests by `method`, `route` (the template) and `status` (`2xx`) |
 //! | `http_server_active_requests` | requests that are being answered |
+//! | `hosted_service_restarts` | how often a hosted service ran again after it had failed, by `service`, its name |
 //! | `process_…` | memory, processor time, open files, threads, start time |
 //! | `build_info` | what is running: application, version and release id, as labels |
 //!
@@ -119,6 +120,18 @@ impl Metrics {
     /// end of its samples.
     pub fn counter(&self, name: &str, help: &str, read: impl Fn() -> u64 + Send + Sync + 'static) {
         self.register(name, help, Reading::Counter(Box::new(read)));
+    }
+
+    /// Shows a number that only grows for each value of a label, such as the restarts of each service, as
+    /// [`counter`](Self::counter) does. The values must be few, and none of a stranger's making.
+    pub fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        read: impl Fn() -> Vec<(String, u64)> + Send + Sync + 'static,
+    ) {
+        self.register(name, help, Reading::Counters(label, Box::new(read)));
     }
 
     /// Shows how numbers are distributed, such as the time that a server takes, as a family of this name.

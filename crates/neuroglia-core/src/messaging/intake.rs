@@ -84,6 +84,8 @@ impl HostedService for Intake {
         let Subscriptions(all) = &*self.subscriptions;
         let consumers: BTreeSet<_> = all.iter().map(|subscription| subscription.consumer.as_str()).collect();
         join_all(consumers.into_iter().map(|consumer| self.serve(consumer, &stop))).await;
+        // Also where there is no consumer.
+        stop.cancelled().await;
         Ok(())
     }
 }

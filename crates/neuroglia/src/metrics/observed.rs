@@ -20,8 +20,9 @@ pub(super) enum Reading {
     Gauge(Box<dyn Fn() -> i64 + Send + Sync>),
     Counter(Box<dyn Fn() -> u64 + Send + Sync>),
     Histogram(Box<dyn Fn() -> Distribution + Send + Sync>),
-    /// By the value of a label.
+    /// By the value of a label, as all of those below.
     Gauges(&'static str, Box<dyn Fn() -> Vec<(String, i64)> + Send + Sync>),
+    Counters(&'static str, Box<dyn Fn() -> Vec<(String, u64)> + Send + Sync>),
 }
 
 impl EncodeMetric for Observed {
@@ -31,6 +32,13 @@ impl EncodeMetric for Observed {
             Reading::Gauges(label, read) => {
                 for (value, reading) in read() {
                     encoder.encode_family(&[(*label, value)])?.encode_gauge(&reading)?;
+                }
+                Ok(())
+            }
+            Reading::Counters(label, read) => {
+                for (value, reading) in read() {
+                    let labels = [(*label, value)];
+                    encoder.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&reading, None)?;
                 }
                 Ok(())
             }
@@ -47,7 +55,7 @@ impl EncodeMetric for Observed {
         match self.0 {
             Reading::Gauge(_) | Reading::Gauges(..) => MetricType::Gauge,
             Reading::Histogram(_) => MetricType::Histogram,
-            Reading::Counter(_) => MetricType::Counter,
+            Reading::Counter(_) | Reading::Counters(..) => MetricType::Counter,
         }
     }
 }

@@ -1,20 +1,23 @@
 //! Hosted services: started one after another, supervised while they run, stopped in the reverse order.
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use neuroglia_core::di::{Scope, ServiceCollection};
 use neuroglia_core::error::{Error, Result, chain};
-use neuroglia_core::hosting::HostedService;
+use neuroglia_core::hosting::{HostedService, Stopping};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::starting::Starting;
+use crate::metrics::Metrics;
 use crate::shutdown::Deadline;
 
 /// The pause before the second run; it doubles with each further one.
@@ -87,6 +90,7 @@ pub(crate) struct Supervisor {
 struct Running {
     service: Arc<dyn Supervised>,
     stop: CancellationToken,
+    restarts: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -98,6 +102,7 @@ impl Supervisor {
     /// The error of the one that failed, or of the end of the boot.
     pub(crate) async fn start(hosted: &[Hosted], scope: &Scope, starting: &Starting) -> Result<Self> {
         let mut supervisor = Self::default();
+        let stopping = scope.find::<Stopping>()?.as_deref().cloned().unwrap_or_default();
         for part in hosted {
             let outcome = match (part.build)(scope) {
                 Ok(service) => starting
@@ -108,9 +113,10 @@ impl Supervisor {
             };
             match outcome {
                 Ok(service) => {
-                    let stop = CancellationToken::new();
-                    let task = tokio::spawn(supervise(Arc::clone(&service), stop.clone()));
-                    supervisor.running.push(Running { service, stop, task });
+                    let (stop, restarts) = (CancellationToken::new(), Arc::<AtomicU64>::default());
+                    let told = Told { stop: stop.clone(), stopping: stopping.clone() };
+                    let task = tokio::spawn(supervise(Arc::clone(&service), told, Arc::clone(&restarts)));
+                    supervisor.running.push(Running { service, stop, restarts, task });
                 }
                 Err(error) => {
                     tracing::error!(service.name = part.name, error = %chain(&error), "hosted service failed to start");
@@ -120,6 +126,25 @@ impl Supervisor {
             }
         }
         Ok(supervisor)
+    }
+
+    /// Shows how often each was started again.
+    pub(crate) fn show(&self, metrics: &Metrics) {
+        let all = self.running.iter().map(|running| (running.service.name(), Arc::clone(&running.restarts)));
+        let all: Vec<_> = all.collect();
+        let read = move || {
+            let mut by_name = BTreeMap::new();
+            for (name, restarts) in &all {
+                *by_name.entry(*name).or_default() += restarts.load(Relaxed);
+            }
+            by_name.into_iter().map(|(name, restarts)| (name.to_owned(), restarts)).collect()
+        };
+        metrics.counters(
+            "hosted_service_restarts",
+            "How often a hosted service ran again after it had failed",
+            "service",
+            read,
+        );
     }
 
     /// By when the first to stop has to have ended; those who begin to end earlier must not count on more.
@@ -132,7 +157,7 @@ impl Supervisor {
     /// Each gets the time that is left, but for a small share of those that come after it.
     pub(crate) async fn stop(mut self, deadline: Deadline) -> Vec<&'static str> {
         let mut late = Vec::new();
-        while let Some(Running { service, stop, mut task }) = self.running.pop() {
+        while let Some(Running { service, stop, mut task, .. }) = self.running.pop() {
             stop.cancel();
             let own = share(deadline, self.running.len());
             let in_time = own.bound(async { _ = (&mut task).await }).await;
@@ -175,13 +200,29 @@ async fn start_one(service: &Arc<dyn Supervised>) -> Result<()> {
     }
 }
 
-async fn supervise(service: Arc<dyn Supervised>, stop: CancellationToken) {
+/// What tells a service to end.
+struct Told {
+    stop: CancellationToken,
+    /// Some end as soon as the process begins to.
+    stopping: Stopping,
+}
+
+async fn supervise(service: Arc<dyn Supervised>, told: Told, restarts: Arc<AtomicU64>) {
+    let stop = &told.stop;
     let mut pause = PAUSE_MIN;
     loop {
         let began = Instant::now();
         let outcome = AssertUnwindSafe(service.run(stop.clone())).catch_unwind().await;
         let problem = match outcome {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => {
+                if !stop.is_cancelled() && !told.stopping.has_begun() {
+                    tracing::info!(
+                        service.name = service.name(),
+                        "hosted service ended by itself; it does not run again"
+                    );
+                }
+                return;
+            }
             Ok(Err(error)) => chain(&error),
             Err(_) => "it panicked".to_owned(),
         };
@@ -202,6 +243,7 @@ async fn supervise(service: Arc<dyn Supervised>, stop: CancellationToken) {
             () = tokio::time::sleep(pause) => {}
         }
         pause = (pause * 2).min(PAUSE_MAX);
+        restarts.fetch_add(1, Relaxed);
     }
 }
 
@@ -381,6 +423,11 @@ mod tests {
         let scope = scope_with(Service::instance(AtomicUsize::new(0))).await;
         let supervisor =
             Supervisor::start(&[Hosted::of::<Flaky>()], &scope, &starting(600)).await.expect("it starts");
+        let metrics = Metrics::new("pizzeria", "1.0.0", None);
+        supervisor.show(&metrics);
+        let shown =
+            |restarts: u32| format!("hosted_service_restarts_total{{service=\"flaky\"}} {restarts}\n");
+        assert!(metrics.expose().contains(&shown(0)), "{}", metrics.expose());
         let runs = scope.get::<AtomicUsize>().expect("registered");
         meanwhile().await;
         for (run, pause) in [(1, PAUSE_MIN), (2, PAUSE_MIN * 2)] {
@@ -393,6 +440,7 @@ mod tests {
             meanwhile().await;
         }
         assert_eq!(runs.load(Ordering::SeqCst), 3);
+        assert!(metrics.expose().contains(&shown(2)), "{}", metrics.expose());
         assert!(supervisor.stop(Deadline::after(Duration::from_secs(600))).await.is_empty());
         drop(listening);
         let lines: Vec<Value> =
@@ -403,5 +451,54 @@ mod tests {
         let expected = [("service temporarily unavailable: not yet", 100), ("it panicked", 200)];
         assert_eq!(told, expected.map(|(error, pause)| (Some(error), Some(pause))), "{lines:?}");
         assert_eq!(failures[0]["message"], "hosted service failed; it runs again after a pause");
+    }
+
+    #[derive(Inject)]
+    struct Brief {
+        is_over: Arc<Notify>,
+        stopping: Arc<Stopping>,
+    }
+
+    impl HostedService for Brief {
+        const NAME: &'static str = "brief";
+
+        async fn run(&self, _: CancellationToken) -> Result<()> {
+            tokio::select! {
+                () = self.is_over.notified() => {}
+                () = self.stopping.begun() => {}
+            }
+            Ok(())
+        }
+    }
+
+    /// What is logged of a service that ends after `what` has happened.
+    async fn logged_when_it_ends(what: impl FnOnce(&Scope)) -> Vec<String> {
+        let capture = Capture::default();
+        let dispatch =
+            Telemetry::subscriber(&TelemetryOptions::default(), capture.clone()).expect("directives");
+        let _guard = tracing::dispatcher::set_default(&dispatch);
+        let mut services = ServiceCollection::new();
+        services.add(Service::instance(Notify::new())).add(Service::instance(Stopping::default()));
+        let services = services.build().expect("a sound graph").start().await.expect("it starts");
+        let scope = services.scope();
+        let hosted = [Hosted::of::<Brief>()];
+        let supervisor = Supervisor::start(&hosted, &scope, &starting(5)).await.expect("it starts");
+        what(&scope);
+        while !supervisor.running[0].task.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        assert!(supervisor.stop(Deadline::after(Duration::from_secs(5))).await.is_empty());
+        capture.lines()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_ends_by_itself_is_logged_once_and_one_that_ends_with_the_process_is_not() {
+        let lines =
+            logged_when_it_ends(|scope| scope.get::<Notify>().expect("registered").notify_one()).await;
+        let ended: Vec<_> = lines.iter().filter(|line| line.contains("ended by itself")).collect();
+        assert_eq!(ended.len(), 1, "{lines:?}");
+        assert!(ended[0].contains("\"brief\""), "{ended:?}");
+        let lines = logged_when_it_ends(|scope| scope.get::<Stopping>().expect("registered").begin()).await;
+        assert_eq!(lines, Vec::<String>::new());
     }
 }

@@ -162,6 +162,7 @@ impl Site {
             |bound: &Option<(Server, Edge)>| bound.as_ref().map(|(server, _)| server.local_addr());
         let (address, admin_address) = (address_of(&door), address_of(&admin));
         let supervisor = Supervisor::start(hosted, &scope, starting).await?;
+        supervisor.show(&metrics);
         health.ready();
         tracing::info!(
             process.role = about.role.name(),

@@ -196,6 +196,8 @@ fn an_application_shows_a_number_for_each_value_of_a_label() {
     let samples = parse(&metrics.expose());
     assert_eq!(samples[r#"work_waiting{queue="default"}"#], 3.0);
     assert_eq!(samples[r#"work_waiting{queue="mail"}"#], 5.0);
+    metrics.counters("pizzas", "Pizzas that left an oven", "oven", || vec![("gas".to_owned(), 7)]);
+    assert_eq!(parse(&metrics.expose())[r#"pizzas_total{oven="gas"}"#], 7.0);
 }
 
 #[test]
