@@ -25,7 +25,8 @@ use serde::Serialize;
 /// }
 /// ```
 pub trait DomainEvent: Serialize + Send + Sync + 'static {
-    /// The stable name, such as `order.created`.
+    /// The stable name, such as `order.created`. The application's own prefix, which the event's type begins with
+    /// ([`Origin`](crate::messaging::Origin)), is no part of it.
     const NAME: &'static str;
     /// The version of its data.
     const VERSION: u32 = 1;

@@ -35,15 +35,19 @@ impl Origin {
         self.source.trim_start_matches('/')
     }
 
-    /// The `type` of an event: `io.marios-pizzeria.order.created.v1`.
+    /// The `type` of an event: `io.marios-pizzeria.order.created.v1`. A name that begins with the prefix gets no second one.
     pub fn event_type(&self, name: &str, version: u32) -> String {
-        format!("{}.{name}.v{version}", self.prefix)
+        format!("{}.{}.v{version}", self.prefix, self.without_prefix(name).unwrap_or(name))
+    }
+
+    /// The rest of a name that begins with the prefix.
+    pub(super) fn without_prefix<'a>(&self, name: &'a str) -> Option<&'a str> {
+        name.strip_prefix(&self.prefix)?.strip_prefix('.')
     }
 
     /// The name and version in a type of this origin; none for a type of another.
     pub fn parse_type<'a>(&self, event_type: &'a str) -> Option<(&'a str, u32)> {
-        let rest = event_type.strip_prefix(&self.prefix)?.strip_prefix('.')?;
-        let (name, version) = rest.rsplit_once(".v")?;
+        let (name, version) = self.without_prefix(event_type)?.rsplit_once(".v")?;
         Some((name, version.parse().ok()?))
     }
 }
@@ -285,6 +289,15 @@ mod tests {
         assert!(refusal("subject", "s".repeat(KEY_BYTES_MAX + 1).into()).contains("1024 bytes"));
         assert!(refusal("id", "i".repeat(KEY_BYTES_MAX).into()).contains("`source` and `id`"));
         assert!(CloudEvent::read("{").is_err());
+    }
+
+    #[test]
+    fn a_type_has_the_prefix_once() {
+        let origin = Origin::of("shop");
+        assert_eq!(origin.event_type("io.shop.order.created", 1), "io.shop.order.created.v1");
+        // That of another application, and what only looks like a prefix, are a part of the name.
+        assert_eq!(origin.event_type("io.other.order.created", 1), "io.shop.io.other.order.created.v1");
+        assert_eq!(origin.event_type("io.shopping.done", 1), "io.shop.io.shopping.done.v1");
     }
 
     #[test]

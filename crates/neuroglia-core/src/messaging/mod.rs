@@ -25,7 +25,7 @@ pub use events::Events;
 pub use inbox::{FOREIGN, Inbox};
 pub use intake::{ARRIVAL_BYTES_MAX, Intake, IntakeMeter};
 pub use outbox::{OutboxDepth, OutboxStore};
-pub use registration::{register, register_broker, register_bus};
+pub use registration::{check_names, register, register_broker, register_bus};
 pub use relay::{Relay, RelayMeter};
 pub use source::{Arrival, EventQueue, EventSource, Outcome};
 pub use wake::{Hearing, Wake};

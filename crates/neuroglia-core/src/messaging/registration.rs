@@ -1,5 +1,6 @@
 //! What belongs to an application's events, and how the bus is found that carries them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{
@@ -8,6 +9,7 @@ use super::{
 };
 use crate::data::Store;
 use crate::di::{Lifetime, Service, ServiceCollection};
+use crate::fault::{Area, Fault};
 use crate::health::Indicator;
 
 /// Gives an application with a [`Store`] what it needs to send its events. The store itself is the bus, unless a
@@ -22,6 +24,29 @@ pub fn register(services: &mut ServiceCollection, application: &str, subscriptio
         services.try_add(Service::factory::<dyn EventBus, (Inbox,), _>(Lifetime::Singleton, |(inbox,)| {
             Ok(Arc::new(LocalBus::new(inbox)) as Arc<dyn EventBus>)
         }));
+    }
+}
+
+/// Reports the events whose names begin with what the types of the application's events begin with anyway: whoever handles
+/// one by that name would not get it.
+pub fn check_names<'a>(
+    services: &mut ServiceCollection,
+    application: &str,
+    events: impl IntoIterator<Item = &'a str>,
+) {
+    let origin = Origin::of(application);
+    for event in events.into_iter().collect::<BTreeSet<_>>() {
+        let Some(rest) = origin.without_prefix(event) else { continue };
+        services.fault(Fault {
+            area: Area::Services,
+            code: "event_name",
+            what: format!(
+                "the name of the event `{event}` begins with `{}.`, which its type gets anyway",
+                origin.prefix
+            ),
+            at: event.to_owned(),
+            fix: format!("name it `{rest}`"),
+        });
     }
 }
 

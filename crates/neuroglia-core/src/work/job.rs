@@ -56,8 +56,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const ATTEMPTS_MAX: u32 = ATTEMPTS_DEFAULT;
     /// How long an attempt may take.
     const TIMEOUT: Duration = Duration::from_secs(60);
-    /// What it means when it is broken off, such as by the death of its process. A process that does any kind which is not tried again claims nothing ahead of
-    /// time, so that only what has begun can have been half done.
+    /// What it means when it is broken off, such as by the death of its process. A process that does any kind which is not
+    /// tried again claims nothing ahead of time, so that only what has begun can have been half done.
     const ON_CRASH: OnCrash = OnCrash::Retry;
     /// How long its result is kept.
     const KEEP: Duration = Duration::from_secs(24 * 60 * 60);

@@ -51,7 +51,12 @@ pub(crate) fn collect<S: Settings>(
     services.add_instance(app.migration_list());
     services.add_instance(Stopping::default());
     services.add_instance(Depths::default());
-    app.message_table().register(&mut services);
+    let (messages, worker) = (app.message_table(), app.worker_table());
+    let handled = messages.descriptions().iter().filter(|described| described.kind == "event");
+    let handled = handled.map(|described| described.name.as_str());
+    let consumed = worker.subscriptions().iter().map(|subscription| subscription.event.as_str());
+    messaging::check_names(&mut services, app.name, handled.chain(consumed));
+    messages.register(&mut services);
     let web = app.web_table();
     web.register(&mut services);
     services.enter_root::<WebHost>();
@@ -61,7 +66,6 @@ pub(crate) fn collect<S: Settings>(
     if TypeId::of::<S>() != TypeId::of::<()>() {
         services.try_add(Service::shared(Arc::clone(settings)));
     }
-    let worker = app.worker_table();
     messaging::register(&mut services, app.name, worker.subscriptions().to_vec());
     work::register(&mut services);
     cluster::register(&mut services, node_name(app, assignment.role));
