@@ -164,7 +164,7 @@ impl Deployment {
         }
     }
 
-    /// By which a platform sees that the configuration changed.
+    /// By which one configuration is told from another.
     pub(crate) fn config_digest(&self) -> String {
         let lines: String = self.variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         digest::of_bytes(lines.as_bytes())

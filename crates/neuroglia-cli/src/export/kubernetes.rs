@@ -3,11 +3,17 @@
 //! Everything is one stream, in the order in which it must be there; the label `app.kubernetes.io/component` chooses a part
 //! of it. Pods run as nobody, without any capability, on a file system that cannot be written. Secrets are one `Secret`
 //! of the cluster, mounted as files; nothing here knows a value.
+//!
+//! The configuration's name has its digest, and it is never written again: each ReplicaSet keeps the one that it was made
+//! with, so that a roll-out which is taken back takes its configuration along.
 
 use crate::export::command::File;
 use crate::export::deployment::{Deployment, Kind};
 use crate::export::yaml::{Yaml, document, list, map};
 use crate::procfile::Process;
+
+/// How many digits of a configuration's digest tell it from others.
+const DIGITS_OF_CONFIG: usize = 12;
 
 /// Nobody, as distroless images number it.
 const NOBODY: u64 = 65_532;
@@ -42,6 +48,7 @@ fn config(deployment: &Deployment) -> Yaml {
         ("apiVersion", Some("v1".into())),
         ("kind", Some("ConfigMap".into())),
         ("metadata", Some(metadata(deployment, &config_name(deployment), "config"))),
+        ("immutable", Some(true.into())),
         ("data", Some(map(data))),
     ])
 }
@@ -79,16 +86,8 @@ fn job(deployment: &Deployment, component: &str, process: &Process) -> Yaml {
 
 fn workload(deployment: &Deployment, kind: &Kind) -> Yaml {
     let component = kind.process.name.as_str();
-    let annotations = map([("neuroglia/config-digest", Some(deployment.config_digest().into()))]);
     let template = map([
-        (
-            "metadata",
-            Some(map([
-                ("labels", Some(labels(deployment, component))),
-                // A pod reads its configuration once; another configuration is another pod.
-                ("annotations", Some(annotations)),
-            ])),
-        ),
+        ("metadata", Some(map([("labels", Some(labels(deployment, component)))]))),
         ("spec", Some(pod(deployment, component, &kind.process, Some(kind)))),
     ]);
     let rolling = map([("maxUnavailable", Some(0_u64.into())), ("maxSurge", Some(1_u64.into()))]);
@@ -249,8 +248,11 @@ fn name(deployment: &Deployment, component: &str) -> String {
     format!("{}-{component}", deployment.application)
 }
 
+/// Another configuration has another name, and so is another pod.
 fn config_name(deployment: &Deployment) -> String {
-    format!("{}-config", deployment.application)
+    let digest = deployment.config_digest();
+    let digits: String = digest.trim_start_matches("sha256:").chars().take(DIGITS_OF_CONFIG).collect();
+    format!("{}-config-{digits}", deployment.application)
 }
 
 fn metadata(deployment: &Deployment, name: &str, component: &str) -> Yaml {
@@ -270,4 +272,42 @@ fn labels(deployment: &Deployment, component: &str) -> Yaml {
         ("app.kubernetes.io/component", Some(component.into())),
         ("app.kubernetes.io/version", Some(deployment.release_id().into())),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use yaml_rust2::YamlLoader;
+
+    use super::*;
+    use crate::export::deployment::tests::shop;
+
+    #[test]
+    fn each_configuration_has_a_name_and_all_pods_refer_to_it() {
+        let name = |deployment: &Deployment| {
+            let text = export(deployment).text;
+            let documents = YamlLoader::load_from_str(&text).expect("it is YAML");
+            let config = &documents[0];
+            assert_eq!(
+                (config["kind"].as_str(), config["immutable"].as_bool()),
+                (Some("ConfigMap"), Some(true))
+            );
+            let name = config["metadata"]["name"].as_str().expect("a name").to_owned();
+            let pods: Vec<_> = documents
+                .iter()
+                .map(|document| &document["spec"]["template"]["spec"]["containers"][0])
+                .filter(|container| !container.is_badvalue())
+                .map(|container| {
+                    container["envFrom"][0]["configMapRef"]["name"].as_str().expect("a name").to_owned()
+                })
+                .collect();
+            // Two jobs and two kinds of process.
+            assert_eq!(pods, vec![name.clone(); 4]);
+            name
+        };
+        let (before, mut after) = (shop(), shop());
+        assert_eq!(name(&before), name(&after), "the same is called the same");
+        after.variables.insert("GREETING".to_owned(), "salve".to_owned());
+        assert_ne!(name(&before), name(&after));
+        assert!(name(&after).starts_with("shop-config-"), "{}", name(&after));
+    }
 }

@@ -1,8 +1,10 @@
 //! `neuroglia export`, and the files of the sample's deploys: what platforms read of them.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -77,7 +79,16 @@ fn kubernetes_gets_closed_pods_with_probes_and_one_job_before_them() {
         "Deployment",
     ];
     assert_eq!(kinds, expected);
-    assert_eq!(text(&documents[0]["data"]["KEY_FILE"]), "/run/secrets/fixture_key");
+    let config = &documents[0];
+    assert_eq!(text(&config["data"]["KEY_FILE"]), "/run/secrets/fixture_key");
+    let name_of_config = text(&config["metadata"]["name"]);
+    assert!(name_of_config.starts_with("fixture-app-config-"), "{name_of_config}");
+    for pod in documents.iter().map(|document| &document["spec"]["template"]["spec"]) {
+        let container = &pod["containers"][0];
+        let refers = container.is_badvalue()
+            || text(&container["envFrom"][0]["configMapRef"]["name"]) == name_of_config;
+        assert!(refers, "{container:?}");
+    }
 
     for (job, arguments) in [(&documents[2], ["admin", "migrate"]), (&documents[3], ["admin", "seed"])] {
         let spec = &job["spec"]["template"]["spec"];
@@ -281,6 +292,35 @@ fn the_gateway_says_for_whom_it_asks_and_believes_nobody() {
         let settings = read(&format!("{deploy}/{name}/app.env"));
         assert!(settings.contains("\nHTTP_TRUSTED_PROXIES=10.0.0.0/8"), "{name} believes no gateway");
     }
+}
+
+#[test]
+fn configurations_that_something_refers_to_outlive_a_roll_out() {
+    let workflow = &documents(&read(".github/workflows/rollout.yaml"))[0];
+    let steps = workflow["jobs"]["rollout"]["steps"].as_vec().expect("a list");
+    let name = "Delete configurations that nothing refers to";
+    let step = steps.iter().find(|step| text(&step["name"]) == name).expect("it is there");
+    assert!(step["if"].is_badvalue(), "only after a good roll-out");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // The cluster, as far as it is asked.
+    let cluster = "#!/bin/sh\necho \"$*\" >> \"$LOG\"\ncase \"$2\" in\n\
+        replicasets,jobs) printf 'pizzeria-config-b pizzeria-config-c pizzeria-config-b' ;;\n\
+        configmaps) printf 'configmap/pizzeria-config-%s\\n' a b c bc ;;\nesac\n";
+    let kubectl = folder.path().join("kubectl");
+    std::fs::write(&kubectl, cluster).expect("the folder is ours");
+    std::fs::set_permissions(&kubectl, Permissions::from_mode(0o700)).expect("the folder is ours");
+    let log = folder.path().join("log");
+    let script = format!("PATH='{}':$PATH\n{}", folder.path().display(), text(&step["run"]));
+    let mut bash = Command::new("bash");
+    bash.args(["-e", "-c", &script]).env("LOG", &log);
+    assert!(bash.status().expect("bash is there").success());
+    let log = std::fs::read_to_string(log).expect("it was asked");
+    let deleted: Vec<_> = log.lines().filter(|line| line.starts_with("delete")).collect();
+    assert_eq!(
+        deleted,
+        ["delete configmap/pizzeria-config-a", "delete configmap/pizzeria-config-bc"],
+        "{log}"
+    );
 }
 
 #[test]
