@@ -233,6 +233,20 @@ fn the_files_of_the_samples_deploys_fit_each_other() {
 }
 
 #[test]
+fn what_is_open_to_the_world_shows_no_documentation() {
+    let deploy = "samples/marios-pizzeria/deployment";
+    for name in ["staging", "production"] {
+        let settings = read(&format!("{deploy}/{name}/app.env"));
+        assert!(settings.lines().any(|line| line == "HTTP_DOCS=off"), "{name}");
+        let manifests = documents(&read(&format!("{deploy}/kubernetes/{name}.yaml")));
+        let config = manifests.iter().find(|document| text(&document["kind"]) == "ConfigMap");
+        assert_eq!(config.map(|config| text(&config["data"]["HTTP_DOCS"])), Some("off"), "{name}");
+    }
+    let compose = &documents(&read(&format!("{deploy}/compose.yaml")))[0];
+    assert_eq!(text(&compose["services"]["web"]["environment"]["HTTP_DOCS"]), "off");
+}
+
+#[test]
 fn the_gateway_says_for_whom_it_asks_and_believes_nobody() {
     let deploy = "samples/marios-pizzeria/deployment";
     let (behind, door) = (TcpListener::bind("127.0.0.1:0").expect("a free port"), free_port());
