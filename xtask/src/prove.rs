@@ -29,10 +29,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     tools::provide(&[NGINX, FAKETIME])?;
     services::mongo()?;
     let machine = Machine::describe()?;
-    execute(workspace.cargo().arg("build").args(SAMPLE).args(["--bins", "--examples"]))?;
+    execute(workspace.cargo().args(["build", "--locked"]).args(SAMPLE).args(["--bins", "--examples"]))?;
     let server = services::Postgres::for_run()?;
     let mut proofs = workspace.cargo();
-    proofs.arg("test").args(SAMPLE).args([
+    proofs.args(["test", "--locked"]).args(SAMPLE).args([
         "--test",
         "it",
         "prove::",

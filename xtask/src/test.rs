@@ -81,15 +81,37 @@ impl Step {
         help.unwrap_or_default()
     }
 
+    /// What cargo is told, of a step that is one line of it.
+    ///
+    /// All are `--locked`, but for the one that resolves nothing: what is proved is what `Cargo.lock` says.
+    fn line(self) -> &'static [&'static str] {
+        match self {
+            Self::Fmt => &["fmt", "--all", "--check"],
+            Self::Clippy => &[
+                "clippy",
+                "--locked",
+                "--workspace",
+                "--all-targets",
+                "--all-features",
+                "--",
+                "-D",
+                "warnings",
+            ],
+            Self::Build => &["build", "--locked", "--workspace", "--bins", "--examples"],
+            Self::Test => &["test", "--locked", "--workspace", "--no-fail-fast"],
+            Self::Doc => &["doc", "--locked", "--workspace", "--no-deps"],
+            Self::Tidy | Self::Deny | Self::Pages | Self::Codegen | Self::Openapi => &[],
+        }
+    }
+
     fn run(self, workspace: &Workspace) -> Result<()> {
-        let cargo = |arguments: &[&str]| {
+        let cargo = || {
             let mut command = workspace.cargo();
-            command.args(arguments);
+            command.args(self.line());
             command
         };
         match self {
-            Self::Fmt => tools::component(workspace, "fmt", "rustfmt")
-                .and_then(|()| watch(&mut cargo(&["fmt", "--all", "--check"]))),
+            Self::Fmt => tools::component(workspace, "fmt", "rustfmt").and_then(|()| watch(&mut cargo())),
             Self::Tidy => tidy::run(workspace),
             Self::Deny => {
                 let mut deny = Command::new(tools::cargo_deny(workspace)?);
@@ -98,15 +120,14 @@ impl Step {
             }
             Self::Clippy => {
                 tools::component(workspace, "clippy", "clippy")?;
-                let all = ["clippy", "--workspace", "--all-targets", "--all-features"];
-                watch(cargo(&all).args(["--", "-D", "warnings"]))
+                watch(&mut cargo())
             }
-            Self::Build => watch(&mut cargo(&["build", "--workspace", "--bins", "--examples"])),
+            Self::Build => watch(&mut cargo()),
             Self::Test => {
                 tools::provide(&[BASH, CURL, NGINX, FAKETIME, OPENSSL])?;
                 tools::provide_servers()?;
                 services::mongo()?;
-                let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
+                let mut tests = cargo();
                 let server = services::Postgres::for_run()?;
                 if let Some(server) = &server {
                     tests.env(services::VARIABLE, &server.url);
@@ -115,10 +136,7 @@ impl Step {
             }
             Self::Doc => {
                 // A module's page may lead its maintainers to rooms that are closed to users.
-                watch(
-                    cargo(&["doc", "--workspace", "--no-deps"])
-                        .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"),
-                )
+                watch(cargo().env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"))
             }
             Self::Pages => tools::provide(&[BASH]).and_then(|()| pages::run(workspace)),
             Self::Codegen => codegen::run(workspace, &codegen::Arguments { check: true }),
@@ -164,6 +182,19 @@ mod tests {
         let line = Line::try_parse_from(["test", "--only", "fmt,deny"]).expect("both are steps");
         assert!(line.arguments.only == [Step::Fmt, Step::Deny]);
         assert!(Line::try_parse_from(["test", "--only", "coffee"]).is_err());
+    }
+
+    #[test]
+    fn no_step_writes_another_lock() {
+        for step in Step::value_variants() {
+            let line = step.line();
+            let own = line.split(|word| *word == "--").next().unwrap_or_default();
+            assert!(*step == Step::Fmt || line.is_empty() || own.contains(&"--locked"), "{line:?}");
+        }
+        // Whatever a step does, the chores themselves are run by one line before it, which would write one.
+        let aliases = include_str!("../../.cargo/config.toml");
+        let lines: Vec<_> = aliases.lines().filter(|line| line.contains(" = ")).collect();
+        assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("\"run --locked ")), "{lines:?}");
     }
 
     #[test]

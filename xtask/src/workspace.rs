@@ -46,7 +46,7 @@ impl Workspace {
     /// Builds with these arguments of `cargo build` and answers with the executables by name.
     pub(crate) fn build(&self, arguments: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
         let mut cargo = self.cargo();
-        cargo.arg("build").args(arguments);
+        cargo.args(["build", "--locked"]).args(arguments);
         let shown = show(&cargo);
         println!("{shown}");
         let output = cargo
@@ -62,7 +62,7 @@ impl Workspace {
 
     /// The resolved dependency graph as `cargo metadata` prints it.
     pub(crate) fn metadata(&self) -> Result<Value> {
-        read_json(self.cargo().args(["metadata", "--all-features", "--format-version", "1"]))
+        read_json(self.cargo().args(["metadata", "--locked", "--all-features", "--format-version", "1"]))
     }
 
     /// Files below the root whose name ends in `.extension`, as sorted paths relative to it.

@@ -33,7 +33,7 @@ pub(super) fn measure(workspace: &Workspace, figures: &mut Figures) -> Result<()
     let folder = workspace.target.join("bench/criterion");
     empty(&folder)?;
     let mut cargo = workspace.cargo();
-    cargo.args(["bench", "--package", PACKAGE, "--bench", BENCH]).env("CRITERION_HOME", &folder);
+    cargo.args(["bench", "--locked", "--package", PACKAGE, "--bench", BENCH]).env("CRITERION_HOME", &folder);
     println!("\n{}", show(&cargo));
     run(&mut cargo)?;
 
