@@ -2,6 +2,9 @@
 //!
 //! What it attaches to is not here: a deploy names its resources by URL, and they are somebody else's. Secrets are files
 //! of the machine, below `secrets/` beside the file, readable by the number that the containers run as.
+//!
+//! Ports are published to the machine itself and not to its network: a gateway in front says for whom it asks, and it is
+//! believed by its private address, which a neighbour in the network has as well.
 
 use crate::export::command::File;
 use crate::export::deployment::{Deployment, Kind};
@@ -40,12 +43,12 @@ fn service(deployment: &Deployment, kind: &Kind) -> Yaml {
     let limits = map([("cpus", Some("1.0".into())), ("memory", Some("256M".into()))]);
     let deploy =
         map([("replicas", Some(kind.replicas.into())), ("resources", Some(map([("limits", Some(limits))])))]);
-    // One port of the machine for each replica.
+    // One port of the machine for each replica, for the machine itself.
     let ports = process.answers_http().then(|| {
         let (first, last) =
             (deployment.port, deployment.port.saturating_add(kind.replicas.saturating_sub(1)));
         let outside = if first == last { first.to_string() } else { format!("{first}-{last}") };
-        list([format!("{outside}:{first}")])
+        list([format!("127.0.0.1:{outside}:{first}")])
     });
     let test = [vec!["CMD".to_owned()], deployment.health_command(process, "ready")].concat();
     let healthcheck = map([

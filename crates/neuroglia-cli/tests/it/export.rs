@@ -129,7 +129,7 @@ fn compose_and_systemd_and_a_procfile_say_the_same_of_the_processes() {
     workshop.done(&["export", "compose", "--into", &into, "--replicas", "web=4"]);
     let compose = &documents(&workshop.read("out/compose.yaml"))[0];
     let web = &compose["services"]["web"];
-    assert_eq!((text(&web["ports"][0]), text(&web["stop_grace_period"])), ("8000-8003:8000", "6s"));
+    assert_eq!((text(&web["ports"][0]), text(&web["stop_grace_period"])), ("127.0.0.1:8000-8003:8000", "6s"));
     assert_eq!(words(&web["healthcheck"]["test"]), ["CMD", "/fixture-app", "health", "ready"]);
     assert_eq!((&web["read_only"], text(&web["user"])), (&Yaml::Boolean(true), "65532:65532"));
     assert_eq!(words(&compose["services"]["migrate"]["command"]), ["admin", "migrate"]);
@@ -223,6 +223,14 @@ fn the_files_of_the_samples_deploys_fit_each_other() {
                 image.is_empty() || (image.contains(':') && !image.ends_with(":latest")),
                 "{name}: {image}"
             );
+        }
+    }
+    // Only the gateway is there for others: it says for whom it asks.
+    for file in [compose, resources] {
+        for (name, service) in file["services"].as_hash().expect("a map") {
+            for port in words(&service["ports"]) {
+                assert!(text(name) == "gateway" || port.starts_with("127.0.0.1:"), "{}: {port}", text(name));
+            }
         }
     }
     let dockerfile = read(&format!("{folder}/Dockerfile"));
