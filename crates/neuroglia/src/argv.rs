@@ -27,9 +27,19 @@ pub(crate) enum Task {
     Health {
         /// What is asked, as a path.
         path: &'static str,
-        /// At the surface for operators.
-        admin: bool,
+        door: Door,
     },
+}
+
+/// Where a process is asked for its health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// Where requests come in.
+    Public,
+    /// At the surface for operators.
+    Admin,
+    /// Where requests come in, or at the surface for operators of a process that takes none.
+    Any,
 }
 
 /// What is told about the settings.
@@ -109,7 +119,10 @@ pub(crate) fn command(name: &'static str, version: &'static str, admin: &Admin) 
                         .value_parser(QUESTIONS.map(|(question, _)| question))
                         .default_value("ready"),
                 )
-                .arg(flag("admin", "Ask on ADMIN_PORT, where worker and scheduler answer")),
+                .arg(flag("admin", "Ask on ADMIN_PORT, where worker and scheduler answer"))
+                .arg(
+                    flag("any", "Ask on PORT, or on ADMIN_PORT where nobody listens on PORT").conflicts_with("admin"),
+                ),
         )
 }
 
@@ -158,7 +171,12 @@ pub(crate) fn task(matches: &ArgMatches, admin: &Admin) -> Option<Task> {
         "health" => {
             let asked: &String = matches.get_one("question")?;
             let (_, path) = QUESTIONS.into_iter().find(|(question, _)| question == asked)?;
-            Task::Health { path, admin: matches.get_flag("admin") }
+            let door = match (matches.get_flag("admin"), matches.get_flag("any")) {
+                (true, _) => Door::Admin,
+                (false, true) => Door::Any,
+                (false, false) => Door::Public,
+            };
+            Task::Health { path, door }
         }
         _ => return None,
     })

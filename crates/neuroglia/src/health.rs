@@ -33,7 +33,7 @@ use neuroglia_core::clock::Clock;
 
 pub use checks::{Check, Report};
 pub use neuroglia_core::health::{Details, Indicator, async_trait};
-pub(crate) use question::ask;
+pub(crate) use question::{Unwell, ask};
 pub(crate) use routes::PROBES;
 pub use routes::is_probe;
 pub use store::StoreIndicator;

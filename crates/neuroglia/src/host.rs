@@ -59,7 +59,7 @@ pub(crate) fn run_as<S: Settings>(
         Task::Config(task) => inspect::config(&app, environment, task),
         Task::Describe { json } => inspect::describe(&app, environment, json),
         Task::OpenApi => inspect::print(&inspect::pretty(&inspect::openapi_maker(&app)())),
-        Task::Health { path, admin } => inspect::ask_for_health(&app, environment, path, admin),
+        Task::Health { path, door } => inspect::ask_for_health(&app, environment, path, door),
         Task::Admin(position, matches) => admin::run(app, environment, &table.commands[position], matches),
         Task::Run(assignment) => serve::run(app, environment, &assignment),
     }

@@ -237,6 +237,17 @@ fn the_files_of_the_samples_deploys_fit_each_other() {
     for line in ["FROM scratch", "USER 65532:65532", "EXPOSE 8000", "ENTRYPOINT [\"/marios-pizzeria\"]"] {
         assert!(dockerfile.lines().any(|found| found == line), "no {line}");
     }
+    // The numbers are those of compose, and the question fits every process of the image.
+    let check = dockerfile.lines().find(|line| line.starts_with("HEALTHCHECK ")).expect("it has one");
+    let health = &compose["services"]["web"]["healthcheck"];
+    let [interval, timeout, start] = ["interval", "timeout", "start_period"].map(|name| text(&health[name]));
+    let retries = health["retries"].as_i64().expect("a number");
+    assert_eq!((interval, timeout, start, retries), ("30s", "3s", "5s", 3));
+    let expected = format!(
+        "HEALTHCHECK --interval={interval} --timeout={timeout} --start-period={start} --retries={retries} \
+         CMD [\"/marios-pizzeria\", \"health\", \"--any\"]"
+    );
+    assert_eq!(check, expected);
     assert!(dockerfile.contains("--locked") && dockerfile.contains("+crt-static"), "{dockerfile}");
 }
 

@@ -1,6 +1,7 @@
 //! A process asked for its health from beside it: by its own executable, in an image that has no other program.
 
-use std::io::{Read, Write};
+use std::fmt;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -11,17 +12,38 @@ use zeroize::Zeroizing;
 const TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_BYTES_MAX: usize = 1024;
 
+/// What is not well, or why nothing is known.
+#[derive(Debug)]
+pub(crate) enum Unwell {
+    /// Nobody listens there.
+    Away(String),
+    /// Somebody listens, and does not say that all is well.
+    Ill(String),
+}
+
+impl fmt::Display for Unwell {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Away(what) | Self::Ill(what)) = self;
+        formatter.write_str(what)
+    }
+}
+
 /// Asks once; well is only 200.
 ///
 /// # Errors
 /// What is not well, or why nothing is known.
-pub(crate) fn ask(address: SocketAddr, path: &str, token: Option<&Secret<String>>) -> Result<(), String> {
+pub(crate) fn ask(address: SocketAddr, path: &str, token: Option<&Secret<String>>) -> Result<(), Unwell> {
     let deadline = Instant::now() + TIMEOUT;
     if address.port() == 0 {
-        return Err("the port is 0, which is a free one that nobody else knows: set it".to_owned());
+        return Err(Unwell::Away(
+            "the port is 0, which is a free one that nobody else knows: set it".to_owned(),
+        ));
     }
     let address = reachable(address);
-    let failed = |error: std::io::Error| format!("{address} does not answer: {error}");
+    let failed = |error: std::io::Error| {
+        let told = format!("{address} does not answer: {error}");
+        if error.kind() == ErrorKind::ConnectionRefused { Unwell::Away(told) } else { Unwell::Ill(told) }
+    };
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT).map_err(failed)?;
     stream.set_write_timeout(Some(TIMEOUT)).map_err(failed)?;
 
@@ -46,14 +68,16 @@ pub(crate) fn ask(address: SocketAddr, path: &str, token: Option<&Secret<String>
             read => length += read,
         }
         if left.is_zero() {
-            return Err(format!("{address} does not answer within {TIMEOUT:?}"));
+            return Err(Unwell::Ill(format!("{address} does not answer within {TIMEOUT:?}")));
         }
     }
     let line = String::from_utf8_lossy(&answer[..length]);
     match line.split_whitespace().nth(1) {
         Some("200") if line.starts_with("HTTP/1.") => Ok(()),
-        Some(status) if line.starts_with("HTTP/1.") => Err(format!("{address} answers {status}")),
-        _ => Err(format!("{address} does not speak HTTP")),
+        Some(status) if line.starts_with("HTTP/1.") => {
+            Err(Unwell::Ill(format!("{address} answers {status}")))
+        }
+        _ => Err(Unwell::Ill(format!("{address} does not speak HTTP"))),
     }
 }
 
@@ -92,7 +116,9 @@ mod tests {
             });
             let everywhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
             let token = Secret::new("s3cret".to_owned());
-            let told = ask(everywhere, "/health/live", Some(&token)).err().unwrap_or_default();
+            let told = ask(everywhere, "/health/live", Some(&token)).err();
+            assert!(!matches!(told, Some(Unwell::Away(_))), "somebody is there: {told:?}");
+            let told = told.map(|unwell| unwell.to_string()).unwrap_or_default();
             assert!(told.ends_with(expected) && expected.is_empty() == told.is_empty(), "{answer:?}: {told}");
             let request = server.join().expect("it does not panic");
             assert!(request.starts_with("GET /health/live HTTP/1.1\r\n"), "{request}");
@@ -105,8 +131,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("the machine has a free port");
         let address = listener.local_addr().expect("it is bound");
         drop(listener);
-        assert!(ask(address, "/health", None).is_err_and(|told| told.contains("does not answer")));
-        let free = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
-        assert!(ask(free, "/health", None).is_err_and(|told| told.contains("port is 0")));
+        let away = |address: SocketAddr| match ask(address, "/health", None) {
+            Err(Unwell::Away(told)) => told,
+            other => panic!("{other:?}"),
+        };
+        assert!(away(address).contains("does not answer"));
+        assert!(away(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)).contains("port is 0"));
     }
 }

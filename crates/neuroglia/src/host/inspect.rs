@@ -10,11 +10,11 @@ use neuroglia_core::settings::{Deploy, Environment, Schema, Settings};
 use super::HostSettings;
 use super::start::{collect, load};
 use crate::app::App;
-use crate::argv::ConfigTask;
+use crate::argv::{ConfigTask, Door};
 use crate::auth::COOKIE_NAME;
 use crate::boot;
 use crate::describe::Description;
-use crate::health;
+use crate::health::{self, Unwell};
 use crate::parity;
 use crate::process::Role;
 use crate::process::role::Assignment;
@@ -79,7 +79,7 @@ pub(super) fn ask_for_health<S: Settings>(
     app: &App<S>,
     environment: &Environment,
     path: &str,
-    admin: bool,
+    door: Door,
 ) -> ExitCode {
     // What only the application needs does not matter here.
     let loaded = environment.load::<HostSettings>(&app.prefixes);
@@ -87,13 +87,19 @@ pub(super) fn ask_for_health<S: Settings>(
         boot::report(app.name, loaded.report.faults(), loaded.report.warnings());
         return ExitCode::from(EXIT_FAULTS);
     };
-    let answered = if admin {
-        host.admin
-            .address()
-            .ok_or_else(|| "ADMIN_PORT is not set, so nobody answers there".to_owned())
-            .and_then(|address| health::ask(address, path, host.admin.token.as_ref()))
-    } else {
-        health::ask(host.server.address(), path, None)
+    let public = || health::ask(host.server.address(), path, None);
+    let admin = || match host.admin.address() {
+        Some(address) => health::ask(address, path, host.admin.token.as_ref()),
+        None => Err(Unwell::Away("ADMIN_PORT is not set, so nobody answers there".to_owned())),
+    };
+    let answered = match door {
+        Door::Public => public(),
+        Door::Admin => admin(),
+        // Only of a process that takes no requests is the other one asked: what answers badly has answered.
+        Door::Any => match public() {
+            Err(Unwell::Away(one)) => admin().map_err(|unwell| Unwell::Away(format!("{one}; {unwell}"))),
+            answered => answered,
+        },
     };
     match answered {
         Ok(()) => ExitCode::SUCCESS,

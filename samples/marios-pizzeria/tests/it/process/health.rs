@@ -29,3 +29,30 @@ fn a_process_is_asked_by_its_own_executable() {
     finished.assert_code(1);
     assert!(finished.stderr.contains("ADMIN_PORT is not set"), "{}", finished.stderr);
 }
+
+/// What the health check of the image asks, whatever the image runs as.
+#[test]
+fn any_process_is_asked_where_it_answers() {
+    let premises = Premises::furnished().set("ADMIN_PORT", "0").set("ADMIN_TOKEN", "s3same-open-4711-x");
+    let web = premises.open();
+    let port = web.address().port().to_string();
+    // One that takes requests is not asked elsewhere.
+    let asking = premises.set("PORT", port).set("ADMIN_PORT", "1");
+    asking.run(&["health", "--any"]).assert_code(0);
+    web.close().assert_code(0);
+
+    let premises = asking.set("ADMIN_PORT", "0");
+    let worker = premises.open_as("worker");
+    let asking = premises.set("ADMIN_PORT", worker.admin_address().port().to_string());
+    for question in ["ready", "live", "startup"] {
+        let finished = asking.run(&["health", question, "--any"]);
+        finished.assert_code(0);
+        assert_eq!(finished.stdout + &finished.stderr, "", "{question}");
+    }
+    asking.run(&["health"]).assert_code(1);
+    worker.close().assert_code(0);
+    let finished = asking.run(&["health", "--any"]);
+    finished.assert_code(1);
+    assert_eq!(finished.stderr.matches("does not answer").count(), 2, "{}", finished.stderr);
+    asking.run(&["health", "--any", "--admin"]).assert_code(64);
+}
