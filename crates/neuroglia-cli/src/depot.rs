@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <depot>/builds/<id>/{build.json, Procfile, <application>}
-//! <depot>/releases/<id>/{release.json, Procfile, <application>, config/*.env}
+//! <depot>/releases/<id>/{release.json, Procfile, <application>, config/…}
 //! <depot>/current → releases/<id>
 //! ```
 //!

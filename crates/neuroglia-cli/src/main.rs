@@ -15,6 +15,7 @@ mod dev;
 mod export;
 mod new;
 
+mod deploy_files;
 mod depot;
 mod manifest;
 mod procfile;

@@ -66,10 +66,13 @@ pub(crate) struct Release {
 /// The configuration of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Config {
-    /// The digest of all variables, sorted.
+    /// The digest of all variables, sorted, and of the files that are read for something else.
     pub(crate) digest: String,
     /// The names of the variables.
     pub(crate) variables: Vec<String>,
+    /// The names of its files; a release that is older than this does not say.
+    #[serde(default)]
+    pub(crate) files: Vec<String>,
     /// The variables whose files were not there when the release was made.
     pub(crate) unjudged: Vec<String>,
 }

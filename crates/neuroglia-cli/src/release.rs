@@ -2,7 +2,8 @@
 //!
 //! The configuration is judged by the executable that will run with it, before there is a release; what would not start
 //! is not released. A release holds no secret: a deploy names the files of its secrets by `NAME_FILE`, and they stay where
-//! they are. A change of configuration is a new release, as a change of code is.
+//! they are. Every other file of the deploy is taken along, so that a release does not need the source. A change of
+//! configuration is a new release, as a change of code is.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,8 +13,9 @@ use serde_json::Value;
 
 use crate::application::Application;
 use crate::build::{copy, write};
+use crate::deploy_files::{self, DeployFile};
 use crate::depot::{Depot, Kept};
-use crate::environment::{Environment, env_files_in};
+use crate::environment::Environment;
 use crate::manifest::{self, Build, Config, FORMAT, Manifest, Release};
 use crate::procfile;
 use crate::project::Project;
@@ -27,7 +29,7 @@ const RELEASE_ID: &str = "RELEASE_ID";
 /// What `neuroglia release` can be told.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The folder of the deploy, such as deployment/production; its *.env files are the configuration
+    /// The folder of the deploy, such as deployment/production; its files are the configuration
     #[arg(long, value_name = "FOLDER")]
     env: PathBuf,
     /// The build; otherwise the newest
@@ -52,6 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if environment.get(RELEASE_ID).is_some() {
         return Err(format!("{RELEASE_ID} is set in {}: remove it, a release has its own", folder.display()));
     }
+    let files = deploy_files::of_folder(&folder)?;
     let application = Application::here(&build.manifest.application, executable.clone(), &environment);
     let unjudged = Judgement::of(&application.config()?).settle(&deploy, arguments.secrets_elsewhere)?;
 
@@ -64,10 +67,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         std::fs::hard_link(&executable, &file).or_else(|_| copy(&executable, &file))?;
         copy(&build.folder.join(procfile::FILE), &draft.join(procfile::FILE))?;
         let config = draft.join(CONFIG);
-        std::fs::create_dir(&config)
-            .map_err(|error| format!("cannot create {}: {error}", config.display()))?;
-        for file in env_files_in(&folder) {
-            copy(&file, &config.join(file.file_name().unwrap_or_default()))?;
+        for file in &files {
+            let kept = config.join(&file.name);
+            let room = kept.parent().unwrap_or(&config);
+            std::fs::create_dir_all(room)
+                .map_err(|error| format!("cannot create {}: {error}", room.display()))?;
+            copy(&file.path, &kept)?;
         }
         let manifest = Release {
             format: FORMAT,
@@ -77,8 +82,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             released_at: now,
             build: build.manifest.clone(),
             config: Config {
-                digest: config_digest(&environment),
+                digest: config_digest(&environment, &files)?,
                 variables: environment.variables().map(|(name, _)| name.to_owned()).collect(),
+                files: files.iter().map(|file| file.name.clone()).collect(),
                 unjudged: unjudged.clone(),
             },
         };
@@ -116,7 +122,9 @@ impl Kept<Release> {
         if digest::of_file(&self.executable())? != build.executable.digest {
             return Err(format!("the executable of release {id} is not the one of its build: release again"));
         }
-        if config_digest(&Environment::of_deploy(&self.folder.join(CONFIG))?) != config.digest {
+        let folder = self.folder.join(CONFIG);
+        let (environment, files) = (Environment::of_deploy(&folder)?, deploy_files::of_folder(&folder)?);
+        if config_digest(&environment, &files)? != config.digest {
             return Err(format!("the configuration of release {id} was changed: release again"));
         }
         Ok(())
@@ -143,9 +151,14 @@ pub(crate) fn name_of(folder: &Path) -> Result<String> {
     name.map(str::to_owned).ok_or_else(|| format!("{} has no name that a deploy can have", folder.display()))
 }
 
-fn config_digest(environment: &Environment) -> String {
-    let lines: String = environment.variables().map(|(name, value)| format!("{name}={value}\n")).collect();
-    digest::of_bytes(lines.as_bytes())
+/// What is said, by files of variables and by all others; comments say nothing.
+fn config_digest(environment: &Environment, files: &[DeployFile]) -> Result<String> {
+    let mut lines: String =
+        environment.variables().map(|(name, value)| format!("{name}={value}\n")).collect();
+    for file in files.iter().filter(|file| !file.has_variables()) {
+        lines.push_str(&file.digest_line()?);
+    }
+    Ok(digest::of_bytes(lines.as_bytes()))
 }
 
 /// What an application says of a deploy's configuration.

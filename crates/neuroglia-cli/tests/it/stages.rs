@@ -186,6 +186,45 @@ fn releases_are_listed_gone_back_to_and_never_changed() {
 }
 
 #[test]
+fn a_release_takes_every_file_of_its_deploy_along() {
+    let workshop = Workshop::new().commit();
+    workshop.done(&["build"]);
+    std::fs::create_dir(workshop.path("deployment/production/tls")).expect("the folder is ours");
+    workshop.write("deployment/production/tls/authority.pem", "one\n");
+    workshop.done(&RELEASE);
+    std::fs::remove_dir_all(workshop.path("deployment")).expect("it is ours");
+    let release = kept(&workshop, "releases").remove(0);
+    let authority = release.join("config/tls/authority.pem");
+    assert_eq!(std::fs::read_to_string(&authority).expect("it was taken along"), "one\n");
+    let files = manifest(release.join("release.json"))["config"]["files"].clone();
+    assert_eq!(files, serde_json::json!(["app.env", "tls/authority.pem"]));
+
+    let verify = || workshop.neuroglia(&["releases", "--verify"]).end();
+    assert_eq!(verify().1.code(), Some(0));
+    let write = |text: &str| {
+        let _ = std::fs::remove_file(&authority);
+        std::fs::write(&authority, text).expect("the folder is ours");
+        verify()
+    };
+    assert!(write("two\n").0.contains("was changed"));
+    assert_eq!(write("one\n").1.code(), Some(0));
+    let elsewhere = release.join("config/authority.pem");
+    std::fs::rename(&authority, &elsewhere).expect("the folder is ours");
+    assert!(verify().0.contains("was changed"), "its name is part of it");
+}
+
+#[test]
+fn what_does_not_belong_into_a_release_is_refused() {
+    let workshop = Workshop::new().commit();
+    workshop.done(&["build"]);
+    std::os::unix::fs::symlink(workshop.path("Cargo.lock"), workshop.path("deployment/production/lock"))
+        .expect("the folder is ours");
+    let refused = workshop.refused(&RELEASE);
+    assert!(refused.contains("lock is a link that leads out of the deploy"), "{refused}");
+    assert_eq!(kept(&workshop, "releases"), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn a_depot_stands_where_it_is_told_to() {
     let workshop = Workshop::new().commit();
     let depot = workshop.path("depot").display().to_string();
