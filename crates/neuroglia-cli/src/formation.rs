@@ -23,7 +23,7 @@ use crate::depot::Kept;
 use crate::environment::Environment;
 use crate::manifest::Release;
 use crate::procfile::{Process, Procfile};
-use crate::run::{released, take_from_platform};
+use crate::run::{note_what_is_left_out, released, take_from_platform};
 use crate::{Result, port};
 
 /// What the host waits between its own deadline and the end, with a second for the machine.
@@ -82,6 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let procfile = Procfile::read(&release.folder, application)?;
     let mut environment = release.environment()?;
     take_from_platform(&mut environment)?;
+    note_what_is_left_out(&release, &environment);
     let effective = Effective::ask(&release, &environment)?;
     let posts =
         posts(&procfile, &arguments.formation, &environment, arguments.port.unwrap_or(effective.port))?;

@@ -73,6 +73,9 @@ pub(crate) struct Config {
     /// The names of its files; a release that is older than this does not say.
     #[serde(default)]
     pub(crate) files: Vec<String>,
+    /// The names of all settings that the application has; a release that is older than this does not say.
+    #[serde(default)]
+    pub(crate) settings: Vec<String>,
     /// The variables whose files were not there when the release was made.
     pub(crate) unjudged: Vec<String>,
 }

@@ -56,7 +56,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let files = deploy_files::of_folder(&folder)?;
     let application = Application::here(&build.manifest.application, executable.clone(), &environment);
-    let unjudged = Judgement::of(&application.config()?).settle(&deploy, arguments.secrets_elsewhere)?;
+    let report = application.config()?;
+    let unjudged = Judgement::of(&report).settle(&deploy, arguments.secrets_elsewhere)?;
 
     let now = Clock::system().now();
     let latest = depot.all::<Release>()?.pop();
@@ -85,6 +86,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 digest: config_digest(&environment, &files)?,
                 variables: environment.variables().map(|(name, _)| name.to_owned()).collect(),
                 files: files.iter().map(|file| file.name.clone()).collect(),
+                settings: names_in(&report),
                 unjudged: unjudged.clone(),
             },
         };
@@ -129,6 +131,12 @@ impl Kept<Release> {
         }
         Ok(())
     }
+}
+
+/// The settings that an application's report speaks of, set or not.
+fn names_in(report: &Value) -> Vec<String> {
+    let variables = report["variables"].as_array().into_iter().flatten();
+    variables.filter_map(|variable| Some(variable["name"].as_str()?.to_owned())).collect()
 }
 
 /// The folder as it was named, or below the application's own.

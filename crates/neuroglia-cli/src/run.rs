@@ -1,8 +1,10 @@
 //! `neuroglia run`: the run stage, one process of the current release.
 //!
 //! It becomes the process: the pid, the terminal and the signals are the application's own, and so is the exit code. Its
-//! environment is that of the release; of the platform's it takes only where to listen and how long it waits.
+//! environment is that of the release; of the platform's it takes only where to listen and how long it waits. What else is exported for
+//! the application is left out, and a note says so.
 
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
@@ -53,6 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     words.extend(arguments.rest.iter().cloned());
     let mut environment = release.environment()?;
     take_from_platform(&mut environment)?;
+    note_what_is_left_out(&release, &environment);
     let application = Application::here(&release.manifest.application, release.executable(), &environment);
     let failure = application.command(&words).stdin(Stdio::inherit()).exec();
     Err(format!("{} does not start: {failure}", release.executable().display()))
@@ -75,4 +78,51 @@ pub(crate) fn take_from_platform(environment: &mut Environment) -> Result<()> {
         environment.remove("SERVER_PORT");
     }
     Ok(())
+}
+
+/// Says which exported variables of the application do not reach it. A release has its own, and somebody who exports one
+/// would else believe that it holds.
+pub(crate) fn note_what_is_left_out(release: &Kept<Release>, environment: &Environment) {
+    let names = left_out(&release.manifest.config.settings, environment, |name| std::env::var_os(name));
+    if !names.is_empty() {
+        eprintln!(
+            "note: exported and left out: {}; a release has its own configuration: set them in deployment/{}, and release again",
+            names.join(", "),
+            release.manifest.deploy
+        );
+    }
+}
+
+/// The settings, and the variables that name their files, which are exported and do not say what the release says.
+fn left_out(
+    settings: &[String],
+    environment: &Environment,
+    exported: impl Fn(&str) -> Option<OsString>,
+) -> Vec<String> {
+    let names = settings.iter().flat_map(|name| [name.clone(), format!("{name}_FILE")]);
+    names
+        .filter(|name| {
+            exported(name).is_some_and(|value| environment.get(name).is_none_or(|own| value != own))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_exported_and_has_no_effect_is_left_out() {
+        let mut environment = Environment::default();
+        for (name, value) in [("PORT", "8000"), ("LOG_LEVEL", "info"), ("KEY_FILE", "/run/secrets/key")] {
+            environment.set(name, value);
+        }
+        let settings = ["PORT", "LOG_LEVEL", "KEY", "QUIET"].map(str::to_owned);
+        let names = left_out(&settings, &environment, |name| match name {
+            "PORT" => Some("8000".into()),
+            "LOG_LEVEL" | "KEY_FILE" | "UNRELATED" => Some("other".into()),
+            _ => None,
+        });
+        assert_eq!(names, ["LOG_LEVEL", "KEY_FILE"]);
+    }
 }

@@ -225,6 +225,22 @@ fn what_does_not_belong_into_a_release_is_refused() {
 }
 
 #[test]
+fn what_is_exported_and_does_not_reach_the_application_is_named() {
+    let workshop = Workshop::new().commit().export("PORT", "1234").export("UNRELATED", "other");
+    let workshop = workshop.export("KEY", "hunter2").export("SHUTDOWN_TIMEOUT", "9s");
+    workshop.done(&["build"]);
+    workshop.done(&RELEASE);
+    let (output, status) = workshop.neuroglia(&["run", "admin", "tell"]).end();
+    assert_eq!(status.code(), Some(7), "{output}");
+    let notes: Vec<_> = output.lines().filter(|line| line.starts_with("note: ")).collect();
+    let expected = "note: exported and left out: SHUTDOWN_TIMEOUT, KEY; a release has its own configuration: \
+                    set them in deployment/production, and release again";
+    assert_eq!(notes, [expected], "{output}");
+    let calls = workshop.read("calls.log");
+    assert!(calls.contains("env PORT=1234\n") && !calls.contains("hunter2"), "{calls}");
+}
+
+#[test]
 fn a_depot_stands_where_it_is_told_to() {
     let workshop = Workshop::new().commit();
     let depot = workshop.path("depot").display().to_string();
