@@ -50,6 +50,9 @@ fn assert_closed(spec: &Yaml, grace_s: i64) {
     {
         assert!(!text(&container["resources"][kind][resource]).is_empty(), "{kind} {resource}");
     }
+    // Nothing of a pod outlives it, and nothing is shared: the one volume is that of the secrets.
+    let [volumes, mounts] = [&spec["volumes"], &container["volumeMounts"]].map(|list| list.as_vec());
+    assert_eq!((volumes.map(Vec::len), mounts.map(Vec::len)), (Some(1), Some(1)));
     assert_eq!(text(&spec["volumes"][0]["secret"]["secretName"]).rsplit('-').next(), Some("secrets"));
     assert_eq!(container["volumeMounts"][0]["readOnly"], Yaml::Boolean(true));
 }
@@ -354,6 +357,105 @@ fn configurations_that_something_refers_to_outlive_a_roll_out() {
         ["delete configmap/pizzeria-config-a", "delete configmap/pizzeria-config-bc"],
         "{log}"
     );
+}
+
+#[test]
+fn the_workflow_takes_one_image_through_staging_to_production() {
+    let jobs = &documents(&read(".github/workflows/deploy.yaml"))[0]["jobs"];
+    assert_eq!(text(&jobs["test"]["uses"]), "./.github/workflows/ci.yaml");
+    let needs = |job: &str| match &jobs[job]["needs"] {
+        Yaml::Array(_) => words(&jobs[job]["needs"]),
+        one => vec![text(one)],
+    };
+    assert_eq!(needs("image"), ["test"]);
+    assert_eq!(needs("staging"), ["image"]);
+    assert_eq!(needs("production"), ["image", "staging"]);
+    // What was pushed, by its digest.
+    let name = text(&jobs["image"]["outputs"]["name"]);
+    assert!(name.ends_with("@${{ steps.push.outputs.digest }}"), "{name}");
+    let steps = jobs["image"]["steps"].as_vec().expect("a list");
+    let push = steps.iter().find(|step| text(&step["id"]) == "push").expect("a step pushes");
+    assert_eq!(push["with"]["push"], Yaml::Boolean(true));
+    assert_eq!(text(&push["with"]["file"]), "samples/marios-pizzeria/deployment/Dockerfile");
+    for deploy in ["staging", "production"] {
+        let job = &jobs[deploy];
+        assert_eq!(text(&job["uses"]), "./.github/workflows/rollout.yaml");
+        assert_eq!(text(&job["with"]["environment"]), deploy);
+        assert_eq!(text(&job["with"]["image"]), "${{ needs.image.outputs.name }}", "{deploy}");
+    }
+}
+
+#[test]
+fn a_roll_out_chooses_what_is_exported() {
+    let rollout = &documents(&read(".github/workflows/rollout.yaml"))[0]["jobs"]["rollout"];
+    let steps: String = words_of_runs(rollout);
+    let told = |words: &str| assert!(steps.contains(words), "no {words} in {steps}");
+    for deploy in ["staging", "production"] {
+        let path = format!("samples/marios-pizzeria/deployment/kubernetes/{deploy}.yaml");
+        let manifests = documents(&read(&path));
+        let component =
+            |document: &Yaml| text(&document["metadata"]["labels"]["app.kubernetes.io/component"]).to_owned();
+        let of_kind = |kind: &str| -> Vec<&Yaml> {
+            manifests.iter().filter(|document| text(&document["kind"]) == kind).collect()
+        };
+        let processes: Vec<_> = of_kind("Deployment").into_iter().map(component).collect();
+        // What runs is applied by its component, and waited for and taken back by its name.
+        told(&format!("--selector 'app.kubernetes.io/component in ({})'", processes.join(",")));
+        assert_eq!(steps.matches(&format!("for process in {};", processes.join(" "))).count(), 2, "{steps}");
+        for deployment in of_kind("Deployment") {
+            let name = text(&deployment["metadata"]["name"]);
+            assert_eq!(name, format!("marios-pizzeria-{}", component(deployment)));
+        }
+        // Before it, the configuration and the account, and then one job.
+        told("--selector app.kubernetes.io/component=config\n");
+        told("--selector app.kubernetes.io/component=migrate\n");
+        for kind in ["ConfigMap", "ServiceAccount"] {
+            assert_eq!(of_kind(kind).into_iter().map(component).collect::<Vec<_>>(), ["config"], "{kind}");
+        }
+        let jobs: Vec<_> = of_kind("Job").into_iter().map(component).collect();
+        assert_eq!(jobs, ["migrate", "seed"]);
+        told(&format!("job/{} --for=condition=complete", text(&of_kind("Job")[0]["metadata"]["name"])));
+        for document in &manifests {
+            let component = component(document);
+            let is_applied =
+                ["config", "migrate"].contains(&component.as_str()) || processes.contains(&component);
+            assert!(is_applied || component == "seed", "{component} is never applied");
+        }
+
+        let pods: Vec<_> = [of_kind("Job"), of_kind("Deployment")]
+            .concat()
+            .into_iter()
+            .map(|document| &document["spec"]["template"]["spec"])
+            .collect();
+        let images: BTreeSet<_> = pods.iter().map(|pod| text(&pod["containers"][0]["image"])).collect();
+        assert_eq!(images.len(), 1, "one image for jobs and processes: {images:?}");
+        for pod in pods {
+            assert_closed(pod, 35);
+        }
+        assert_eq!(text(&of_kind("ConfigMap")[0]["data"]["LOG_LEVEL"]), "info");
+    }
+}
+
+/// What all steps of a job run, one after another.
+fn words_of_runs(job: &Yaml) -> String {
+    let steps = job["steps"].as_vec().into_iter().flatten();
+    steps.map(|step| text(&step["run"]).replace("\\\n", "")).map(|run| run + "\n").collect()
+}
+
+#[test]
+fn what_compose_attaches_has_the_versions_of_production() {
+    let folder = "samples/marios-pizzeria/deployment";
+    let resources = &documents(&read(&format!("{folder}/compose.resources.yaml")))[0];
+    for deploy in ["staging", "production"] {
+        let settings = read(&format!("{folder}/{deploy}/app.env"));
+        for (service, variable) in
+            [("database", "DATABASE_VERSION"), ("events", "EVENT_BUS_VERSION"), ("cache", "CACHE_VERSION")]
+        {
+            let image = text(&resources["services"][service]["image"]).replacen(':', " ", 1);
+            let line = format!("{variable}=\"{image}\"");
+            assert!(settings.lines().any(|found| found == line), "{deploy} has no {line}");
+        }
+    }
 }
 
 #[test]
