@@ -55,6 +55,8 @@ pub(crate) enum Server {
 /// A server of this kind on a port, as the application is told of it.
 struct Kind {
     name: &'static str,
+    /// The package of Debian and Ubuntu that brings it, or what fetches it.
+    package: &'static str,
     script: &'static str,
     /// The variable that attaches it.
     variable: &'static str,
@@ -70,40 +72,47 @@ macro_rules! script {
 
 impl Server {
     fn kind(self) -> Kind {
-        let kind = |name, script, variable, url| Kind { name, script, variable, url };
+        let kind = |name, package, script, variable, url| Kind { name, package, script, variable, url };
         match self {
             Self::Postgres => kind(
                 "PostgreSQL",
+                "postgresql",
                 concat!("set -eu\n", script!("certify.sh", "postgres.sh", "watch.sh")),
                 "DATABASE_URL",
                 ("postgres://postgres@127.0.0.1:", "/postgres"),
             ),
             Self::Mongodb => kind(
                 "SecantusDB",
+                // Its script fetches it by pip, and so does the one of NATS.
+                "python3-venv",
                 script!("program.sh", "mongo.sh", "watch.sh"),
                 "DATABASE_URL",
                 ("mongodb://127.0.0.1:", "/application"),
             ),
             Self::Redis => kind(
                 "Redis",
+                "redis-server",
                 script!("program.sh", "certify.sh", "redis.sh", "watch.sh"),
                 "CACHE_URL",
                 ("redis://127.0.0.1:", ""),
             ),
             Self::Rabbitmq => kind(
                 "RabbitMQ",
+                "rabbitmq-server",
                 script!("program.sh", "rabbitmq.sh", "watch.sh"),
                 "EVENT_BUS_URL",
                 ("amqp://guest:guest@127.0.0.1:", ""),
             ),
             Self::Nats => kind(
                 "NATS",
+                "python3-venv",
                 script!("program.sh", "nats.sh", "watch.sh"),
                 "EVENT_BUS_URL",
                 ("nats://127.0.0.1:", ""),
             ),
             Self::Smtp => kind(
                 "aiosmtpd",
+                "python3-aiosmtpd",
                 concat!(
                     script!("program.sh", "certify.sh"),
                     "smtp_py() { cat <<'PYTHON'\n",
@@ -116,6 +125,8 @@ impl Server {
             ),
             Self::Payment => kind(
                 SANDBOX,
+                // Cargo builds it.
+                "cargo",
                 concat!(
                     script!("program.sh"),
                     "find_server() { :; }\n",
@@ -258,8 +269,8 @@ impl Drop for Attached {
 /// Whether they can be attached together, and are all there.
 ///
 /// # Errors
-/// When two would be the same resource, or the workspace has no sandbox; all that are not installed, with the command
-/// that installs them.
+/// When two would be the same resource, or the workspace has no sandbox; all that are not installed, with the
+/// packages that bring them.
 pub(crate) fn check(servers: &[Server]) -> Result<()> {
     for (place, server) in servers.iter().enumerate() {
         let variable = server.kind().variable;
@@ -268,21 +279,33 @@ pub(crate) fn check(servers: &[Server]) -> Result<()> {
             return Err(format!("{one} and {two} would both be {variable}: name one of them"));
         }
     }
-    let is_missing = |server: &&Server| {
-        let find = script(server.kind().script, "find").stdin(Stdio::null()).output();
-        !find.is_ok_and(|output| output.status.success())
-    };
     if servers.contains(&Server::Payment) {
         Project::locate(Some(SANDBOX))?;
     }
-    let missing: Vec<_> = servers.iter().filter(is_missing).map(|server| server.kind().name).collect();
-    if missing.is_empty() {
-        return Ok(());
+    let missing: Vec<_> = servers.iter().copied().filter(|server| is_missing(*server, None)).collect();
+    if missing.is_empty() { Ok(()) } else { Err(advice(&missing)) }
+}
+
+/// Whether a server's script does not find it, on this `PATH` or else on our own.
+fn is_missing(server: Server, path: Option<&Path>) -> bool {
+    let mut find = script(server.kind().script, "find");
+    if let Some(path) = path {
+        find.env("PATH", path);
     }
-    Err(format!(
-        "not installed: {}; `cargo xtask services install` installs what tests need",
-        missing.join(", ")
-    ))
+    !find.stdin(Stdio::null()).output().is_ok_and(|output| output.status.success())
+}
+
+/// How these servers get onto a machine.
+fn advice(missing: &[Server]) -> String {
+    let names: Vec<_> = missing.iter().map(|server| server.kind().name).collect();
+    let mut packages: Vec<_> = missing.iter().map(|server| server.kind().package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    format!(
+        "not installed: {}; on Debian and Ubuntu, `sudo apt-get install {}`, and elsewhere what does the same",
+        names.join(", "),
+        packages.join(" ")
+    )
 }
 
 fn await_port(name: &str, port: u16) -> Result<()> {
@@ -297,7 +320,7 @@ fn await_port(name: &str, port: u16) -> Result<()> {
 }
 
 fn script(text: &str, order: &str) -> Command {
-    let mut command = Command::new("sh");
+    let mut command = Command::new("/bin/sh");
     command.args(["-c", text, "server.sh", order]);
     command
 }
@@ -311,4 +334,26 @@ fn folder(variable: &str) -> PathBuf {
 fn free_port() -> Result<u16> {
     let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
     bound.map(|address| address.port()).map_err(|error| format!("no port is free: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_installed_is_told_with_the_package_that_brings_it() {
+        let nothing = tempfile::tempdir().expect("a temporary folder");
+        let servers = [Server::Postgres, Server::Redis, Server::Rabbitmq];
+        let missing: Vec<_> =
+            servers.into_iter().filter(|server| is_missing(*server, Some(nothing.path()))).collect();
+        assert_eq!(missing, servers);
+        assert_eq!(
+            advice(&missing),
+            "not installed: PostgreSQL, Redis, RabbitMQ; on Debian and Ubuntu, `sudo apt-get install \
+             postgresql rabbitmq-server redis-server`, and elsewhere what does the same"
+        );
+        assert!(advice(&[Server::Nats, Server::Mongodb]).contains("`sudo apt-get install python3-venv`"));
+        // And one that is there is not missing; tests need it.
+        assert!(!is_missing(Server::Redis, None));
+    }
 }

@@ -61,6 +61,17 @@ fn log_everybody_in(session: &mut Session, port: u16) -> String {
     manager
 }
 
+/// Waits for the one order in the statistics. Who counts it is the worker in the same process, to whom the event bus
+/// brings it.
+fn wait_until_counted(port: u16, manager: &str) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let counted = || ask(port, "GET", "/api/v1/statistics/overview", manager, &Value::Null).1;
+    while counted()["orders"]["total"] != 1 {
+        assert!(Instant::now() < deadline, "nobody has counted it: {}", counted());
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
 fn order() -> Value {
     json!({
         "customer": {"name": "Ada", "phone": "+1 555 0100", "address": "1 Main St"},
@@ -124,13 +135,7 @@ fn on_postgres_the_pizzeria_is_the_same() {
     let manager = log_everybody_in(&mut session, port);
     let (status, placed) = ask(port, "POST", "/api/v1/orders", "", &order());
     assert_eq!(status, 201, "{placed}");
-    // Who counts it is the worker in the same process.
-    let deadline = Instant::now() + Duration::from_secs(30);
-    let counted = || ask(port, "GET", "/api/v1/statistics/overview", &manager, &Value::Null).1;
-    while counted()["orders"]["total"] != 1 {
-        assert!(Instant::now() < deadline, "nobody has counted it: {}", counted());
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
+    wait_until_counted(port, &manager);
     let output = close(session);
     assert!(output.contains("DATABASE_URL comes from your shell"), "{output}");
 
@@ -162,17 +167,19 @@ fn servers_are_attached_by_url_and_gone_at_the_end() {
     let workshop = Workshop::of_the_sample();
     let port = free_port();
     let address = port.to_string();
-    let arguments = [&PACKAGE[..], &["--port", &address, "--with", "postgres,redis,smtp"]].concat();
+    let arguments = [&PACKAGE[..], &["--port", &address, "--with", "postgres,redis,rabbitmq,smtp"]].concat();
     let mut session = workshop.neuroglia(&arguments);
     session.wait_for("marios-pizzeria is ready");
-    let attached = ["DATABASE_URL", "CACHE_URL", "SMTP_URL"].map(|variable| session.row(variable));
+    let attached =
+        ["DATABASE_URL", "CACHE_URL", "EVENT_BUS_URL", "SMTP_URL"].map(|variable| session.row(variable));
     let letters = session.row("Mail");
-    session.row("admin@example.com");
-    for (url, scheme) in attached.iter().zip(["postgres://", "redis://", "smtp://"]) {
+    let manager = log_everybody_in(&mut session, port);
+    for (url, scheme) in attached.iter().zip(["postgres://", "redis://", "amqp://", "smtp://"]) {
         assert!(url.starts_with(scheme), "{url}");
     }
     assert!(Path::new(&letters).exists(), "mail can be read at {letters}");
     assert_eq!(ask(port, "POST", "/api/v1/orders", "", &order()).0, 201);
+    wait_until_counted(port, &manager);
     close(session);
     assert!(!Path::new(&letters).exists(), "what they held is gone with them");
     for url in &attached {
@@ -187,11 +194,12 @@ fn a_card_is_charged_by_the_sandbox_that_is_attached() {
     let workshop = Workshop::of_the_sample();
     let port = free_port();
     let address = port.to_string();
-    let arguments = [&PACKAGE[..], &["--port", &address, "--with", "payment,mongodb"]].concat();
+    let arguments = [&PACKAGE[..], &["--port", &address, "--with", "payment,mongodb,nats"]].concat();
     let mut session = workshop.neuroglia(&arguments);
     session.wait_for("marios-pizzeria is ready");
     assert!(session.row("DATABASE_URL").starts_with("mongodb://"));
     assert!(session.row("PAYMENT_URL").starts_with("http://"));
+    assert!(session.row("EVENT_BUS_URL").starts_with("nats://"));
     let manager = log_everybody_in(&mut session, port);
     let mut by_card = order();
     by_card["payment_method"] = json!("credit_card");
@@ -205,6 +213,7 @@ fn a_card_is_charged_by_the_sandbox_that_is_attached() {
         assert!(began.elapsed() < Duration::from_secs(60), "the order is still {}", payment());
         std::thread::park_timeout(Duration::from_millis(50));
     }
+    wait_until_counted(port, &manager);
     close(session);
 }
 
