@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
+use serde_json::Value;
 
 use crate::Result;
 use crate::application::Application;
@@ -14,6 +15,9 @@ use crate::export::{compose, kubernetes, procfile, systemd};
 use crate::formation::Count;
 use crate::project::Project;
 use crate::release::{deploy_folder, name_of};
+
+/// The process of one-off commands.
+const ADMIN: &str = "admin";
 
 /// What `neuroglia export` can be told.
 #[derive(clap::Args)]
@@ -39,12 +43,17 @@ pub(crate) struct Arguments {
     /// Ask this executable what the application is, instead of building one
     #[arg(long, value_name = "FILE")]
     executable: Option<PathBuf>,
+    /// What a job runs, such as `-- admin rebuild-statistics`
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Platform {
     /// Deployments, jobs, a service and the configuration, in one stream
     Kubernetes,
+    /// A job that runs one admin command once, for `kubectl create`
+    Job,
     /// A compose file for one machine
     Compose,
     /// Units that run releases of a depot
@@ -61,6 +70,9 @@ pub(crate) struct File {
 
 /// Exports.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.platform != Platform::Job && !arguments.command.is_empty() {
+        return Err("only a job is told what to run: neuroglia export job -- admin …".to_owned());
+    }
     let project = Project::locate(arguments.package.as_deref())?;
     let executable = match &arguments.executable {
         Some(file) => {
@@ -76,16 +88,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         let folder = deploy_folder(&arguments.env, &project.package)?;
         let environment = Environment::of_deploy(&folder)?;
         let application = Application::in_workspace(&project, executable, &environment);
+        let description = application.describe()?;
         let deployment = Deployment::gather(&Source {
             project: &project,
             deploy: &name_of(&folder)?,
             environment: &environment,
-            description: &application.describe()?,
+            description: &description,
             image: arguments.image.as_deref(),
             replicas: &arguments.replicas,
         })?;
         match arguments.platform {
             Platform::Kubernetes => vec![kubernetes::export(&deployment)],
+            Platform::Job => {
+                let command = admin_command(&arguments.command, &description)?;
+                vec![kubernetes::one_off(&deployment, command)]
+            }
             Platform::Compose => vec![compose::export(&deployment)],
             _ => systemd::export(&deployment),
         }
@@ -102,6 +119,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The command line of a one-off process, when the application has the command.
+fn admin_command<'a>(words: &'a [String], description: &Value) -> Result<&'a [String]> {
+    let [role, name, ..] = words else {
+        return Err("say what the job runs: neuroglia export job -- admin …".to_owned());
+    };
+    if role != ADMIN {
+        return Err(format!("a job runs an admin command, and `{role}` is none: write admin before it"));
+    }
+    let commands = description["admin_commands"].as_array().into_iter().flatten();
+    let names: Vec<_> = commands.filter_map(|command| command["name"].as_str()).collect();
+    if names.contains(&name.as_str()) {
+        return Ok(words);
+    }
+    Err(format!("there is no admin command {name}: there are {}", names.join(", ")))
 }
 
 /// One file as it is, several behind their names.

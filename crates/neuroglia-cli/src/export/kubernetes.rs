@@ -12,6 +12,9 @@ use crate::export::deployment::{Deployment, Kind};
 use crate::export::yaml::{Yaml, document, list, map};
 use crate::procfile::Process;
 
+/// What one admin command is, as a component.
+const ONE_OFF: &str = "admin";
+
 /// How many digits of a configuration's digest tell it from others.
 const DIGITS_OF_CONFIG: usize = 12;
 
@@ -42,6 +45,18 @@ pub(super) fn export(deployment: &Deployment) -> File {
     File { name: format!("{}.yaml", deployment.deploy), text: texts.join("---\n") }
 }
 
+/// A job for one admin command, beside what is there: of the same image, configuration and secrets. It has another name
+/// each time that it is created, and nobody repeats it but whoever asked for it.
+pub(super) fn one_off(deployment: &Deployment, arguments: &[String]) -> File {
+    let process = Process { name: ONE_OFF.to_owned(), arguments: arguments.to_vec() };
+    let metadata = map([
+        ("generateName", Some(format!("{}-", name(deployment, ONE_OFF)).into())),
+        ("labels", Some(labels(deployment, ONE_OFF))),
+    ]);
+    let root = job_of(deployment, metadata, &process, Attempts::One);
+    File { name: "job.yaml".to_owned(), text: document(&deployment.origin("job"), &root) }
+}
+
 fn config(deployment: &Deployment) -> Yaml {
     let data = deployment.variables.iter().map(|(name, value)| (name.as_str(), Some(value.as_str().into())));
     map([
@@ -63,19 +78,37 @@ fn account(deployment: &Deployment) -> Yaml {
     ])
 }
 
+/// What a pod is for.
+#[derive(Clone, Copy)]
+enum Attempts<'a> {
+    /// To run for long, as this kind of process.
+    Forever(&'a Kind),
+    /// To do something that may be tried again.
+    Several,
+    /// To do something once.
+    One,
+}
+
 fn job(deployment: &Deployment, component: &str, process: &Process) -> Yaml {
+    let metadata = metadata(deployment, &name(deployment, component), component);
+    let process = Process { name: component.to_owned(), arguments: process.arguments.clone() };
+    job_of(deployment, metadata, &process, Attempts::Several)
+}
+
+fn job_of(deployment: &Deployment, metadata: Yaml, process: &Process, attempts: Attempts<'_>) -> Yaml {
+    let repetitions: u64 = if matches!(attempts, Attempts::One) { 0 } else { 6 };
     let template = map([
-        ("metadata", Some(map([("labels", Some(labels(deployment, component)))]))),
-        ("spec", Some(pod(deployment, component, process, None))),
+        ("metadata", Some(map([("labels", Some(labels(deployment, &process.name)))]))),
+        ("spec", Some(pod(deployment, &process.name, process, attempts))),
     ]);
     map([
         ("apiVersion", Some("batch/v1".into())),
         ("kind", Some("Job".into())),
-        ("metadata", Some(metadata(deployment, &name(deployment, component), component))),
+        ("metadata", Some(metadata)),
         (
             "spec",
             Some(map([
-                ("backoffLimit", Some(6_u64.into())),
+                ("backoffLimit", Some(repetitions.into())),
                 ("activeDeadlineSeconds", Some(600_u64.into())),
                 ("ttlSecondsAfterFinished", Some(86_400_u64.into())),
                 ("template", Some(template)),
@@ -88,7 +121,7 @@ fn workload(deployment: &Deployment, kind: &Kind) -> Yaml {
     let component = kind.process.name.as_str();
     let template = map([
         ("metadata", Some(map([("labels", Some(labels(deployment, component)))]))),
-        ("spec", Some(pod(deployment, component, &kind.process, Some(kind)))),
+        ("spec", Some(pod(deployment, component, &kind.process, Attempts::Forever(kind)))),
     ]);
     let rolling = map([("maxUnavailable", Some(0_u64.into())), ("maxSurge", Some(1_u64.into()))]);
     map([
@@ -112,7 +145,12 @@ fn workload(deployment: &Deployment, kind: &Kind) -> Yaml {
 }
 
 /// A pod of one container. One that runs for long has probes; a job ends by itself.
-fn pod(deployment: &Deployment, component: &str, process: &Process, kind: Option<&Kind>) -> Yaml {
+fn pod(deployment: &Deployment, component: &str, process: &Process, attempts: Attempts<'_>) -> Yaml {
+    let (kind, restart) = match attempts {
+        Attempts::Forever(kind) => (Some(kind), None),
+        Attempts::Several => (None, Some("OnFailure")),
+        Attempts::One => (None, Some("Never")),
+    };
     let security = map([
         ("runAsNonRoot", Some(true.into())),
         ("runAsUser", Some(NOBODY.into())),
@@ -140,7 +178,7 @@ fn pod(deployment: &Deployment, component: &str, process: &Process, kind: Option
         ("serviceAccountName", Some(deployment.application.as_str().into())),
         ("automountServiceAccountToken", Some(false.into())),
         ("enableServiceLinks", Some(false.into())),
-        ("restartPolicy", kind.is_none().then(|| "OnFailure".into())),
+        ("restartPolicy", restart.map(Into::into)),
         ("terminationGracePeriodSeconds", Some(deployment.grace.as_secs().into())),
         ("securityContext", Some(security)),
         ("topologySpreadConstraints", spread),

@@ -126,6 +126,44 @@ fn kubernetes_gets_closed_pods_with_probes_and_one_job_before_them() {
 }
 
 #[test]
+fn one_admin_command_is_a_job_of_the_same_release() {
+    let workshop = Workshop::new();
+    let image = ["--image", "registry/app@sha256:0123456789abcdef"];
+    let made = |arguments: &[&str]| {
+        let stream = workshop.done(&[&["export"][..], arguments].concat());
+        documents(&stream[stream.find('#').expect("what cargo says is no part of it")..])
+    };
+    let deployed = made(&[&["kubernetes"][..], &image].concat());
+    let web = deployed.iter().find(|document| text(&document["kind"]) == "Deployment").expect("it is there");
+    let pod_of = |document: &Yaml| document["spec"]["template"]["spec"].clone();
+    let web = pod_of(web);
+
+    let jobs = made(&[&["job"][..], &image, &["--", "admin", "seed", "--what", "a b"]].concat());
+    assert_eq!(jobs.len(), 1);
+    let job = &jobs[0];
+    assert_eq!((text(&job["kind"]), text(&job["metadata"]["generateName"])), ("Job", "fixture-app-admin-"));
+    assert!(job["metadata"]["name"].is_badvalue(), "it can be created again");
+    let pod = pod_of(job);
+    assert_closed(&pod, 6);
+    let container = &pod["containers"][0];
+    assert_eq!(words(&container["args"]), ["admin", "seed", "--what", "a b"]);
+    for part in ["image", "envFrom", "volumeMounts"] {
+        assert_eq!(container[part], web["containers"][0][part], "{part}");
+    }
+    for part in ["serviceAccountName", "volumes"] {
+        assert_eq!(pod[part], web[part], "{part}");
+    }
+    // What a person runs once is not done again because it failed.
+    assert_eq!((text(&pod["restartPolicy"]), &job["spec"]["backoffLimit"]), ("Never", &Yaml::Integer(0)));
+
+    assert!(workshop.refused(&["export", "job"]).contains("export job -- admin"));
+    assert!(workshop.refused(&["export", "job", "--", "web", "now"]).contains("`web` is none"));
+    let refused = workshop.refused(&["export", "job", "--", "admin", "sow"]);
+    assert!(refused.contains("no admin command sow: there are migrate, seed"), "{refused}");
+    assert!(workshop.refused(&["export", "compose", "--", "admin", "seed"]).contains("only a job"));
+}
+
+#[test]
 fn compose_and_systemd_and_a_procfile_say_the_same_of_the_processes() {
     let workshop = Workshop::new();
     let into = workshop.path("out").display().to_string();
