@@ -11,6 +11,9 @@ use crate::tools::{BASH, CURL, FAKETIME, NGINX, OPENSSL};
 use crate::workspace::{Result, Workspace, run as execute, show};
 use crate::{codegen, openapi, pages, services, tidy, tools};
 
+/// The package in which each driver is a feature.
+const DRIVERS: &str = "neuroglia-backing";
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Run these steps only, in the order below
@@ -29,6 +32,8 @@ enum Step {
     Deny,
     /// No warning from the compiler or from clippy
     Clippy,
+    /// Each driver compiles without the others, and everything without any
+    Drivers,
     /// The executables that tests drive
     Build,
     /// All tests, doc tests and the README's tour
@@ -100,7 +105,7 @@ impl Step {
             Self::Build => &["build", "--locked", "--workspace", "--bins", "--examples"],
             Self::Test => &["test", "--locked", "--workspace", "--no-fail-fast"],
             Self::Doc => &["doc", "--locked", "--workspace", "--no-deps"],
-            Self::Tidy | Self::Deny | Self::Pages | Self::Codegen | Self::Openapi => &[],
+            Self::Tidy | Self::Deny | Self::Drivers | Self::Pages | Self::Codegen | Self::Openapi => &[],
         }
     }
 
@@ -121,6 +126,12 @@ impl Step {
             Self::Clippy => {
                 tools::component(workspace, "clippy", "clippy")?;
                 watch(&mut cargo())
+            }
+            Self::Drivers => {
+                for line in driver_lines(&features(workspace, DRIVERS)?) {
+                    watch(workspace.cargo().args(line))?;
+                }
+                Ok(())
             }
             Self::Build => watch(&mut cargo()),
             Self::Test => {
@@ -143,6 +154,23 @@ impl Step {
             Self::Openapi => openapi::run(workspace),
         }
     }
+}
+
+/// The features of a package of the workspace, by name.
+fn features(workspace: &Workspace, package: &str) -> Result<Vec<String>> {
+    let metadata = workspace.metadata()?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let found = packages.into_iter().find(|found| found["name"] == package);
+    let features = found.and_then(|found| found["features"].as_object());
+    let features = features.ok_or_else(|| format!("the workspace has no package {package}"))?;
+    Ok(features.keys().cloned().collect())
+}
+
+/// What cargo is told so that each driver is compiled by itself, and first none.
+fn driver_lines(features: &[String]) -> Vec<Vec<&str>> {
+    let common = ["check", "--locked", "--package", DRIVERS, "--no-default-features"];
+    let alone = features.iter().map(|feature| [&common[..], &["--features", feature.as_str()]].concat());
+    std::iter::once(common.to_vec()).chain(alone).collect()
 }
 
 /// Shows the command line, then runs it with its output on the terminal.
@@ -191,6 +219,15 @@ mod tests {
             let own = line.split(|word| *word == "--").next().unwrap_or_default();
             assert!(*step == Step::Fmt || line.is_empty() || own.contains(&"--locked"), "{line:?}");
         }
+        let drivers = driver_lines(&["redis".to_owned(), "smtp".to_owned()])
+            .iter()
+            .map(|line| line.join(" "))
+            .collect::<Vec<_>>();
+        let none = "check --locked --package neuroglia-backing --no-default-features";
+        assert_eq!(
+            drivers,
+            [none.to_owned(), format!("{none} --features redis"), format!("{none} --features smtp")]
+        );
         // Whatever a step does, the chores themselves are run by one line before it, which would write one.
         let aliases = include_str!("../../.cargo/config.toml");
         let lines: Vec<_> = aliases.lines().filter(|line| line.contains(" = ")).collect();

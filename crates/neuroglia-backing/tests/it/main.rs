@@ -31,6 +31,7 @@ mod sqlite_steps;
 mod sqlite_together;
 mod support;
 mod sweeps;
+mod without;
 
 mod service;
 mod service_client;
