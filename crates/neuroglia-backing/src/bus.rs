@@ -138,6 +138,7 @@ mod tests {
             "nats://token@host:4222/",
             "tls://user:word@host?cacertfile=/ca.pem",
             "https://host/events",
+            "https://host/events?code=1&cacertfile=/ca.pem",
         ] {
             assert_eq!(fault(sound), None, "{sound}");
         }
@@ -150,6 +151,7 @@ mod tests {
             "amqp://user:hunter2@host/?cacertfile=/ca.pem",
             "nats://user:hunter2@host?cacertfile=/ca.pem",
             "http://user:hunter2@host",
+            "http://host/events?cacertfile=/ca.pem",
         ] {
             let fault = fault(wrong).unwrap_or_else(|| panic!("{wrong} is refused"));
             assert!(!fault.contains("hunter2"), "{fault}");

@@ -34,8 +34,10 @@
 //!   once, and after five seconds one is let through to see. The breaker is one for all who call the target.
 //! * **Redirects are errors.** A service has one address; following it elsewhere would carry the credentials there.
 //! * The certificates that are trusted are Mozilla's list, compiled in, as the PostgreSQL engine has it: the same
-//!   executable trusts the same authorities wherever it runs.
+//!   executable trusts the same authorities wherever it runs. A URL that names a file, `?cacertfile=/path/authority.pem`,
+//!   has that authority trusted and no other.
 
+pub(crate) mod authority;
 mod breaker;
 mod budget;
 mod call;

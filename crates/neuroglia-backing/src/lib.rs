@@ -16,6 +16,7 @@
 //! What carries events is another resource, which [`bus`] attaches.
 //! A [`cache`] has a URL of its own.
 
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -126,23 +127,32 @@ fn mail(url: &Url) -> Result<OpenMail, String> {
     }
 }
 
-/// What reads documents that others publish, such as the keys of an issuer of tokens at this URL.
+/// What reads documents that others publish, such as the keys of an issuer of tokens at this URL. Certificates are
+/// verified against the public authorities, or only those in a PEM file: the URL is the issuer's name, and has no room for
+/// it.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`](neuroglia::error::ErrorKind::Invalid) for a URL by which nothing is published, and without the
-/// feature that reads it.
-pub fn connect_documents(url: &Url, clock: Clock, ids: Ids) -> Result<Arc<dyn Documents>> {
+/// [`ErrorKind::Invalid`](neuroglia::error::ErrorKind::Invalid) for a URL by which nothing is published, without the
+/// feature that reads it, and for a file of authorities that cannot be used.
+pub fn connect_documents(
+    url: &Url,
+    authority: Option<&Path>,
+    clock: Clock,
+    ids: Ids,
+) -> Result<Arc<dyn Documents>> {
     let open = documents(url).map_err(|fault| Error::invalid("documents.url", fault))?;
-    Ok(open(clock, ids))
+    open(authority, clock, ids)
 }
 
 /// How documents are read.
-type OpenDocuments = fn(Clock, Ids) -> Arc<dyn Documents>;
+type OpenDocuments = fn(Option<&Path>, Clock, Ids) -> Result<Arc<dyn Documents>>;
 
 fn documents(url: &Url) -> Result<OpenDocuments, String> {
     match url.scheme() {
         #[cfg(feature = "http")]
-        "http" | "https" => Ok(|clock, ids| Arc::new(http::HttpDocuments::new(clock, ids))),
+        "http" | "https" => Ok(|authority, clock, ids| {
+            Ok(Arc::new(http::HttpDocuments::new(authority, clock, ids)?) as Arc<dyn Documents>)
+        }),
         #[cfg(not(feature = "http"))]
         "http" | "https" => Err("this executable was built without the feature `http`".to_owned()),
         scheme => Err(format!("nothing is published by {scheme}: use https: or http:")),

@@ -30,7 +30,8 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::bus::{BusOptions, Content};
-use crate::http::retry_after;
+use crate::http::{authority, retry_after};
+use crate::tls::client_config;
 
 /// Gives an application this bus.
 pub(crate) fn attach(services: &mut ServiceCollection, url: Url, options: BusOptions) {
@@ -83,22 +84,25 @@ pub fn check_url(url: &Url) -> Result<(), String> {
             "it has a user or a password; a sink knows its sender by EVENT_BUS_SIGNING_KEY".to_owned()
         );
     }
-    Ok(())
+    authority::take(&mut url.clone()).map(drop)
 }
 
 impl Sink {
-    /// A sink at this URL; the application's own consumers are served by `own`.
+    /// A sink at this URL; the application's own consumers are served by `own`. With `?cacertfile=/path/authority.pem`
+    /// its certificate is verified against that authority and no other.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](neuroglia::error::ErrorKind::Invalid) without a key, or for a URL that [`check_url`]
-    /// refuses.
+    /// [`ErrorKind::Invalid`](neuroglia::error::ErrorKind::Invalid) without a key, for a URL that [`check_url`]
+    /// refuses, and for a file of authorities that cannot be used.
     pub fn new(url: &Url, options: BusOptions, own: LocalBus, clock: Clock) -> Result<Self> {
         check_url(url).map_err(|fault| Error::invalid("bus.url", fault))?;
+        let mut url = url.clone();
+        let authority = authority::take(&mut url).map_err(|fault| Error::invalid("bus.url", fault))?;
         let key = options.signing_key.ok_or_else(|| {
             Error::invalid("bus.signing_key", "a sink needs EVENT_BUS_SIGNING_KEY, which signs what it gets")
         })?;
         let client = Client::builder()
-            .tls_backend_preconfigured(crate::tls::client_config(None)?)
+            .tls_backend_preconfigured(client_config(authority.as_deref())?)
             .redirect(redirect::Policy::none())
             // The relay decides what is sent again.
             .retry(retry::never())
@@ -110,7 +114,7 @@ impl Sink {
             .build()
             .map_err(|error| Error::internal(error.without_url()))?;
         let rests = Mutex::default();
-        Ok(Self { url: url.clone(), key, content: options.content, own, clock, client, rests })
+        Ok(Self { url, key, content: options.content, own, clock, client, rests })
     }
 
     /// Sends what is in one request, and tells what became of it.

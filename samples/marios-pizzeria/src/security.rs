@@ -65,7 +65,7 @@ fn accept_tokens_of<'a>(
     services: &'a mut ServiceCollection,
     issuer: &IssuerSettings,
 ) -> &'a mut ServiceCollection {
-    pizzeria_integration::register_documents(services, &issuer.issuer);
+    pizzeria_integration::register_documents(services, &issuer.issuer, issuer.cacertfile.as_deref());
     let issuer = issuer.clone();
     services.add(Service::factory::<IssuerTokens, (Arc<dyn Documents>, Clock), _>(
         Lifetime::Singleton,

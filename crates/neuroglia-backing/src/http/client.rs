@@ -10,9 +10,11 @@ use neuroglia::id::Ids;
 use neuroglia::meter::Meter;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, redirect, retry};
+use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 use url::Url;
 
+use super::authority;
 use super::breaker::Breaker;
 use super::budget::Budget;
 use super::call::Call;
@@ -44,15 +46,31 @@ impl ServiceClient {
     /// A client; nothing is sent before somebody calls.
     ///
     /// # Errors
-    /// [`ServiceError::Request`] for a URL that [`check_url`] refuses, and for a token that cannot stand in a header.
-    pub fn new(options: ServiceOptions, clock: Clock, ids: Ids) -> Result<Self, ServiceError> {
+    /// [`ServiceError::Request`] for a URL that [`check_url`] refuses, for a token that cannot stand in a header, and for
+    /// a file of authorities that cannot be used.
+    pub fn new(mut options: ServiceOptions, clock: Clock, ids: Ids) -> Result<Self, ServiceError> {
+        let service = options.name;
+        let fault =
+            |source: Box<dyn std::error::Error + Send + Sync>| ServiceError::Request { service, source };
+        check_url(&options.url).map_err(|problem| fault(problem.into()))?;
+        let authority = authority::take(&mut options.url).map_err(|problem| fault(problem.into()))?;
+        let tls = tls::client_config(authority.as_deref()).map_err(|cause| fault(cause.into()))?;
+        Self::over(tls, options, clock, ids)
+    }
+
+    /// A client that trusts whom this says.
+    pub(super) fn over(
+        tls: ClientConfig,
+        options: ServiceOptions,
+        clock: Clock,
+        ids: Ids,
+    ) -> Result<Self, ServiceError> {
         let fault = |source: Box<dyn std::error::Error + Send + Sync>| ServiceError::Request {
             service: options.name,
             source,
         };
-        check_url(&options.url).map_err(|problem| fault(problem.into()))?;
         let http = Client::builder()
-            .tls_backend_preconfigured(tls::client_config(None).map_err(|cause| fault(cause.into()))?)
+            .tls_backend_preconfigured(tls)
             .user_agent(concat!("neuroglia/", env!("CARGO_PKG_VERSION")))
             .default_headers(credentials(&options).map_err(|cause| fault(cause.into()))?)
             .connect_timeout(options.connect_timeout)

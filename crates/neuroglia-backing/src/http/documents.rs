@@ -1,5 +1,6 @@
 //! Documents that others publish, read by HTTP.
 
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,10 +9,12 @@ use neuroglia::documents::Documents;
 use neuroglia::error::{Error, Result};
 use neuroglia::id::Ids;
 use neuroglia::settings::ByteSize;
+use rustls::ClientConfig;
 use serde_json::Value;
 use url::Url;
 
 use super::{ServiceClient, ServiceError, ServiceOptions};
+use crate::tls::client_config;
 
 /// How large a document may be: a set of keys has some kilobytes.
 const BYTES_MAX: ByteSize = ByteSize::from_bytes(256 * 1024);
@@ -24,14 +27,19 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// They are read seldom and from anywhere, so that no connection, breaker or budget is kept for the next time.
 #[derive(Debug, Clone)]
 pub struct HttpDocuments {
+    tls: ClientConfig,
     clock: Clock,
     ids: Ids,
 }
 
 impl HttpDocuments {
-    /// Nothing is read before somebody asks.
-    pub fn new(clock: Clock, ids: Ids) -> Self {
-        Self { clock, ids }
+    /// Nothing is read before somebody asks. Certificates are verified against the public authorities, or only those in
+    /// a PEM file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](neuroglia::error::ErrorKind::Invalid) for a file of authorities that cannot be used.
+    pub fn new(authority: Option<&Path>, clock: Clock, ids: Ids) -> Result<Self> {
+        Ok(Self { tls: client_config(authority)?, clock, ids })
     }
 
     async fn read(&self, url: &Url) -> Result<Value, ServiceError> {
@@ -40,7 +48,7 @@ impl HttpDocuments {
         place.set_fragment(None);
         let options = ServiceOptions::new("documents", place).attempts_max(1).concurrent_max(1);
         let options = options.attempt_timeout(TIMEOUT).timeout(TIMEOUT).reply_max(BYTES_MAX);
-        let client = ServiceClient::new(options, self.clock.clone(), self.ids.clone())?;
+        let client = ServiceClient::over(self.tls.clone(), options, self.clock.clone(), self.ids.clone())?;
         let call =
             url.query_pairs().fold(client.get([""; 0]), |call, (name, value)| call.query(&name, &value));
         // Many serve it as a plain file, by whatever content type.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use neuroglia::settings::{ByteSize, Secret};
 use url::Url;
 
+use super::authority;
+
 /// How a service is called. The bounds have defaults that suit a service in the same region.
 #[derive(Clone)]
 #[must_use = "options do nothing until a client is made of them"]
@@ -24,7 +26,8 @@ pub struct ServiceOptions {
 }
 
 impl ServiceOptions {
-    /// A service by this name, which metrics and errors have, at this URL, below whose path all its addresses are.
+    /// A service by this name, which metrics and errors have, at this URL, below whose path all its addresses are. With
+    /// `?cacertfile=/path/authority.pem` its certificate is verified against that authority and no other.
     pub fn new(name: &'static str, url: Url) -> Self {
         Self {
             name,
@@ -99,8 +102,13 @@ pub fn check_url(url: &Url) -> Result<(), String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a URL with credentials ends up in logs: give them in a variable of their own".to_owned());
     }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("the address of a service ends with its path: leave out what follows ? or #".to_owned());
+    let mut address = url.clone();
+    authority::take(&mut address)?;
+    if address.query().is_some() || address.fragment().is_some() {
+        return Err(
+            "the address of a service ends with its path: leave out what follows ? or #, other than cacertfile"
+                .to_owned(),
+        );
     }
     Ok(())
 }

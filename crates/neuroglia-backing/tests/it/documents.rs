@@ -1,5 +1,7 @@
 //! Documents that others publish, as they really serve them.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -8,11 +10,16 @@ use axum::http::StatusCode;
 use axum::response::Redirect;
 use axum::routing::get;
 use neuroglia::clock::Clock;
+use neuroglia::documents::Documents;
 use neuroglia::error::{ErrorKind, Result};
 use neuroglia::id::Ids;
 use neuroglia_testing::{Strait, Weather};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use url::Url;
+
+use crate::encrypted::Encrypted;
+use crate::letters::{assert_authorities_are_read, assert_certificate_is_verified};
 
 /// A server with documents; gives its port.
 async fn published() -> u16 {
@@ -30,7 +37,7 @@ async fn published() -> u16 {
 
 async fn read(port: u16, place: &str) -> Result<Value> {
     let url = format!("http://127.0.0.1:{port}/{place}").parse().expect("a URL");
-    let documents = neuroglia_backing::connect_documents(&url, Clock::system(), Ids::random());
+    let documents = neuroglia_backing::connect_documents(&url, None, Clock::system(), Ids::random());
     documents.expect("it is read by HTTP").get(&url).await
 }
 
@@ -44,7 +51,7 @@ async fn a_document_is_read_whatever_it_is_served_as_and_nothing_else_is_taken_f
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{place}: {error:?}");
     }
     let file = "file:///etc/keys.json".parse().expect("a URL");
-    let error = neuroglia_backing::connect_documents(&file, Clock::system(), Ids::random()).map(drop);
+    let error = neuroglia_backing::connect_documents(&file, None, Clock::system(), Ids::random()).map(drop);
     assert!(error.expect_err("nobody publishes so").to_string().contains("use https:"));
 }
 
@@ -59,4 +66,30 @@ async fn whoever_does_not_answer_is_not_waited_for() {
     }
     strait.turn(Weather::Fair);
     read(strait.port(), "keys").await.expect("a document");
+}
+
+/// What reads documents at this URL, whose parameter is the file of its authority.
+fn trusting(url: &str) -> Result<(Arc<dyn Documents>, Url)> {
+    let mut url: Url = url.parse().expect("a URL");
+    let authority = url.query_pairs().next().map(|(_, file)| file.into_owned());
+    url.set_query(None);
+    let authority = authority.as_deref().map(Path::new);
+    neuroglia_backing::connect_documents(&url, authority, Clock::system(), Ids::random())
+        .map(|documents| (documents, url))
+}
+
+#[tokio::test]
+async fn a_certificate_is_verified_up_to_the_name_of_the_host() {
+    let server = Encrypted::before(published().await).await;
+    let talk = async |url: &str| {
+        let (documents, url) = trusting(url)?;
+        assert_eq!(documents.get(&url.join("/keys").expect("a path")).await?, json!({ "asked": null }));
+        Ok(())
+    };
+    assert_certificate_is_verified(server.port(), &server.authority(), ["https", "http"], talk).await;
+}
+
+#[test]
+fn a_file_of_authorities_that_cannot_be_used_is_refused() {
+    assert_authorities_are_read("https", trusting);
 }

@@ -54,15 +54,20 @@ pub(crate) async fn publish(bus: &dyn EventBus, event: &CloudEvent) -> Result<()
 
 /// Publishes one event until it is confirmed.
 pub(crate) async fn send(bus: &dyn EventBus, event: &CloudEvent) {
+    until_done(async || publish(bus, event).await).await;
+}
+
+/// Tries something until it is done.
+async fn until_done(attempt: impl AsyncFn() -> Result<()>) {
     let mut last = None;
-    let sending = async {
-        while let Err(error) = publish(bus, event).await {
+    let trying = async {
+        while let Err(error) = attempt().await {
             last = Some(error);
             sleep(Duration::from_millis(50)).await;
         }
     };
-    let sent = timeout(PATIENCE, sending).await;
-    sent.unwrap_or_else(|_| panic!("it is not confirmed within {PATIENCE:?}: {last:?}"));
+    let done = timeout(PATIENCE, trying).await;
+    done.unwrap_or_else(|_| panic!("it is not done within {PATIENCE:?}: {last:?}"));
 }
 
 /// Takes events and settles them until enough have come; gives their data, in order.
@@ -95,21 +100,34 @@ pub(crate) fn assert_authorities_are_read<T>(scheme: &str, open: impl Fn(&str) -
     }
 }
 
-/// Checks that a broker which has a certificate for `localhost` is talked to by that name and by its authority, and in no
+/// Checks that a bus which has a certificate for `localhost` is talked to by that name and by its authority, and in no
+/// other way.
+pub(crate) async fn assert_bus_is_verified(
+    port: u16,
+    authority: &Path,
+    schemes: [&str; 2],
+    bus: impl Fn(&str, &Arc<Origin>) -> Box<dyn EventBus>,
+) {
+    let origin = origin();
+    let tell = async |url: &str| publish(&*bus(url, &origin), &event(&origin, "0")).await;
+    assert_certificate_is_verified(port, authority, schemes, tell).await;
+}
+
+/// Checks that a server which has a certificate for `localhost` is talked to by that name and by its authority, and in no
 /// other way.
 pub(crate) async fn assert_certificate_is_verified(
     port: u16,
     authority: &Path,
     [encrypted, plain]: [&str; 2],
-    bus: impl Fn(&str, &Arc<Origin>) -> Box<dyn EventBus>,
+    talk: impl AsyncFn(&str) -> Result<()>,
 ) {
-    let origin = origin();
     let at = |scheme: &str, host: &str, query: &str| format!("{scheme}://{host}:{port}{query}");
     let authority = format!("?cacertfile={}", authority.display());
-    send(&*bus(&at(encrypted, "localhost", &authority), &origin), &event(&origin, "0")).await;
+    let sound = at(encrypted, "localhost", &authority);
+    until_done(async || talk(&sound).await).await;
 
     let refused = async |url: String| {
-        let refused = publish(&*bus(&url, &origin), &event(&origin, "0")).await.expect_err(&url);
+        let refused = talk(&url).await.expect_err(&url);
         assert_eq!(refused.kind(), ErrorKind::Unavailable, "{url}: {refused:?}");
         chain(&refused)
     };

@@ -5,6 +5,7 @@ mod caches;
 mod conformance;
 mod differential;
 mod documents;
+mod encrypted;
 mod letters;
 mod mongodb_outages;
 mod mongodb_plans;

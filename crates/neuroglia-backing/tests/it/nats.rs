@@ -16,8 +16,8 @@ use neuroglia_testing::services::Nats;
 use tokio::time::{sleep, timeout};
 
 use crate::letters::{
-    PATIENCE, assert_authorities_are_read, assert_certificate_is_verified, event, origin, publish,
-    read_by_sdk, send, take_until, wants,
+    PATIENCE, assert_authorities_are_read, assert_bus_is_verified, event, origin, publish, read_by_sdk, send,
+    take_until, wants,
 };
 use neuroglia_testing::{Strait, Weather};
 
@@ -250,7 +250,7 @@ async fn credentials_are_shown_to_the_server_and_to_nobody_else() {
 async fn a_certificate_is_verified_up_to_the_name_of_the_host() {
     let server = Nats::start_certified("localhost");
     let open = |url: &str, origin: &Arc<Origin>| -> Box<dyn EventBus> { Box::new(bus(url, origin)) };
-    assert_certificate_is_verified(server.port(), &server.authority(), ["tls", "nats"], open).await;
+    assert_bus_is_verified(server.port(), &server.authority(), ["tls", "nats"], open).await;
 }
 
 #[test]

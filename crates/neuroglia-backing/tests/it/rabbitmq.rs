@@ -20,8 +20,8 @@ use neuroglia_testing::services::RabbitMq;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::letters::{
-    PATIENCE, assert_authorities_are_read, assert_certificate_is_verified, event, origin, publish,
-    read_by_sdk, send, take_until, wants,
+    PATIENCE, assert_authorities_are_read, assert_bus_is_verified, event, origin, publish, read_by_sdk, send,
+    take_until, wants,
 };
 use neuroglia_testing::{Strait, Weather};
 
@@ -312,7 +312,7 @@ async fn wrong_credentials_are_an_outage_that_shows_no_password() {
 async fn a_certificate_is_verified_up_to_the_name_of_the_host() {
     let server = RabbitMq::start_certified("localhost");
     let open = |url: &str, origin: &Arc<Origin>| -> Box<dyn EventBus> { Box::new(bus(url, origin)) };
-    assert_certificate_is_verified(server.port(), &server.authority(), ["amqps", "amqp"], open).await;
+    assert_bus_is_verified(server.port(), &server.authority(), ["amqps", "amqp"], open).await;
 }
 
 /// A listener that takes everybody in and says nothing, and how many sockets of this process lead there.

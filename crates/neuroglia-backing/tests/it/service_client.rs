@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use neuroglia::clock::Clock;
-use neuroglia::error::{Error, ErrorKind};
+use neuroglia::error::{Error, ErrorKind, chain};
 use neuroglia::health::Indicator;
 use neuroglia::id::Ids;
 use neuroglia::identity::Correlation;
@@ -15,6 +15,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::encrypted::Encrypted;
+use crate::letters::assert_certificate_is_verified;
 use crate::service::{Say, Service};
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -246,6 +248,39 @@ fn an_address_has_no_credentials_and_nothing_after_its_path() {
     assert_eq!(fault("http://127.0.0.1:9000/sandbox/"), None);
     assert!(fault("ftp://payments.example").is_some_and(|fault| fault.contains("use https://")));
     assert!(fault("https://payments.example/?key=1").is_some_and(|fault| fault.contains("leave out")));
+    assert_eq!(fault("https://payments.example/?cacertfile=/ca.pem"), None);
+    assert!(
+        fault("http://payments.example/?cacertfile=/ca.pem")
+            .is_some_and(|fault| fault.contains("use https://"))
+    );
     let fault = fault("https://user:hunter2@payments.example").expect("it is refused");
     assert!(fault.contains("variable") && !fault.contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_certificate_is_verified_up_to_the_name_of_the_host() {
+    let service = Service::start([margherita()]).await;
+    let server = Encrypted::before(service.port()).await;
+    let talk = async |url: &str| {
+        let options = ServiceOptions::new("oven", url.parse().expect("a URL")).attempts_max(1);
+        let pizza: Pizza = client(options).get(["pizzas"]).send().await?.json()?;
+        assert_eq!(pizza.name, "margherita");
+        Ok(())
+    };
+    assert_certificate_is_verified(server.port(), &server.authority(), ["https", "http"], talk).await;
+    let asked: Vec<_> = service.asked().into_iter().map(|asked| asked.uri).collect();
+    assert_eq!(asked, ["/pizzas"], "nobody else was let in");
+}
+
+#[test]
+fn a_file_of_authorities_that_cannot_be_used_makes_no_client() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "nothing").expect("a file");
+    for (file, part) in [(folder.path().join("missing.pem"), "No such file"), (empty, "no certificate")] {
+        let url = format!("https://localhost?cacertfile={}", file.display()).parse().expect("a URL");
+        let made = ServiceClient::new(ServiceOptions::new("oven", url), Clock::system(), Ids::random());
+        let error = made.map(drop).expect_err("it is refused");
+        assert!(chain(&error).contains(part), "{}", chain(&error));
+    }
 }

@@ -13,7 +13,7 @@ use neuroglia::clock::Clock;
 use neuroglia::data::Store;
 use neuroglia::data::memory::MemoryStore;
 use neuroglia::di::{Service, ServiceCollection};
-use neuroglia::error::ErrorKind;
+use neuroglia::error::{ErrorKind, Result};
 use neuroglia::id::Ids;
 use neuroglia::messaging::{CloudEvent, EventBus, Inbox, LocalBus, Origin, Subscriptions, register};
 use neuroglia::webhook::WebhookKey;
@@ -23,7 +23,11 @@ use neuroglia_testing::conformance::bus::{Attached, Bench};
 use neuroglia_testing::{Strait, Weather};
 use tokio::net::TcpListener;
 
-use crate::letters::{event, origin, publish, read_by_sdk, send, wants};
+use crate::encrypted::Encrypted;
+use crate::letters::{
+    assert_authorities_are_read, assert_certificate_is_verified, event, origin, publish,
+    read_by_sdk, send, wants,
+};
 
 const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -41,7 +45,7 @@ async fn server() -> (u16, Notes) {
     let notes = Notes::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("it has an address").port();
-    let router = Router::new().route("/events", any(take)).with_state(Arc::clone(&notes));
+    let router = Router::new().fallback(any(take)).with_state(Arc::clone(&notes));
     tokio::spawn(async move { axum::serve(listener, router).await });
     (port, notes)
 }
@@ -58,10 +62,13 @@ async fn take(State(notes): State<Notes>, method: Method, headers: HeaderMap, bo
 }
 
 fn sink(port: u16, content: Content, inbox: Inbox) -> Sink {
+    sink_at(&format!("http://127.0.0.1:{port}/events"), content, inbox).expect("a sound URL")
+}
+
+fn sink_at(url: &str, content: Content, inbox: Inbox) -> Result<Sink> {
     let key: WebhookKey = KEY.parse().expect("a key");
-    let url = format!("http://127.0.0.1:{port}/events").parse().expect("a URL");
     let options = BusOptions { signing_key: Some(key), content };
-    Sink::new(&url, options, LocalBus::new(inbox), Clock::system()).expect("a sound URL")
+    Sink::new(&url.parse().expect("a URL"), options, LocalBus::new(inbox), Clock::system())
 }
 
 /// A sink behind a strait.
@@ -98,18 +105,28 @@ impl Bench for SinkBench {
     }
 }
 
+/// The services of an application of this origin that has this store.
+fn services_of(store: Arc<dyn Store>, origin: &Origin) -> ServiceCollection {
+    let mut services = ServiceCollection::new();
+    services.add(Service::shared::<dyn Store>(store));
+    services.add_instance(Ids::sequence());
+    register(&mut services, origin.application(), wants().0.clone());
+    services
+}
+
 /// A sink, and what it notes.
 async fn office(content: Content) -> (Sink, Notes, Arc<Origin>) {
     let (port, notes) = server().await;
     let origin = origin();
-    let mut services = ServiceCollection::new();
-    services.add(Service::shared::<dyn Store>(Arc::new(MemoryStore::new())));
-    services.add_instance(Ids::random());
-    register(&mut services, origin.application(), wants().0.clone());
+    (sink(port, content, inbox_of(&origin).await), notes, origin)
+}
+
+/// The application's own inbox, in memory.
+async fn inbox_of(origin: &Origin) -> Inbox {
+    let mut services = services_of(Arc::new(MemoryStore::new()), origin);
     services.enter_root::<Inbox>();
     let services = services.build().expect("a sound graph").start().await.expect("it starts");
-    let inbox: Inbox = services.scope().inject().expect("registered");
-    (sink(port, content, inbox), notes, origin)
+    services.scope().inject().expect("registered")
 }
 
 fn requests(notes: &Notes) -> Vec<(HeaderMap, Bytes)> {
@@ -230,4 +247,24 @@ async fn what_a_sink_refuses_is_refused_and_no_other_address_is_asked() {
         assert_eq!(requests(&notes).len(), 1, "{status}");
     }
     send(&sink, &sent).await;
+}
+
+#[tokio::test]
+async fn a_certificate_is_verified_up_to_the_name_of_the_host() {
+    let (port, notes) = server().await;
+    let server = Encrypted::before(port).await;
+    let origin = origin();
+    let inbox = inbox_of(&origin).await;
+    let tell = async |url: &str| {
+        let sink = sink_at(url, Content::Structured, inbox.clone())?;
+        publish(&sink, &event(&origin, "0")).await
+    };
+    assert_certificate_is_verified(server.port(), &server.authority(), ["https", "http"], tell).await;
+    assert_eq!(requests(&notes).len(), 1, "nobody else was let in");
+}
+
+#[tokio::test]
+async fn a_file_of_authorities_that_cannot_be_used_is_refused() {
+    let inbox = inbox_of(&origin()).await;
+    assert_authorities_are_read("https", |url| sink_at(url, Content::Structured, inbox.clone()));
 }

@@ -3,6 +3,7 @@
 //! `cargo xtask test` starts one server for the whole run and names it in [`POSTGRES_VARIABLE`]. Where the
 //! variable is not set, as under a plain `cargo test`, each test process starts its own when it first needs it.
 
+mod certificate;
 mod mongo;
 mod mongo_wire;
 mod nats;
@@ -13,6 +14,7 @@ mod rabbitmq;
 mod redis;
 mod smtp;
 
+pub use certificate::Certificate;
 pub use mongo::{MONGODB_VARIABLE, Mongo, MongoDatabase};
 pub use mongo_wire::Command as MongoCommand;
 pub use nats::Nats;

@@ -15,6 +15,7 @@ mod key_ring;
 mod key_set;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -26,7 +27,7 @@ use neuroglia_core::documents::Documents;
 use neuroglia_core::error::Result;
 use neuroglia_core::health::{Details, Indicator};
 use neuroglia_core::identity::Identity;
-use neuroglia_core::settings::Settings;
+use neuroglia_core::settings::{Problems, Settings};
 use serde::Deserialize;
 use url::Url;
 
@@ -42,6 +43,7 @@ use key_set::ALGORITHMS;
 /// As the section `auth` of an application's settings its variables are `AUTH_ISSUER` and so on; as an `Option` of one
 /// it is there when any of them is set.
 #[derive(Debug, Clone, Settings)]
+#[setting(check = has_a_certificate)]
 pub struct IssuerSettings {
     /// The outside issuer of access tokens (`iss`), at whose URL it says where its keys are.
     #[setting(example = "https://id.example/realms/pizza", check = an_issuer)]
@@ -52,6 +54,10 @@ pub struct IssuerSettings {
     /// Where its keys are, if it does not say so itself.
     #[setting(example = "https://id.example/realms/pizza/keys", check = a_place_of_keys)]
     pub jwks_url: Option<Url>,
+    /// The file of the authority (PEM) that certifies the issuer and the place of its keys; the public authorities when
+    /// not set.
+    #[setting(example = "/etc/ssl/private-authority.pem")]
+    pub cacertfile: Option<PathBuf>,
     /// The claim with somebody's roles; points lead into it, as in `realm_access.roles`.
     #[setting(default = "roles")]
     pub roles_claim: String,
@@ -69,6 +75,15 @@ fn an_issuer(issuer: &String) -> Result<(), String> {
 
 fn a_place_of_keys(url: &Option<Url>) -> Result<(), String> {
     url.as_ref().map_or(Ok(()), published)
+}
+
+fn has_a_certificate(settings: &IssuerSettings, problems: &mut Problems) {
+    let is_encrypted = |url: &Url| url.scheme() == "https";
+    let issuer: Option<Url> = settings.issuer.parse().ok();
+    let is_asked = issuer.iter().chain(&settings.jwks_url).any(is_encrypted);
+    if settings.cacertfile.is_some() && !is_asked {
+        problems.add("cacertfile", "says whose certificate an issuer has: use https://, which asks for one");
+    }
 }
 
 fn published(url: &Url) -> Result<(), String> {

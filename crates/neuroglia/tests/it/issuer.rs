@@ -133,6 +133,7 @@ fn settings() -> IssuerSettings {
         issuer: ISSUER.to_owned(),
         audience: "marios-pizzeria".to_owned(),
         jwks_url: None,
+        cacertfile: None,
         roles_claim: "realm_access.roles".to_owned(),
     }
 }

@@ -11,7 +11,8 @@ use url::Url;
 #[setting(check = a_sink_knows_its_sender)]
 pub struct EventBusSettings {
     /// What carries events: `local:`, the store itself, and as durable as it; `amqp://user:password@host:5672`,
-    /// `nats://host:4222`, or `https://host/path`, a sink that takes CloudEvents.
+    /// `nats://host:4222`, or `https://host/path`, a sink that takes CloudEvents. `?cacertfile=FILE` has `amqps:`,
+    /// `tls:` and `https:` trust that authority and no other.
     #[setting(default = "local:", alias = "RABBITMQ_URL", check = bus::check_url)]
     pub event_bus_url: Url,
     /// The key that signs what goes to a sink over HTTP: `whsec_` and base64.

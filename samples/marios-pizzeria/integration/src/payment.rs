@@ -14,7 +14,8 @@ mod gateway;
 #[derive(Clone, Settings)]
 #[setting(check = belong_together)]
 pub struct PaymentSettings {
-    /// The payment gateway: `https://…`. Orders by card are refused when it is not set.
+    /// The payment gateway: `https://…`; `?cacertfile=FILE` trusts that authority and no other. Orders by card are
+    /// refused when it is not set.
     #[setting(example = "https://payments.example", check = can_be_called)]
     pub url: Option<Url>,
     /// What we show the gateway; needed with `PAYMENT_URL`.

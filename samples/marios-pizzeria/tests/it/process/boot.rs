@@ -88,6 +88,25 @@ fn every_fault_of_the_settings_is_told_at_once_and_no_port_is_bound() {
 }
 
 #[test]
+fn an_authority_is_named_only_where_a_certificate_is_asked_for() {
+    let by = |scheme: &str| {
+        let url = format!("{scheme}://elsewhere.example/?cacertfile=/ca.pem");
+        let premises = Premises::new().set("PAYMENT_URL", &url).set("PAYMENT_API_KEY", "Wx7pQ2vT9mLk");
+        let premises = premises.set("EVENT_BUS_URL", &url);
+        let premises = premises.set("EVENT_BUS_SIGNING_KEY", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+        let premises = premises.set("AUTH_ISSUER", format!("{scheme}://id.example"));
+        premises.set("AUTH_AUDIENCE", "pizza").set("AUTH_CACERTFILE", "/ca.pem").run(&["config", "--check"])
+    };
+    by("https").assert_code(0);
+    let faults = faults(&by("http"));
+    for variable in ["PAYMENT_URL", "EVENT_BUS_URL", "AUTH_CACERTFILE"] {
+        let fault = fault_at(&faults, variable);
+        assert!(fault["what"].as_str().is_some_and(|what| what.contains("https://")), "{fault}");
+    }
+    assert_eq!(faults.len(), 3, "{faults:?}");
+}
+
+#[test]
 fn a_secret_that_anybody_could_guess_is_refused() {
     for weak in ["", "secret", "changeme", "thirty-one bytes are not enough", &"a".repeat(32)] {
         let premises = Premises::new().set("JWT_SECRET_KEY", weak);
