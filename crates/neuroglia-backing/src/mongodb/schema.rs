@@ -28,11 +28,14 @@ pub(super) const RUNS: &str = "ng_schedule_run";
 /// The framework's migrations.
 pub(super) fn own() -> Vec<Migration> {
     let command = |statement: &&'static str| Step::Sql { engine: ENGINE, statement };
-    vec![Migration {
-        version: 1,
-        name: "framework: outbox, idempotency, durable work, nodes and schedules",
-        steps: FIRST.iter().map(command).collect(),
-    }]
+    vec![
+        Migration {
+            version: 1,
+            name: "framework: outbox, idempotency, durable work, nodes and schedules",
+            steps: FIRST.iter().map(command).collect(),
+        },
+        Migration { version: 2, name: "framework: what is kept for a while", steps: Step::of_kept_entries() },
+    ]
 }
 
 const FIRST: &[&str] = &[

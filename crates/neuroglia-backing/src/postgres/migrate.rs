@@ -89,11 +89,12 @@ impl Migrating for PgConnection {
             let fits = name.len() <= NAME_MAX;
             if fits { Ok(name) } else { Err(format!("the name {name} is longer than {NAME_MAX} characters")) }
         };
+        let unless_there = if step.may_be_done() { "IF NOT EXISTS " } else { "" };
         Ok(match step {
             Step::CreateCollection(name) => {
                 let name = short(name)?;
                 Some(format!(
-                    "CREATE TABLE \"{name}\" (
+                    "CREATE TABLE {unless_there}\"{name}\" (
                          id text COLLATE \"C\" NOT NULL,
                          version bigint NOT NULL,
                          created_at bigint NOT NULL,
@@ -112,7 +113,10 @@ impl Migrating for PgConnection {
                     // Every order ends with the id, and an index that does too delivers it without sorting.
                     keys.push("id".to_owned());
                 }
-                Some(format!("CREATE {kind} \"{name}\" ON \"{collection}\" ({})", keys.join(", ")))
+                Some(format!(
+                    "CREATE {kind} {unless_there}\"{name}\" ON \"{collection}\" ({})",
+                    keys.join(", ")
+                ))
             }
             Step::DropIndex(name) => Some(format!("DROP INDEX \"{name}\"")),
             Step::Sql { engine, statement } => (*engine == ENGINE).then(|| (*statement).to_owned()),

@@ -61,9 +61,10 @@ impl Migrating for SqliteConnection {
     }
 
     fn ddl(step: &Step) -> Result<Option<String>, String> {
+        let unless_there = if step.may_be_done() { "IF NOT EXISTS " } else { "" };
         Ok(match step {
             Step::CreateCollection(name) => Some(format!(
-                "CREATE TABLE \"{name}\" (
+                "CREATE TABLE {unless_there}\"{name}\" (
                      id TEXT NOT NULL PRIMARY KEY,
                      version INTEGER NOT NULL,
                      created_at INTEGER NOT NULL,
@@ -78,7 +79,10 @@ impl Migrating for SqliteConnection {
                     // Every order ends with the id, and an index that does too delivers it without sorting.
                     keys.push(field(Path::Id));
                 }
-                Some(format!("CREATE {kind} \"{name}\" ON \"{collection}\" ({})", keys.join(", ")))
+                Some(format!(
+                    "CREATE {kind} {unless_there}\"{name}\" ON \"{collection}\" ({})",
+                    keys.join(", ")
+                ))
             }
             Step::DropIndex(name) => Some(format!("DROP INDEX \"{name}\"")),
             Step::Sql { engine, statement } => (*engine == ENGINE).then(|| (*statement).to_owned()),

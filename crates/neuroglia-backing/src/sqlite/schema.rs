@@ -10,6 +10,7 @@ pub(super) fn own() -> Vec<Migration> {
         migration(1, "framework: outbox and idempotency", FIRST),
         migration(2, "framework: durable work, nodes and schedules", WORK),
         migration(3, "framework: work that waits, by its kind", BY_KIND),
+        Migration { version: 4, name: "framework: what is kept for a while", steps: Step::of_kept_entries() },
     ]
 }
 

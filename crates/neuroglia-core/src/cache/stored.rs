@@ -18,13 +18,11 @@ use tokio::time::Instant;
 use super::{Answer, CacheEngine, SharedLimits, Taken};
 use crate::clock::{Clock, Timestamp};
 use crate::data::{
-    Batch, Change, Condition, Direction, Document, Index, Op, Path, Select, Sort, Step, Store, Value, Write,
+    Batch, Change, Condition, Direction, Document, KEPT_ENTRIES, KEPT_UNTIL, Op, Path, Select, Sort, Step,
+    Store, Value, Write,
 };
 use crate::error::{Error, ErrorKind, Result, chain};
 use crate::health::Details;
-
-const COLLECTION: &str = "kept_entries";
-const UNTIL: &str = "until";
 
 /// How often a change is tried again that somebody else's came before.
 const ATTEMPTS_MAX: usize = 5;
@@ -34,7 +32,7 @@ const PURGE_INTERVAL: Duration = Duration::from_secs(60);
 const PURGE_BATCH: u32 = 200;
 const PURGE_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// Keeps values in the store. Its collection is the application's: the [`steps`](Self::steps) belong to a migration.
+/// Keeps values in the store, in a collection that the store makes with its own.
 pub struct StoredEntries {
     store: Arc<dyn Store>,
     clock: Clock,
@@ -61,15 +59,14 @@ impl StoredEntries {
         Self { store, clock, purged_at: AtomicI64::new(i64::MIN) }
     }
 
-    /// What a migration of the application makes for them.
+    /// What an application's migration made for them before the store did so itself: a released one keeps it, and a new
+    /// one needs nothing.
     pub fn steps() -> Vec<Step> {
-        let index =
-            Index { collection: COLLECTION, name: "kept_entries_until", paths: vec![UNTIL], unique: false };
-        vec![Step::CreateCollection(COLLECTION), Step::CreateIndex(index)]
+        Step::of_kept_entries()
     }
 
     async fn load(&self, key: &str) -> Result<Option<(Document, Entry)>> {
-        let Some(document) = self.store.load(COLLECTION, key).await? else { return Ok(None) };
+        let Some(document) = self.store.load(KEPT_ENTRIES, key).await? else { return Ok(None) };
         let entry = serde_json::from_str(&document.body).map_err(Error::internal)?;
         Ok(Some((document, entry)))
     }
@@ -98,7 +95,8 @@ impl StoredEntries {
                     }
                 }
             };
-            match self.commit(vec![Write { collection: COLLECTION, id: key.to_owned(), change }], now).await {
+            match self.commit(vec![Write { collection: KEPT_ENTRIES, id: key.to_owned(), change }], now).await
+            {
                 Ok(()) => return Ok(told),
                 Err(error) if was_overtaken(&error) && attempt < ATTEMPTS_MAX => attempt += 1,
                 Err(error) if was_overtaken(&error) => return Err(Error::unavailable(error)),
@@ -136,13 +134,15 @@ async fn commit(store: &dyn Store, writes: Vec<Write>, at: Timestamp) -> Result<
 /// Deletes what is over by then, page by page; what is left when its time is over is the next one's.
 async fn delete_until(store: &dyn Store, now: Timestamp) -> Result<()> {
     let select = Select {
-        collection: COLLECTION,
+        collection: KEPT_ENTRIES,
         condition: Condition::Compare {
-            path: Path::Body(UNTIL),
+            path: Path::Body(KEPT_UNTIL),
             op: Op::Less,
             value: Value::Text(now.to_string()),
         },
-        sort: [Path::Body(UNTIL), Path::Id].map(|path| Sort { path, direction: Direction::Ascending }).into(),
+        sort: [Path::Body(KEPT_UNTIL), Path::Id]
+            .map(|path| Sort { path, direction: Direction::Ascending })
+            .into(),
         limit: PURGE_BATCH,
     };
     let began = Instant::now();
@@ -153,7 +153,7 @@ async fn delete_until(store: &dyn Store, now: Timestamp) -> Result<()> {
         }
         let is_last = over.len() < PURGE_BATCH as usize;
         let delete = |Document { id, version: expected, .. }| Write {
-            collection: COLLECTION,
+            collection: KEPT_ENTRIES,
             id,
             change: Change::Delete { expected },
         };

@@ -112,7 +112,11 @@ impl MemoryStore {
 
     /// An empty store whose time is that of this clock.
     pub fn with_clock(clock: Clock) -> Self {
-        Self { state: Mutex::new(Some(State { clock, ..State::default() })) }
+        let mut state = State { clock, ..State::default() };
+        for step in Step::of_kept_entries() {
+            state.apply(&step).expect("a new store has nothing that could be in the way");
+        }
+        Self { state: Mutex::new(Some(state)) }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
@@ -341,6 +345,9 @@ impl State {
         match step {
             Step::CreateCollection(name) => {
                 if self.collections.contains_key(name) {
+                    if step.may_be_done() {
+                        return Ok(());
+                    }
                     return Err(Error::internal(format!("there is a collection {name} already")));
                 }
                 self.collections.insert(name, Collection::default());
@@ -348,6 +355,9 @@ impl State {
             }
             Step::CreateIndex(index) => {
                 if self.collections.values().any(|collection| collection.has_index(index.name)) {
+                    if step.may_be_done() {
+                        return Ok(());
+                    }
                     return Err(Error::internal(format!("there is an index {} already", index.name)));
                 }
                 self.collection(index.collection)?.add_index(index)

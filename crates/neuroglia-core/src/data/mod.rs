@@ -39,6 +39,7 @@
 //! ```
 
 mod cursor;
+mod kept;
 pub mod memory;
 mod migration;
 mod page;
@@ -48,6 +49,7 @@ mod store;
 mod unit_of_work;
 
 pub use cursor::Cursor;
+pub(crate) use kept::{KEPT_ENTRIES, KEPT_UNTIL};
 pub use migration::{AppliedMigration, History, Index, Migration, MigrationRun, Migrations, Step};
 pub use page::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page};
 pub use query::{

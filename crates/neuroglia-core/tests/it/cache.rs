@@ -261,8 +261,9 @@ async fn a_session_that_cannot_be_kept_or_read_is_an_error() {
 #[tokio::test]
 async fn what_is_over_in_the_store_is_deleted_however_much_it_is() {
     let (store, clock) = (Arc::new(MemoryStore::new()), clock());
+    // An application that made the collection itself goes on as before.
     let migration = Migration { version: 1, name: "entries", steps: StoredEntries::steps() };
-    store.migrate(&[migration], clock.now()).await.expect("a sound migration");
+    store.migrate(&[migration], clock.now()).await.expect("what is there is passed by");
     let entries = StoredEntries::new(Arc::clone(&store) as Arc<dyn Store>, clock.clone());
     for number in 0..1_000 {
         let kept = entries.set(&format!("over-{number}"), Bytes::new(), Duration::from_secs(1)).await;

@@ -24,13 +24,21 @@ const NO_INDEX: i32 = 27;
 /// A command, and what takes back what it does.
 type Planned = (Document, Vec<Document>);
 
-/// What the step does, once nothing is in its way; nothing when it is another engine's.
+/// What the step does, once nothing is in its way; nothing when it is another engine's, or may be done and is.
 pub(super) async fn plan(connection: &Connection, step: &Step) -> Result<Option<Planned>> {
     let command = match step {
-        Step::CreateCollection(name) => doc! { "create": name },
+        Step::CreateCollection(name) => {
+            if step.may_be_done() && collections(connection).await?.iter().any(|known| known == name) {
+                return Ok(None);
+            }
+            doc! { "create": name }
+        }
         Step::CreateIndex(index) => {
             for collection in collections(connection).await? {
                 if named(connection, &collection, index.name).await?.is_some() {
+                    if step.may_be_done() {
+                        return Ok(None);
+                    }
                     return Err(Error::internal(format!("there is an index {} already", index.name)));
                 }
             }
