@@ -46,6 +46,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const SIGNING_KEY: &str = "tX8vQ2mK5wR9zB4nL7cJ1hG6fD3sP0yA";
 
 /// A folder, and the settings of a pizzeria whose database is in it.
+#[derive(Clone)]
 pub(crate) struct Premises {
     executable: PathBuf,
     folder: Arc<TempDir>,
