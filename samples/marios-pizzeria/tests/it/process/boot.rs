@@ -88,6 +88,17 @@ fn every_fault_of_the_settings_is_told_at_once_and_no_port_is_bound() {
 }
 
 #[test]
+fn a_sink_that_does_not_know_its_sender_is_refused() {
+    let premises = Premises::furnished().set("EVENT_BUS_URL", "http://127.0.0.1:9/events");
+    for arguments in [&["web"][..], &["all"], &["config", "--check"]] {
+        let faults = faults(&premises.run(arguments));
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        let fault = fault_at(&faults, "EVENT_BUS_SIGNING_KEY");
+        assert!(fault["what"].as_str().is_some_and(|what| what.contains("EVENT_BUS_URL")), "{fault}");
+    }
+}
+
+#[test]
 fn an_authority_is_named_only_where_a_certificate_is_asked_for() {
     let by = |scheme: &str| {
         let url = format!("{scheme}://elsewhere.example/?cacertfile=/ca.pem");

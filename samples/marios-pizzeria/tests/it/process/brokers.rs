@@ -1,8 +1,11 @@
 //! Events through a broker: from the order to the customer's notification, by processes that share no more than settings.
 
+use std::collections::BTreeSet;
+
 use neuroglia_testing::services::{Nats, RabbitMq};
 use serde_json::{Value, json};
 
+use super::ledger::Ledger;
 use super::{Answer, Premises, Process, eventually};
 
 /// The pizzeria in two processes, with somebody for each step of an order.
@@ -100,5 +103,39 @@ fn a_broker_that_is_away_holds_no_boot() {
         let finished = process.close();
         finished.assert_code(0);
         assert!(!finished.stdout.contains("hunter2") && !finished.stderr.contains("hunter2"));
+    }
+}
+
+/// What the one signs with, and the other knows it by.
+const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+#[test]
+fn another_pizzeria_takes_each_event_once_whatever_form_it_comes_in() {
+    for content in ["structured", "binary", "batch"] {
+        let there = Premises::furnished().set("EVENT_INGEST_KEY", KEY);
+        // Without a worker what it takes stays as it came.
+        let other = there.open();
+        let sink = format!("http://{}/events/ingest", other.address());
+        let here = Premises::furnished().set("EVENT_BUS_URL", sink).set("EVENT_BUS_CONTENT", content);
+        let here = here.set("EVENT_BUS_SIGNING_KEY", KEY).set("ADMIN_PORT", "0");
+        let town = Town::open(&here);
+        let order = town.cook();
+        town.await_told(&order);
+        let taken = eventually("the other has what this one has", || {
+            let sent = Ledger::read(&here).deliveries()?;
+            (Ledger::read(&there).deliveries()? == sent).then_some(sent)
+        });
+        let events: BTreeSet<_> = taken.iter().map(|(_, event)| event).collect();
+        assert!(events.len() >= 4, "placed, confirmed, cooking, ready: {taken:?}");
+        town.close();
+        let other = other.close();
+        other.assert_code(0);
+        let lines = other.json_lines();
+        let asked = lines.iter().filter(|line| line["http.route"] == "/events/ingest");
+        let asked: Vec<_> = asked.map(|line| &line["http.status"]).collect();
+        assert!(asked.iter().all(|status| **status == 202), "{content}: {asked:?}");
+        // Of some nobody wants to know; they are sent as well, and passed over there.
+        let fewest = if content == "batch" { 1 } else { events.len() };
+        assert!(asked.len() >= fewest, "{content}: {asked:?} for {events:?}");
     }
 }

@@ -16,6 +16,10 @@ pub(crate) struct Ledger {
     customers: BTreeMap<String, Value>,
     /// Subject and name of every event by its id: in the outbox still, or delivered to a consumer of orders.
     events: BTreeMap<String, (String, String)>,
+    /// Which consumer has which event.
+    deliveries: Vec<(String, String)>,
+    /// How many events have yet to leave.
+    leaving: i64,
 }
 
 impl Ledger {
@@ -31,6 +35,8 @@ impl Ledger {
                 orders: documents(&mut connection, "SELECT id, body FROM orders").await,
                 customers: documents(&mut connection, "SELECT id, body FROM customers").await,
                 events: events(&mut connection).await,
+                deliveries: deliveries(&mut connection).await,
+                leaving: leaving(&mut connection).await,
             };
             connection.close().await.expect("it closes");
             ledger
@@ -60,6 +66,11 @@ impl Ledger {
         self.orders.values().map(|order| order["notes"].as_str().unwrap_or_default().to_owned())
     }
 
+    /// Which consumer has which event, once every event has left.
+    pub(crate) fn deliveries(self) -> Option<Vec<(String, String)>> {
+        (self.leaving == 0).then_some(self.deliveries)
+    }
+
     /// The order with these notes.
     pub(crate) fn id_of(&self, notes: &str) -> Option<&str> {
         self.orders.iter().find(|(_, order)| order["notes"] == notes).map(|(id, _)| id.as_str())
@@ -84,6 +95,18 @@ async fn events(connection: &mut SqliteConnection) -> BTreeMap<String, (String, 
     .await
     .expect("the tables are there");
     rows.into_iter().map(|(id, subject, name)| (id, (subject, name))).collect()
+}
+
+async fn deliveries(connection: &mut SqliteConnection) -> Vec<(String, String)> {
+    let rows = sqlx::query_as("SELECT kind, key FROM ng_work WHERE class = 'delivery' ORDER BY kind, key");
+    rows.fetch_all(connection).await.expect("the table is there")
+}
+
+async fn leaving(connection: &mut SqliteConnection) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM ng_outbox")
+        .fetch_one(connection)
+        .await
+        .expect("the table is there")
 }
 
 async fn documents(connection: &mut SqliteConnection, query: &'static str) -> BTreeMap<String, Value> {
