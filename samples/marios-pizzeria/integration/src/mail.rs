@@ -6,6 +6,9 @@ use neuroglia::settings::{Problems, Settings};
 use neuroglia_backing::{check_mail_url, connect_mail};
 use url::Url;
 
+/// The port at which mail servers take mail of programs.
+const SUBMISSION: u16 = 587;
+
 /// Who sends mail, and by which server.
 #[derive(Settings)]
 #[setting(check = one_server)]
@@ -21,9 +24,9 @@ pub struct MailSettings {
     /// The host of a server that asks no password, instead of `SMTP_URL`.
     #[setting(example = "mail.example")]
     pub email_smtp_host: Option<String>,
-    /// The port of that host.
-    #[setting(default = "587")]
-    pub email_smtp_port: u16,
+    /// The port of that host; 587 when not set.
+    #[setting(example = "587")]
+    pub email_smtp_port: Option<u16>,
 }
 
 impl MailSettings {
@@ -39,8 +42,8 @@ impl MailSettings {
         if !host.chars().all(is_host) {
             return Some(Err("is no host".to_owned()));
         }
-        let url =
-            format!("smtp://{host}:{}", self.email_smtp_port).parse().map_err(|_| "is no host".to_owned());
+        let port = self.email_smtp_port.unwrap_or(SUBMISSION);
+        let url = format!("smtp://{host}:{port}").parse().map_err(|_| "is no host".to_owned());
         Some(url.and_then(|url| check_mail_url(&url).map(|()| url)))
     }
 }
@@ -50,6 +53,9 @@ fn a_mail_server(url: &Option<Url>) -> Result<(), String> {
 }
 
 fn one_server(settings: &MailSettings, problems: &mut Problems) {
+    if settings.email_smtp_port.is_some() && settings.email_smtp_host.is_none() {
+        problems.add("email_smtp_port", "is the port of `EMAIL_SMTP_HOST`, which is not set");
+    }
     match settings.by_host() {
         Some(Err(problem)) => problems.add("email_smtp_host", problem),
         Some(Ok(_)) if settings.smtp_url.is_some() => {
@@ -90,6 +96,9 @@ mod tests {
         let port = ("EMAIL_SMTP_PORT", "2525");
         assert_eq!(loaded(&[host, port]), Ok(Some("smtp://mail.example:2525".to_owned())));
         assert!(loaded(&[url, host]).is_err_and(|faults| faults[0].contains("one of them names the server")));
+        for pairs in [&[port][..], &[url, port]] {
+            assert!(loaded(pairs).is_err_and(|faults| faults[0].contains("EMAIL_SMTP_HOST")), "{pairs:?}");
+        }
     }
 
     #[test]
