@@ -1,6 +1,7 @@
 //! A sink of CloudEvents over HTTP, as it sees its publisher and as the suite examines it.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
@@ -10,22 +11,29 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http::{HeaderMap, Method, StatusCode};
 use neuroglia::clock::Clock;
-use neuroglia::data::Store;
 use neuroglia::data::memory::MemoryStore;
-use neuroglia::di::{Service, ServiceCollection};
+use neuroglia::data::{Batch, OutboxMessage, Store};
+use neuroglia::di::{Lifetime, Service, ServiceCollection};
 use neuroglia::error::{ErrorKind, Result};
+use neuroglia::hosting::HostedService;
 use neuroglia::id::Ids;
-use neuroglia::messaging::{CloudEvent, EventBus, Inbox, LocalBus, Origin, Subscriptions, register};
+use neuroglia::messaging::{
+    CloudEvent, EventBus, Inbox, LocalBus, Origin, OutboxStore, Relay, Subscriptions, Wake, register,
+};
 use neuroglia::webhook::WebhookKey;
 use neuroglia_backing::bus::{BusOptions, Content};
 use neuroglia_backing::sink::Sink;
 use neuroglia_testing::conformance::bus::{Attached, Bench};
-use neuroglia_testing::{Strait, Weather};
+use neuroglia_testing::{Layered, StoreLayer, Strait, Weather};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::encrypted::Encrypted;
 use crate::letters::{
-    assert_authorities_are_read, assert_certificate_is_verified, event, origin, publish,
+    PATIENCE, assert_authorities_are_read, assert_certificate_is_verified, event, origin, publish,
     read_by_sdk, send, wants,
 };
 
@@ -247,6 +255,84 @@ async fn what_a_sink_refuses_is_refused_and_no_other_address_is_asked() {
         assert_eq!(requests(&notes).len(), 1, "{status}");
     }
     send(&sink, &sent).await;
+}
+
+/// A store that tells for how long messages are held.
+struct Telling {
+    store: MemoryStore,
+    pauses: UnboundedSender<Duration>,
+}
+
+#[async_trait]
+impl StoreLayer for Telling {
+    fn behind(&self) -> &dyn Store {
+        &self.store
+    }
+
+    async fn return_outbox(&self, token: Uuid, ids: &[Uuid], pause: Duration) -> Result<()> {
+        self.store.return_outbox(token, ids, pause).await?;
+        // The test may be over.
+        let _ = self.pauses.send(pause);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_a_sink_does_not_take_is_sent_again_ever_later_and_in_its_order() {
+    let (port, notes) = server().await;
+    for _ in 0..2 {
+        answer(&notes, StatusCode::SERVICE_UNAVAILABLE, None);
+    }
+    let (origin, clock) = (origin(), Clock::manual(Clock::system().now()));
+    let (pauses, mut told) = unbounded_channel();
+    let store: Arc<dyn Store> =
+        Arc::new(Layered(Telling { store: MemoryStore::with_clock(clock.clone()), pauses }));
+    let mut services = services_of(Arc::clone(&store), &origin);
+    services.enter_root::<Inbox>();
+    services.replace(Service::factory::<dyn EventBus, (Inbox,), _>(Lifetime::Singleton, move |(inbox,)| {
+        Ok(Arc::new(sink(port, Content::Structured, inbox)) as Arc<dyn EventBus>)
+    }));
+    services.enter_root::<Relay>();
+    let services = services.build().expect("a sound graph").start().await.expect("it starts");
+    let relay: Relay = services.scope().inject().expect("registered");
+    let wake = services.get::<Wake>().expect("registered");
+    let [first, second] = ["1", "2"].map(|data| OutboxMessage {
+        id: Ids::random().next_uuid(),
+        name: "order.ready".to_owned(),
+        version: 1,
+        subject: "o-1".to_owned(),
+        data: data.to_owned(),
+        correlation_id: None,
+        traceparent: None,
+        at: clock.now(),
+    });
+    let ids = [&first, &second].map(|message| message.id.to_string());
+    store.commit(Batch { outbox: vec![first, second], ..Batch::default() }).await.expect("it is stored");
+    let stop = CancellationToken::new();
+    let running = tokio::spawn({
+        let stop = stop.clone();
+        async move { relay.run(stop).await }
+    });
+
+    let mut pause = async || timeout(PATIENCE, told.recv()).await.expect("it is held").expect("it runs");
+    for expected in [250, 500].map(Duration::from_millis) {
+        assert_eq!(pause().await, expected);
+        // Who looks comes as late again as the pause was long.
+        clock.advance(expected * 2);
+        wake.outbox();
+    }
+    let arriving = async {
+        while store.outbox_depth().await.expect("it answers").count > 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, arriving).await.expect("all arrive");
+    let sent: Vec<_> =
+        requests(&notes).iter().map(|(headers, _)| text(headers, "webhook-id").to_owned()).collect();
+    let [first, second] = ids;
+    assert_eq!(sent, [first.clone(), first.clone(), first, second], "one behind the other");
+    stop.cancel();
+    running.await.expect("no panic").expect("it ends");
 }
 
 #[tokio::test]
