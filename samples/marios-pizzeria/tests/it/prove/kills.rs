@@ -35,11 +35,15 @@ fn killed_at_each_point_on_postgres_nothing_is_lost_or_doubled() {
     at_once(3, CASES, |(role, point)| kill_at(Engine::Postgres, role, point));
 }
 
-/// What stands in for MongoDB computes in one thread: beside other proofs it bears those whose recovery is quick.
+/// One place for each role, for what has no time for all of them.
+const PLACES: [(&str, &str); 3] =
+    [("web", "commit.after:7"), ("worker", "finish.before:9"), ("scheduler", "lease.renew:2")];
+
+/// What stands in for MongoDB computes in one thread: beside other proofs it bears one kill of each role.
 #[test]
 fn killed_at_each_point_on_mongodb_nothing_is_lost_or_doubled() {
-    let points = times(3, CASES.len());
-    at_once(1, CASES.into_iter().take(points), |(role, point)| kill_at(Engine::Mongo, role, point));
+    let cases = if is_full() { &CASES[..] } else { &PLACES };
+    at_once(1, cases.iter().copied(), |(role, point)| kill_at(Engine::Mongo, role, point));
 }
 
 /// How long MongoDB keeps what was written in a transaction whose process is dead, unless it is told otherwise.
