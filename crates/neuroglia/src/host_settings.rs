@@ -204,7 +204,8 @@ pub(crate) struct HttpSettings {
     /// How long a browser that came over https is to come over nothing else; `0s` says nothing of it.
     #[setting(default = "365d")]
     pub(crate) hsts_max_age: Duration,
-    /// How often one client address may ask, such as `100/60s`; as often as it likes when not set.
+    /// How often one client address may ask, such as `100/60s`; as often as it likes when not set. Each process counts
+    /// for itself, unless the cache is one that all share, such as Redis.
     #[setting(example = "100/60s")]
     pub(crate) rate_limit: Option<Quota>,
     /// Whether the API's documentation is served at `/docs` and `/openapi.json`.

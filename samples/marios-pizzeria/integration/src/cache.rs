@@ -11,7 +11,8 @@ use url::Url;
 #[derive(Settings)]
 pub struct CacheSettings {
     /// What keeps values for a while: `memory:`, each process for itself, or `redis://user:password@host:6379/0`, or
-    /// `rediss://…` over TLS, for all of them. With `memory:`, sessions and shared limits are kept in the store.
+    /// `rediss://…` over TLS, for all of them. With `memory:`, sessions and the limits of log-ins are kept in the store,
+    /// and `HTTP_RATE_LIMIT` counts for each process alone.
     #[setting(default = "memory:", alias = "REDIS_URL", check = neuroglia_backing::cache::check_url)]
     pub cache_url: Url,
     /// How much a cache in memory keeps at most.
