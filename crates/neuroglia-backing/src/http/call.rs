@@ -164,8 +164,7 @@ impl Call {
         if !self.is_repeatable || !error.is_transient() || !was_sent || attempt >= options.attempts_max {
             return None;
         }
-        let ceiling = PAUSE_FIRST.saturating_mul(1 << (attempt - 1).min(16)).min(PAUSE_MAX);
-        let pause = error.retry_after().unwrap_or_else(|| ids.jitter(ceiling));
+        let pause = error.retry_after().unwrap_or_else(|| ids.jitter(pause_max(attempt)));
         (leaves_time(Instant::now() + pause, deadline, options) && budget.withdraw()).then_some(pause)
     }
 
@@ -213,6 +212,11 @@ impl Call {
     }
 }
 
+/// The longest pause after this attempt, the first of which is 1.
+fn pause_max(attempt: u32) -> Duration {
+    PAUSE_FIRST.saturating_mul(1 << (attempt - 1).min(16)).min(PAUSE_MAX)
+}
+
 /// Whether an attempt that begins then has time.
 fn leaves_time(begin: Instant, deadline: Instant, options: &ServiceOptions) -> bool {
     let least = ATTEMPT_MIN.min(options.attempt_timeout).min(options.timeout / 2);
@@ -231,5 +235,16 @@ impl fmt::Debug for Call {
             .field("service", &service)
             .field("method", &self.method)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_two_seconds() {
+        let longest = [1, 2, 3, 4, 5, 6, 7, u32::MAX].map(|attempt| pause_max(attempt).as_millis());
+        assert_eq!(longest, [100, 200, 400, 800, 1_600, 2_000, 2_000, 2_000]);
     }
 }

@@ -91,6 +91,25 @@ impl Reply {
         Err(ServiceError::Status { service: self.service, status: self.status, retry_after: None })
     }
 
+    /// This, when it tells of a success; nothing when it says that there is no such thing (404).
+    ///
+    /// ```no_run
+    /// # use neuroglia_backing::http::{ServiceClient, ServiceError};
+    /// #[derive(serde::Deserialize)]
+    /// struct Pizza { name: String }
+    ///
+    /// # async fn example(menu: &ServiceClient, id: &str) -> Result<Option<Pizza>, ServiceError> {
+    /// let found = menu.get(["pizzas", id]).send().await?.found()?;
+    /// let pizza: Option<Pizza> = found.map(|reply| reply.json()).transpose()?;
+    /// # Ok(pizza) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ServiceError::Status`] when it tells of another refusal.
+    pub fn found(self) -> Result<Option<Self>, ServiceError> {
+        if self.status == StatusCode::NOT_FOUND { Ok(None) } else { self.success().map(Some) }
+    }
+
     /// What a success says, as JSON of this shape.
     ///
     /// # Errors

@@ -75,10 +75,13 @@ async fn a_call_shows_who_asks_and_what_it_is_a_part_of() {
 
 #[tokio::test]
 async fn what_changes_nothing_is_tried_three_times() {
-    let service = Service::start([Say::status(503), Say::status(500), margherita()]).await;
-    let reply = client(options(&service)).get(["pizzas"]).send().await.expect("the third answer");
-    assert_eq!(reply.json::<Pizza>().expect("a pizza").name, "margherita");
-    assert_eq!(service.asked().len(), 3);
+    for failures in [[503, 500], [408, 429]] {
+        let script = failures.map(Say::status).into_iter().chain([margherita()]);
+        let service = Service::start(script).await;
+        let reply = client(options(&service)).get(["pizzas"]).send().await.expect("the third answer");
+        assert_eq!(reply.json::<Pizza>().expect("a pizza").name, "margherita");
+        assert_eq!(service.asked().len(), 3, "{failures:?}");
+    }
 
     let service = Service::start([Say::status(503), Say::status(429), Say::status(502), margherita()]).await;
     let error = client(options(&service)).delete(["pizzas"]).send().await.expect_err("the third is the last");
@@ -113,6 +116,18 @@ async fn a_refusal_is_an_answer_that_says_why() {
     let error = reply.json::<Pizza>().expect_err("it is no success");
     assert!(matches!(error, ServiceError::Status { status, .. } if status == 402));
     assert_eq!(service.asked().len(), 1, "another try would not change it");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_none_and_any_other_refusal_an_error() {
+    let service = Service::start([margherita(), Say::status(404), Say::status(410)]).await;
+    let client = client(options(&service));
+    let ask = async || client.get(["pizzas"]).send().await?.found();
+    let found = ask().await.expect("an answer").expect("it is there");
+    assert_eq!(found.json::<Pizza>().expect("a pizza").name, "margherita");
+    assert!(ask().await.expect("an answer").is_none());
+    let error = ask().await.expect_err("it says something else");
+    assert!(matches!(error, ServiceError::Status { status, .. } if status == 410), "{error}");
 }
 
 #[tokio::test]

@@ -114,9 +114,7 @@ impl PaymentGateway for HttpGateway {
     async fn find(&self, order: OrderId) -> Result<Vec<GatewayPayment>> {
         let call = self.client.0.get(["v1", "payments"]).query("reference", &order.to_string());
         let reply = self.send(call).await?;
-        if reply.status() == StatusCode::NOT_FOUND {
-            return Ok(Vec::new());
-        }
+        let Some(reply) = reply.found()? else { return Ok(Vec::new()) };
         Ok(reply.json::<Payments>()?.items.into_iter().map(GatewayPayment::from).collect())
     }
 }
