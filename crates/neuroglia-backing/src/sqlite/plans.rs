@@ -57,6 +57,12 @@ async fn a_claim_of_work_reads_the_heads_of_its_queue_in_their_order() {
 }
 
 #[tokio::test]
+async fn who_asks_for_one_piece_of_work_reads_that_one() {
+    let plan = plan(work::RECORD, 7).await;
+    assert!(plan.contains("SEARCH ng_work USING INDEX") && plan.contains("(id=?"), "{plan}");
+}
+
+#[tokio::test]
 async fn a_purge_reads_what_is_over() {
     follows(&plan(work::PURGE, 2).await, "SEARCH ng_work USING INDEX ng_work_ended (keep_until<?)");
 }

@@ -117,8 +117,26 @@ impl JobOptions {
 /// use neuroglia::di::Inject;
 /// use neuroglia::error::{Error, Result};
 /// use neuroglia::mediation::{Query, QueryHandler};
-/// use neuroglia::work::Jobs;
+/// use neuroglia::work::{Job, JobHandler, Jobs};
+/// use serde::{Deserialize, Serialize};
 /// use uuid::Uuid;
+///
+/// /// Bake so many cakes.
+/// #[derive(Serialize, Deserialize)]
+/// struct Bake { cakes: u32 }
+///
+/// impl Job for Bake {
+///     const KIND: &'static str = "bake";
+///     type Output = u32;
+///     type Handler = Baker;
+/// }
+/// #
+/// # #[derive(Inject)]
+/// # struct Baker {}
+/// #
+/// # impl JobHandler<Bake> for Baker {
+/// #     async fn run(&self, job: Bake) -> Result<u32> { Ok(job.cakes) }
+/// # }
 ///
 /// /// How many cakes of a baking have come out of the oven.
 /// struct Baked { job: Uuid }
@@ -135,7 +153,7 @@ impl JobOptions {
 ///
 /// impl QueryHandler<Baked> for BakedHandler {
 ///     async fn handle(&self, Baked { job }: Baked) -> Result<u32> {
-///         let record = self.jobs.find(job).await?.ok_or_else(|| Error::not_found("baking", job))?;
+///         let record = self.jobs.find::<Bake>(job).await?.ok_or_else(|| Error::not_found("baking", job))?;
 ///         let done = record.result()?;
 ///         Ok(match done {
 ///             Some(all) => all,
@@ -195,29 +213,36 @@ impl Jobs {
         Ok(id)
     }
 
-    /// How a job stands in the store; none when it has no such job. It does not have what this unit of work asks for before
-    /// the commit, nor what has ended and is over: [`Job::KEEP`] after a success, and [`DEAD_KEEP`](super::DEAD_KEEP)
-    /// otherwise.
+    /// How a job of this kind stands in the store; none when it has no such job. It does not have what this unit of work
+    /// asks for before the commit, nor what has ended and is over: [`Job::KEEP`] after a success, and
+    /// [`DEAD_KEEP`](super::DEAD_KEEP) otherwise. Whether the caller may know is for whoever asks: an id is no secret.
     ///
     /// # Errors
     /// When the store cannot be reached.
-    pub async fn find(&self, id: Uuid) -> Result<Option<JobRecord>> {
-        let filter =
-            WorkFilter { id: Some(id), class: Some(WorkClass::Job), limit: 1, ..WorkFilter::default() };
+    pub async fn find<J: Job>(&self, id: Uuid) -> Result<Option<JobRecord>> {
+        let filter = WorkFilter {
+            id: Some(id),
+            class: Some(WorkClass::Job),
+            kind: Some(J::KIND.to_owned()),
+            limit: 1,
+            ..WorkFilter::default()
+        };
         Ok(self.work.store().list_work(&filter).await?.pop().map(JobRecord::of))
     }
 
-    /// Calls a job off; gives whether the store has it and it had not ended. One that has not begun never begins. One that
-    /// runs is told by [`Run::cancelled`](super::Run::cancelled), within seconds, and may succeed all the same.
+    /// Calls a job of this kind off; gives whether it is called off, now or before: false when the store does not have it,
+    /// or it has ended in another way. One that has not begun never begins. One that runs is told by [`Run::cancelled`](super::Run::cancelled), within seconds, and may succeed all the same.
     ///
     /// That is done at once, and not with the commit: it stands although the command fails.
     ///
     /// # Errors
     /// In a query, and when the store cannot be reached.
-    pub async fn cancel(&self, id: Uuid) -> Result<bool> {
+    pub async fn cancel<J: Job>(&self, id: Uuid) -> Result<bool> {
         self.work.permit_change()?;
-        // A delivery has an id as well, and is no business of whoever asked for a job.
-        Ok(self.find(id).await?.is_some() && self.work.store().revise(id, &Revision::Cancel).await?)
+        let Some(record) = self.find::<J>(id).await? else { return Ok(false) };
+        // A command that runs again after a conflict finds what it has done the first time.
+        let is_off = record.state == WorkState::Cancelled;
+        Ok(is_off || self.work.store().revise(id, &Revision::Cancel).await?)
     }
 }
 

@@ -123,7 +123,7 @@ async fn a_running_job_can_be_called_off() {
     assert_eq!((running.result::<usize>().expect("none yet"), running.failure()), (None, None));
     assert!(app.cancel(id).await);
     app.until("the end", async |app| app.job(id).await.state == WorkState::Cancelled).await;
-    assert!(!app.cancel(id).await, "it has ended");
+    assert!(app.cancel(id).await, "it is called off");
     assert_eq!(app.tally("weighed").await, 0);
 }
 
@@ -134,10 +134,14 @@ async fn a_job_that_is_called_off_before_it_begins_never_begins() {
     let jobs: Jobs = scope.inject().expect("it is registered");
     let later = JobOptions::default().after(Duration::from_secs(24 * 60 * 60));
     let id = jobs.enqueue_with(&Weigh { parcel: "a".into() }, later).expect("it is JSON");
-    assert!(!jobs.cancel(id).await.expect("it answers"), "before the commit there is none");
+    assert!(!jobs.cancel::<Weigh>(id).await.expect("it answers"), "before the commit there is none");
     scope.get::<data::UnitOfWork>().expect("it is registered").commit().await.expect("it commits");
     assert_eq!(app.job(id).await.state, WorkState::Scheduled);
-    assert!(jobs.cancel(id).await.expect("it answers"));
+    for time in ["at first", "again, as after a conflict"] {
+        assert!(jobs.cancel::<Weigh>(id).await.expect("it answers"), "{time}");
+    }
+    assert_eq!(jobs.find::<Frank>(id).await.expect("it answers"), None, "it is of another kind");
+    assert!(!jobs.cancel::<Frank>(id).await.expect("it answers"));
     let record = app.job(id).await;
     assert_eq!((record.state, record.attempt), (WorkState::Cancelled, 0));
 }
@@ -149,6 +153,7 @@ async fn a_job_tells_what_came_of_it_and_why_it_failed() {
     app.until("the light one", async |app| app.job(light).await.state == WorkState::Done).await;
     let done = app.job(light).await;
     assert_eq!((done.result::<usize>().expect("a number"), done.failure()), (Some(7), None));
+    assert!(!app.cancel(light).await, "it has ended");
     done.result::<bool>().expect_err("it is no such thing");
     app.until("the heavy one", async |app| app.job(heavy).await.state == WorkState::Dead).await;
     let dead = app.job(heavy).await;
@@ -177,7 +182,7 @@ async fn a_delivery_is_no_job() {
     app.until("the delivery", async |app| of_elsewhere(app).await.is_some()).await;
     let delivery = of_elsewhere(&app).await.expect("it waits");
     let jobs: Jobs = app.services.scope().inject().expect("it is registered");
-    assert_eq!(jobs.find(delivery).await.expect("it answers"), None);
+    assert_eq!(jobs.find::<Weigh>(delivery).await.expect("it answers"), None);
     assert!(!app.cancel(delivery).await);
     assert_eq!(of_elsewhere(&app).await, Some(delivery), "it waits on");
 }

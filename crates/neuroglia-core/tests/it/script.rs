@@ -234,7 +234,7 @@ impl Player {
                 let name = "x".repeat(bytes - r#"{"name":""}"#.len());
                 self.events.raise("long", Counted { name })?;
             }
-            CallOff => assert!(!self.jobs.cancel(Uuid::nil()).await?, "there is none"),
+            CallOff => assert!(!self.jobs.cancel::<Sum>(Uuid::nil()).await?, "there is none"),
             Native => self.work.native("none", ())?,
             Wait => {
                 self.gate.reached.add_permits(1);

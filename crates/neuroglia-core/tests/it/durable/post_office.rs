@@ -434,7 +434,11 @@ impl App {
         let jobs: Jobs = scope.inject().expect("it is registered");
         let id = jobs.enqueue(&Weigh { parcel: parcel.to_owned() }).expect("it is JSON");
         let work = scope.get::<data::UnitOfWork>().expect("it is registered");
-        assert_eq!(jobs.find(id).await.expect("it answers"), None, "before the commit there is none");
+        assert_eq!(
+            jobs.find::<Weigh>(id).await.expect("it answers"),
+            None,
+            "before the commit there is none"
+        );
         work.commit().await.expect("it commits");
         scope.close().await;
         id
@@ -442,13 +446,13 @@ impl App {
 
     pub(crate) async fn job(&self, id: Uuid) -> JobRecord {
         let jobs: Jobs = self.services.scope().inject().expect("it is registered");
-        jobs.find(id).await.expect("it answers").expect("it is there")
+        jobs.find::<Weigh>(id).await.expect("it answers").expect("it is there")
     }
 
     pub(crate) async fn cancel(&self, id: Uuid) -> bool {
         let scope = self.services.scope();
         let jobs: Jobs = scope.inject().expect("it is registered");
-        jobs.cancel(id).await.expect("it answers")
+        jobs.cancel::<Weigh>(id).await.expect("it answers")
     }
 
     pub(crate) async fn until(&self, what: &str, holds: impl AsyncFn(&Self) -> bool) {
