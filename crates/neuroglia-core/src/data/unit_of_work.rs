@@ -18,7 +18,7 @@ use crate::domain::{Aggregate, AnyEvent, Root};
 use crate::error::{Error, Result};
 use crate::id::Ids;
 use crate::identity::Correlation;
-use crate::messaging::{EVENT_DATA_BYTES_MAX, Wake};
+use crate::messaging::{EVENT_DATA_BYTES_MAX, Wake, check_subject};
 use crate::work::{Finish, NewWork, Retry};
 
 /// The scope's gathered changes.
@@ -188,6 +188,7 @@ impl UnitOfWork {
         let mut state = self.state();
         let raised = std::mem::take(&mut state.gathered.events);
         for RaisedBy { event, subject } in &raised {
+            check_subject(event.name(), subject)?;
             state.gathered.outbox.push(OutboxMessage {
                 id: self.ids.next_uuid(),
                 name: event.name().to_owned(),

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::data::OutboxMessage;
 use crate::error::{Error, ErrorKind, Result};
-use crate::work::{Due, NewWork, OnCrash, WorkClass};
+use crate::work::{Due, NewWork, OnCrash, Retry, WorkClass};
 
 /// Where an application's events come from, and what their types begin with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +94,18 @@ fn nothing() -> Box<RawValue> {
 /// The most bytes of source and id together, and of what an event's order depends on: they become keys of an index,
 /// and PostgreSQL takes no more than a third of a page, 2,704 bytes.
 pub(super) const KEY_BYTES_MAX: usize = 1024;
+
+/// Refuses a subject that no envelope can carry.
+pub(crate) fn check_subject(event: &str, subject: &str) -> Result<()> {
+    let is_key = !subject.is_empty() && subject.len() <= KEY_BYTES_MAX;
+    if is_key && !subject.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(Error::internal(format!(
+        "the subject of an event `{event}` must have 1 to {KEY_BYTES_MAX} bytes, and no control character"
+    ))
+    .with_retry(Retry::Never))
+}
 
 /// The most bytes that an event's data has as JSON: one that a broker does not take would hold up its subject for ever. NATS
 /// takes messages of up to 1 MiB unless it is told otherwise (`max_payload`,

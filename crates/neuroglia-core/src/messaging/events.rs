@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::envelope::KEY_BYTES_MAX;
+use super::envelope::check_subject;
 use crate::data::UnitOfWork;
 use crate::di::{Dependencies, Inject, Scope};
 use crate::domain::{AnyEvent, DomainEvent};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Raises events, as part of the running unit of work: an event is there if and only if the change is.
 ///
@@ -61,13 +61,7 @@ impl Events {
     /// command commits.
     pub fn raise<E: DomainEvent>(&self, subject: impl fmt::Display, event: E) -> Result<()> {
         let subject = subject.to_string();
-        let is_key = !subject.is_empty() && subject.len() <= KEY_BYTES_MAX;
-        if !is_key || subject.chars().any(char::is_control) {
-            return Err(Error::internal(format!(
-                "the subject of an event `{}` must have 1 to {KEY_BYTES_MAX} bytes, and no control character",
-                E::NAME
-            )));
-        }
+        check_subject(E::NAME, &subject)?;
         self.work.raise(AnyEvent::new(event), subject)
     }
 }

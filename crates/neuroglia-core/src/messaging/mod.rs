@@ -20,6 +20,7 @@ mod source;
 mod wake;
 
 pub use bus::{EventBus, LocalBus};
+pub(crate) use envelope::check_subject;
 pub use envelope::{CloudEvent, EVENT_DATA_BYTES_MAX, Origin, Parcel, Subscription, Subscriptions};
 pub use events::Events;
 pub use inbox::{FOREIGN, Inbox};
