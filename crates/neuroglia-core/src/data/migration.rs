@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::kept::KEPT_ENTRIES;
 use super::query::{check_name, check_path};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -74,13 +75,16 @@ impl Migration {
     /// [`Migration::failed`] with the name as its cause.
     pub fn check(&self) -> Result<()> {
         let own = |name: &str| {
-            if name.starts_with("ng_") || name.starts_with("sqlite_") || name.starts_with("pg_") {
+            let is_reserved =
+                ["ng_", "sqlite_", "pg_", KEPT_ENTRIES].iter().any(|start| name.starts_with(start));
+            if is_reserved {
                 return Err(Error::internal(format!("the name {name} is reserved")));
             }
             check_name(name)
         };
         self.steps
             .iter()
+            .filter(|step| !step.may_be_done())
             .try_for_each(|step| match step {
                 Step::CreateCollection(name) | Step::DropIndex(name) => own(name),
                 Step::CreateIndex(index) => {
