@@ -41,6 +41,8 @@ mod migrations;
 pub mod mongodb;
 #[cfg(feature = "nats")]
 pub mod nats;
+#[cfg(any(feature = "mongodb", feature = "postgres"))]
+mod not_there;
 #[cfg(any(feature = "mongodb", feature = "postgres", feature = "sqlite"))]
 mod owner;
 #[cfg(feature = "postgres")]

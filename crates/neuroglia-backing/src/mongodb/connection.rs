@@ -25,6 +25,7 @@ use super::location::Location;
 use super::numbers::Takers;
 use super::options::MongoOptions;
 use super::sessions::Sessions;
+use crate::not_there::NotThere;
 
 /// How many connections there are for what must not wait for the others: a sign of life, and a ping.
 const APART: u32 = 2;
@@ -55,7 +56,7 @@ impl Connection {
         let settings = MongoOptions { connections_max: most, ..settings };
         let began = Instant::now();
         let mut pause = Duration::from_millis(50);
-        let mut is_first = true;
+        let mut not_there = NotThere::default();
         loop {
             let tried = Self::connect(&location, &settings).await;
             let cause = match tried {
@@ -65,13 +66,7 @@ impl Connection {
             if !may_come_up(&cause) || began.elapsed() + pause > settings.startup_patience {
                 return Err(refusal(&location, &cause));
             }
-            let cause = refusal(&location, &cause);
-            if is_first {
-                tracing::warn!(error = %cause, database = %location, "the database is not there yet, and is waited for");
-            } else {
-                tracing::debug!(error = %cause, database = %location, "the database is not there yet");
-            }
-            is_first = false;
+            not_there.tell(&location, refusal(&location, &cause));
             sleep(pause.mul_f64(fastrand::f64())).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }

@@ -21,6 +21,7 @@ use super::error::{error, is_of_connection, may_come_up, refusal};
 use super::location::Location;
 use super::options::PostgresOptions;
 use super::select::Bound;
+use crate::not_there::NotThere;
 
 /// A connection that rested for so long is asked whether it is alive before it gets work. A little longer than a relay
 /// with nothing to send rests, so that an idle process does not ask twice each time.
@@ -117,7 +118,7 @@ impl Connections {
     async fn first(&self) -> Result<PgConnection> {
         let began = Instant::now();
         let mut pause = Duration::from_millis(50);
-        let mut is_first = true;
+        let mut not_there = NotThere::default();
         loop {
             let tried = timeout(self.settings.acquire_timeout, self.connect.connect()).await;
             let cause = match tried.unwrap_or_else(|_| Err(timed_out())) {
@@ -127,12 +128,7 @@ impl Connections {
             if !may_come_up(&cause) || began.elapsed() + pause > self.settings.startup_patience {
                 return Err(refusal(&self.location, cause));
             }
-            if is_first {
-                tracing::warn!(error = %cause, database = %self.location, "the database is not there yet, and is waited for");
-            } else {
-                tracing::debug!(error = %cause, database = %self.location, "the database is not there yet");
-            }
-            is_first = false;
+            not_there.tell(&self.location, &cause);
             sleep(pause.mul_f64(fastrand::f64())).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
