@@ -16,7 +16,11 @@ pub(crate) fn take(url: &mut Url) -> Result<Option<PathBuf>, String> {
         let (name, value) = form_urlencoded::parse(pair.as_bytes()).next()?;
         (name == NAME).then(|| PathBuf::from(value.into_owned()))
     };
-    let Some(authority) = query.split('&').find_map(named) else { return Ok(None) };
+    let mut authorities = query.split('&').filter_map(named);
+    let Some(authority) = authorities.next() else { return Ok(None) };
+    if authorities.next().is_some() || authority.as_os_str().is_empty() {
+        return Err(format!("{NAME} names one file of authorities: write it once, with the file's path"));
+    }
     let others: Vec<_> = query.split('&').filter(|pair| named(pair).is_none()).collect();
     let others = Some(others.join("&")).filter(|others| !others.is_empty());
     url.set_query(others.as_deref());
@@ -43,6 +47,9 @@ mod tests {
             ("https://host/?a=%20+&cacertfile=/my%20ca.pem&b", Some("/my ca.pem"), "https://host/?a=%20+&b"),
         ] {
             assert_eq!(taken(url), Ok((file.map(PathBuf::from), rest.to_owned())));
+        }
+        for url in ["https://host/?cacertfile=", "https://host/?cacertfile=/a.pem&cacertfile=/b.pem"] {
+            assert!(taken(url).is_err_and(|fault| fault.contains("write it once")), "{url}");
         }
         assert!(taken("http://host/?cacertfile=/ca.pem").is_err_and(|fault| fault.contains("use https://")));
     }

@@ -13,6 +13,7 @@ use rustls::ClientConfig;
 use serde_json::Value;
 use url::Url;
 
+use super::options::check_url;
 use super::{ServiceClient, ServiceError, ServiceOptions};
 use crate::tls::client_config;
 
@@ -46,6 +47,8 @@ impl HttpDocuments {
         let mut place = url.clone();
         place.set_query(None);
         place.set_fragment(None);
+        check_url(&place)
+            .map_err(|problem| ServiceError::Request { service: "documents", source: problem.into() })?;
         let options = ServiceOptions::new("documents", place).attempts_max(1).concurrent_max(1);
         let options = options.attempt_timeout(TIMEOUT).timeout(TIMEOUT).reply_max(BYTES_MAX);
         let client = ServiceClient::over(self.tls.clone(), options, self.clock.clone(), self.ids.clone())?;

@@ -78,14 +78,14 @@ fn a_place_of_keys(url: &Option<Url>) -> Result<(), String> {
 }
 
 fn has_a_certificate(settings: &IssuerSettings, problems: &mut Problems) {
-    let is_encrypted = |url: &Url| url.scheme() == "https";
-    let issuer: Option<Url> = settings.issuer.parse().ok();
-    let is_asked = issuer.iter().chain(&settings.jwks_url).any(is_encrypted);
-    if settings.cacertfile.is_some() && !is_asked {
+    let asked = settings.jwks_url.clone().or_else(|| settings.issuer.parse().ok());
+    let is_encrypted = asked.is_some_and(|url| url.scheme() == "https");
+    if settings.cacertfile.is_some() && !is_encrypted {
         problems.add("cacertfile", "says whose certificate an issuer has: use https://, which asks for one");
     }
 }
 
+/// Whether something public can be read at this URL.
 fn published(url: &Url) -> Result<(), String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err("what is published is read by https: or http:".to_owned());

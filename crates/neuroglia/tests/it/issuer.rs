@@ -376,6 +376,7 @@ async fn keys_come_from_where_the_issuer_says_and_can_be_trusted() {
         json!({"issuer": ISSUER}),
         json!({"issuer": ISSUER, "jwks_uri": "http://keys.example/pizza.json"}),
         json!({"issuer": ISSUER, "jwks_uri": "file:///etc/keys.json"}),
+        json!({"issuer": ISSUER, "jwks_uri": "https://mario:secret@keys.example/pizza.json"}),
         json!("a page"),
     ] {
         let documents = published(&[signer.jwk("k-1")]);

@@ -21,6 +21,7 @@ use url::Url;
 
 use super::super::tokens::invalid;
 use super::key_set::{self, Key};
+use super::published;
 
 /// How long nobody is asked again, once there are keys.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -197,7 +198,7 @@ impl Inner {
             keys.ok_or_else(|| Error::unavailable("the issuer's configuration names no place of keys"))?;
         // Whoever trusts https does not get keys from where anybody could put them.
         let is_worse = place.scheme() == "https" && keys.scheme() != "https";
-        if is_worse || !matches!(keys.scheme(), "http" | "https") {
+        if is_worse || published(&keys).is_err() {
             return Err(Error::unavailable("the issuer's keys are not where they could be trusted"));
         }
         Ok(keys)
