@@ -133,10 +133,11 @@ impl Site {
             Some(web) => {
                 let context = Context::new(services.clone(), authenticator, sessions);
                 let mut router = noting_route(health.router());
+                let has_docs = document.is_some();
                 if let Some(document) = document {
                     router = router.merge(noting_route(docs::router(about.name, document)));
                 }
-                let routing = web.into_routing(&context, router);
+                let routing = web.into_routing(&context, router, has_docs);
                 let edge = Edge::new(routing, host.http.edge(), &ids, &clock)
                     .with_metrics(metrics.clone())
                     .with_shared_limits(shared, &keyspace);

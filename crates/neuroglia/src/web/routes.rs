@@ -25,7 +25,7 @@ use super::openapi::Operation;
 use super::policy::Policy;
 use super::reply::{NoContent, Reply};
 use super::routing::Routing;
-use crate::health::PROBES;
+use crate::health::{PROBES, is_probe};
 
 /// Something with actions that answer requests; `#[controller]` writes the implementation.
 #[diagnostic::on_unimplemented(
@@ -192,7 +192,8 @@ impl Web {
 
     /// Puts a tower layer around all that the application answers: controllers, plain routers, and what is nowhere. It
     /// is inside the edge, so that limits, request ids, the log and the form of problems hold for its answers too; the
-    /// host's own `/health…`, `/docs…` and `/openapi.json` are outside of it. The last one given sees a request first.
+    /// host's own `/health…`, `/docs…` and `/openapi.json` are outside of it, and so is a browser's preflight, which comes
+    /// without credentials. The last one given sees a request first.
     ///
     /// It costs each request a few allocations, and sees no identity and no route, which are found out behind it; what is for
     /// some paths only stays with a router of theirs ([`Web::plain`]).
@@ -343,8 +344,9 @@ impl Web {
         faults
     }
 
-    /// What answers, with the host's own router beside it; call it only when [`Web::check`] found nothing.
-    pub(crate) fn into_routing(self, context: &Context, mut router: axum::Router) -> Routing {
+    /// What answers, with the host's own router beside it, which has the API's documents or not; call it only when
+    /// [`Web::check`] found nothing.
+    pub(crate) fn into_routing(self, context: &Context, mut router: axum::Router, has_docs: bool) -> Routing {
         let has_plain = !self.plain.is_empty();
         let (of_router, of_actions): (Vec<_>, Vec<_>) =
             self.routes.into_iter().partition(|route| has_plain && route.path.contains('{'));
@@ -369,13 +371,18 @@ impl Web {
             ));
             router = put(router, &plain.prefix, guarded);
         }
-        let routing = Routing::new(of_actions, context, router, hosts_paths());
+        let routing = Routing::new(
+            of_actions,
+            context,
+            router,
+            hosts_paths().filter(|path| has_docs || is_probe(path)),
+        );
         if self.layers.is_empty() { routing } else { routing.within(&self.layers) }
     }
 }
 
 /// Whether a browser asks what a page of another origin may send.
-fn is_preflight<B>(request: &Request<B>) -> bool {
+pub(super) fn is_preflight<B>(request: &Request<B>) -> bool {
     *request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }

@@ -31,7 +31,7 @@ use smallvec::SmallVec;
 use super::context::Context;
 use super::edge::{Arrival, Routed};
 use super::problem::Problem;
-use super::routes::{Endpoint, Route, Wrap};
+use super::routes::{Endpoint, Route, Wrap, is_preflight};
 
 /// What answers requests, by their paths.
 pub struct Routing {
@@ -106,8 +106,8 @@ impl Routing {
         peer: Option<SocketAddr>,
         mut request: Request<Body>,
     ) -> Routed {
-        let Some(layered) = self.layered.as_ref().filter(|_| !self.map.is_routers(request.uri().path()))
-        else {
+        let is_hosts = self.map.is_routers(request.uri().path()) || is_preflight(&request);
+        let Some(layered) = self.layered.as_ref().filter(|_| !is_hosts) else {
             return self.map.call(arrival, peer, request);
         };
         equip(&mut request, arrival, peer);
@@ -276,7 +276,7 @@ mod tests {
     async fn edge(web: Web, router: axum::Router) -> Edge {
         let services = ServiceCollection::new().build().expect("nothing is missing");
         let services = services.start().await.expect("there is nothing to start");
-        let routing = web.into_routing(&Context::new(services, None, None), router);
+        let routing = web.into_routing(&Context::new(services, None, None), router, true);
         Edge::new(routing, EdgeSettings::default(), &Ids::random(), &Clock::system())
     }
 
@@ -340,7 +340,7 @@ mod tests {
         let services = ServiceCollection::new().build().expect("nothing is missing");
         let services = services.start().await.expect("there is nothing to start");
         let web = Web::new().plain("/staff", Policy::roles(["chef"]), ovens);
-        let routing = web.into_routing(&Context::new(services, None, None), axum::Router::new());
+        let routing = web.into_routing(&Context::new(services, None, None), axum::Router::new(), false);
         let allowed_origins = vec!["https://shop.example".parse().expect("an origin")];
         let settings = EdgeSettings { allowed_origins, ..EdgeSettings::default() };
         let edge = Edge::new(routing, settings, &Ids::random(), &Clock::system());

@@ -95,6 +95,32 @@ async fn they_are_around_controllers_and_plain_routers_and_not_the_host() {
 }
 
 #[tokio::test]
+async fn they_are_around_what_the_host_does_not_answer_after_all() {
+    let everything =
+        |web: Web| web.plain("/", Policy::Public, Router::new().fallback(async || "from the application"));
+    let environment =
+        Environment::from_pairs([("PORT", "0"), ("SERVER_HOST", "127.0.0.1"), ("HTTP_DOCS", "off")]);
+    let app = App::<()>::new("shop").web(web).web(everything);
+    let running = app.start(&environment).await.expect("it starts");
+    let mut client = Client::connect(running.address()).await;
+    let reply = client.get("/docs").await;
+    assert_eq!((reply.text(), reply.header("x-layer")), ("from the application", Some("doorman")));
+    assert_eq!(client.get("/health/live").await.header("x-layer"), None);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_preflight_is_the_edges_to_answer() {
+    let (running, mut client) = start(App::new("shop").web(web)).await;
+    let ask = "OPTIONS /pizzas/7 HTTP/1.1\r\nHost: shop\r\nOrigin: https://page.example\r\n\
+               Access-Control-Request-Method: GET\r\nX-Banned: yes\r\n\r\n";
+    client.send(ask).await;
+    let reply = client.reply().await;
+    assert_eq!((reply.status, reply.header("x-layer")), (204, None));
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn an_early_answer_has_the_form_of_every_answer() {
     let log = Capture::default();
     let dispatch = Telemetry::subscriber(&TelemetryOptions::default(), log.clone()).expect("directives");
