@@ -13,8 +13,8 @@ use crate::{Result, digest};
 const BYTES_MAX: u64 = 1024 * 1024;
 /// The folder in which files of secrets are wont to be.
 const SECRETS: &str = "secrets";
-/// How a private key begins, in two pieces: this file holds none.
-const PRIVATE_KEY: (&str, &str) = ("-----BEGIN", "PRIVATE KEY-----");
+/// How a private key in PEM begins, in two pieces: this file holds none.
+const PRIVATE_KEY: (&str, &str) = ("-----BEGIN", "PRIVATE KEY");
 
 /// A file of a deploy.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub(crate) fn of_folder(folder: &Path) -> Result<Vec<DeployFile>> {
                 continue;
             }
             if path.is_dir() && !path.is_symlink() {
-                if last == SECRETS {
+                if last.eq_ignore_ascii_case(SECRETS) {
                     faults.push(format!("{name}/ holds secrets by its name: keep it outside of the deploy"));
                 } else {
                     rooms.push(path);
@@ -148,7 +148,7 @@ mod tests {
         symlink("nowhere", root.join("b")).expect("the folder is ours");
         symlink("tls", root.join("c")).expect("the folder is ours");
         fs::write(root.join("d"), vec![b'x'; 1024 * 1024 + 1]).expect("the disk has room");
-        fs::write(root.join("e"), format!("{} EC {}\n", PRIVATE_KEY.0, PRIVATE_KEY.1)).expect("ours");
+        fs::write(root.join("e"), format!("{} EC {}-----\n", PRIVATE_KEY.0, PRIVATE_KEY.1)).expect("ours");
         fs::create_dir_all(root.join("f/secrets")).expect("the folder is ours");
         let faults = of_folder(root).expect_err("much is wrong");
         let told: Vec<_> = faults.lines().skip(1).map(str::trim).collect();

@@ -163,10 +163,11 @@ impl Environment {
     }
 }
 
-/// The `*.env` files of a folder, by name.
+/// The `*.env` files of a folder, by name, without those that are hidden: a release does not take them along.
 pub(crate) fn env_files_in(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<_> = entries
+        .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "env"))
         .collect();
@@ -189,6 +190,15 @@ mod tests {
         };
         let files = contents.iter().enumerate().map(write).collect();
         (folder, files)
+    }
+
+    #[test]
+    fn a_hidden_file_is_none_of_the_deploy() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for name in ["app.env", ".local.env", "notes.txt"] {
+            std::fs::write(folder.path().join(name), "A=1\n").expect("the folder is ours");
+        }
+        assert_eq!(env_files_in(folder.path()), [folder.path().join("app.env")]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::{Result, digest, stamp};
 /// The folder of the configuration in a release.
 const CONFIG: &str = "config";
 /// By which the application says on every log line which release it is.
-const RELEASE_ID: &str = "RELEASE_ID";
+pub(crate) const RELEASE_ID: &str = "RELEASE_ID";
 
 /// What `neuroglia release` can be told.
 #[derive(clap::Args)]
@@ -75,6 +75,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 .map_err(|error| format!("cannot create {}: {error}", room.display()))?;
             copy(&file.path, &kept)?;
         }
+        // What was copied counts, should the source have changed meanwhile.
+        let files = deploy_files::of_folder(&config)?;
         let manifest = Release {
             format: FORMAT,
             id: id.clone(),

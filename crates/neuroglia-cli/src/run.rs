@@ -1,8 +1,8 @@
 //! `neuroglia run`: the run stage, one process of the current release.
 //!
 //! It becomes the process: the pid, the terminal and the signals are the application's own, and so is the exit code. Its
-//! environment is that of the release; of the platform's it takes only where to listen and how long it waits. What else is exported for
-//! the application is left out, and a note says so.
+//! environment is that of the release; of the platform's it takes only where to listen and how long it waits. What else
+//! is exported for the application is left out, and a note says so.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -15,6 +15,7 @@ use crate::depot::{Depot, Kept};
 use crate::environment::Environment;
 use crate::manifest::Release;
 use crate::procfile::Procfile;
+use crate::release::RELEASE_ID;
 
 /// What belongs to the place where a process runs, and not to the release.
 const OF_PLATFORM: [&str; 4] = ["PORT", "ADMIN_PORT", "SERVER_HOST", "TERMINATION_GRACE"];
@@ -99,7 +100,9 @@ fn left_out(
     environment: &Environment,
     exported: impl Fn(&str) -> Option<OsString>,
 ) -> Vec<String> {
-    let names = settings.iter().flat_map(|name| [name.clone(), format!("{name}_FILE")]);
+    // The id of a release is its own, whatever is exported.
+    let settings = settings.iter().filter(|name| *name != RELEASE_ID);
+    let names = settings.flat_map(|name| [name.clone(), format!("{name}_FILE")]);
     names
         .filter(|name| {
             exported(name).is_some_and(|value| environment.get(name).is_none_or(|own| value != own))
@@ -117,10 +120,10 @@ mod tests {
         for (name, value) in [("PORT", "8000"), ("LOG_LEVEL", "info"), ("KEY_FILE", "/run/secrets/key")] {
             environment.set(name, value);
         }
-        let settings = ["PORT", "LOG_LEVEL", "KEY", "QUIET"].map(str::to_owned);
+        let settings = ["PORT", "LOG_LEVEL", "KEY", "QUIET", "RELEASE_ID"].map(str::to_owned);
         let names = left_out(&settings, &environment, |name| match name {
             "PORT" => Some("8000".into()),
-            "LOG_LEVEL" | "KEY_FILE" | "UNRELATED" => Some("other".into()),
+            "LOG_LEVEL" | "KEY_FILE" | "UNRELATED" | "RELEASE_ID" => Some("other".into()),
             _ => None,
         });
         assert_eq!(names, ["LOG_LEVEL", "KEY_FILE"]);
