@@ -96,7 +96,10 @@ fn job(deployment: &Deployment, component: &str, process: &Process) -> Yaml {
 }
 
 fn job_of(deployment: &Deployment, metadata: Yaml, process: &Process, attempts: Attempts<'_>) -> Yaml {
-    let repetitions: u64 = if matches!(attempts, Attempts::One) { 0 } else { 6 };
+    let is_once = matches!(attempts, Attempts::One);
+    let repetitions: u64 = if is_once { 0 } else { 6 };
+    // What runs at each release is stuck when it takes so long; what an operator asks for may take its time.
+    let deadline = (!is_once).then(|| 600_u64.into());
     let template = map([
         ("metadata", Some(map([("labels", Some(labels(deployment, &process.name)))]))),
         ("spec", Some(pod(deployment, &process.name, process, attempts))),
@@ -109,7 +112,7 @@ fn job_of(deployment: &Deployment, metadata: Yaml, process: &Process, attempts: 
             "spec",
             Some(map([
                 ("backoffLimit", Some(repetitions.into())),
-                ("activeDeadlineSeconds", Some(600_u64.into())),
+                ("activeDeadlineSeconds", deadline),
                 ("ttlSecondsAfterFinished", Some(86_400_u64.into())),
                 ("template", Some(template)),
             ])),
