@@ -60,12 +60,13 @@ type Rule = fn(&Deploy) -> Vec<Warning>;
 /// ```
 pub struct EnvironmentValidator {
     rules: Vec<Rule>,
+    expected: Vec<(&'static str, &'static str)>,
     accepted: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for EnvironmentValidator {
     fn default() -> Self {
-        Self { rules: rules::ALL.to_vec(), accepted: Vec::new() }
+        Self { rules: rules::ALL.to_vec(), expected: Vec::new(), accepted: Vec::new() }
     }
 }
 
@@ -74,6 +75,21 @@ impl EnvironmentValidator {
     #[must_use]
     pub fn rule(mut self, rule: fn(&Deploy) -> Vec<Warning>) -> Self {
         self.rules.push(rule);
+        self
+    }
+
+    /// Says which kind of server a variable attaches where it counts, by the scheme of its URL: a deploy that attaches
+    /// another is warned about at its start, because what is tried there is tried on something else.
+    ///
+    /// ```
+    /// use neuroglia::App;
+    ///
+    /// let app = App::<()>::new("shop").parity(|parity| parity.expects("DATABASE_URL", "postgres"));
+    /// # let _ = app;
+    /// ```
+    #[must_use]
+    pub fn expects(mut self, variable: &'static str, kind: &'static str) -> Self {
+        self.expected.push((variable, kind));
         self
     }
 
@@ -86,7 +102,10 @@ impl EnvironmentValidator {
 
     /// What is to be said of one deploy.
     pub fn validate(&self, deploy: &Deploy) -> Vec<Warning> {
-        self.rules.iter().flat_map(|rule| rule(deploy)).collect()
+        let of_rules = self.rules.iter().flat_map(|rule| rule(deploy));
+        let of_kinds =
+            self.expected.iter().filter_map(|(name, kind)| rules::another_kind(deploy, name, kind));
+        of_rules.chain(of_kinds).collect()
     }
 
     /// In what deploys differ; the first one is what the others are compared with.

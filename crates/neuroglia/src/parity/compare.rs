@@ -73,7 +73,7 @@ impl fmt::Display for Comparison {
 }
 
 const NOT_SET: &str = "not set";
-const UNKNOWN: &str = "in a file that is not here";
+pub(super) const UNKNOWN: &str = "in a file that is not here";
 
 /// In what deploys differ as to one variable.
 fn differences(name: &str, deploys: &[(String, Deploy)]) -> Vec<Difference> {

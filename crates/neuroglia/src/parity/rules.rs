@@ -4,6 +4,7 @@ use neuroglia_core::settings::{Deploy, Setting, Warning};
 use url::{Host, Url};
 
 use super::Rule;
+use super::compare::{UNKNOWN, kind};
 
 /// The framework's own rules.
 pub(super) const ALL: [Rule; 5] = [forgotten, alone, in_the_open, known_to_all, one_face];
@@ -86,6 +87,17 @@ fn one_face(deploy: &Deploy) -> Vec<Warning> {
         fix: "set it to the gateway's network, such as `10.0.0.0/8`, unless clients connect to the processes themselves"
             .to_owned(),
     }]
+}
+
+/// What runs on another kind of server elsewhere may behave otherwise there.
+pub(super) fn another_kind(deploy: &Deploy, name: &str, expected: &str) -> Option<Warning> {
+    let attached = kind(deploy, deploy.setting(name)?);
+    (attached != expected && attached != UNKNOWN).then(|| Warning {
+        code: "parity.another_kind",
+        what: format!("`{name}` is {attached} here and {expected} where it counts"),
+        at: name.to_owned(),
+        fix: format!("attach {expected} here too: `neuroglia dev --with` starts one for development"),
+    })
 }
 
 fn replicas(deploy: &Deploy) -> u32 {

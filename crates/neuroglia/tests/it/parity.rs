@@ -46,6 +46,23 @@ fn what_weakens_a_deploy_is_found() {
 }
 
 #[test]
+fn what_runs_on_another_kind_elsewhere_is_found_where_that_is_said() {
+    let found = |url: (&str, &str)| {
+        let parity = EnvironmentValidator::default().expects("DATABASE_URL", "postgres");
+        let warnings = parity.validate(&deploy(&[url]));
+        warnings.into_iter().map(|warning| warning.what).collect::<Vec<_>>()
+    };
+    let what = "`DATABASE_URL` is sqlite here and postgres where it counts";
+    assert_eq!(found(("DATABASE_URL", "sqlite://shop.db")), [what]);
+    assert_eq!(found(("DATABASE_URL", "postgresql://mario@localhost/shop")), [""; 0]);
+    assert_eq!(found(("DATABASE_URL_FILE", "/run/secrets/database_url")), [""; 0]);
+    assert_eq!(
+        found(("SMTP_URL", "smtp://localhost")),
+        ["`DATABASE_URL` is not set here and postgres where it counts"]
+    );
+}
+
+#[test]
 fn what_is_in_a_file_elsewhere_is_not_the_default() {
     let deploy =
         deploy(&[("CACHE_URL_FILE", "/run/secrets/cache_url"), ("CACHE_URL_VERSION", "redis 7.0.15")]);
