@@ -169,14 +169,13 @@ async fn mail_that_waited_is_sent_once_each_when_a_server_is_attached() {
 #[tokio::test]
 async fn mail_waits_again_when_its_server_is_detached() {
     let mut server = Smtp::start();
-    let shop = Opening::new().on(Engine::Sqlite).set("EMAIL_SMTP_HOST", "127.0.0.1");
-    let shop = shop.set("EMAIL_SMTP_PORT", &server.port().to_string()).open().await;
+    let shop = Opening::new().on(Engine::Sqlite).set("SMTP_URL", &server.url()).open().await;
     server.crash();
     let order = shop.guest_order().await.id;
     shop.done(&order, "cancel").await;
     shop.settled().await;
     assert_eq!(states(&shop).await, ["queued"]);
-    let shop = shop.reopen_with("EMAIL_SMTP_HOST", "").await;
+    let shop = shop.reopen_with("SMTP_URL", "").await;
     eventually("it waits", async || states(&shop).await == ["waiting"]).await;
     shop.close().await;
 }
