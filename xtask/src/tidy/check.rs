@@ -24,7 +24,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut compiled = BTreeSet::new();
     for path in &sources {
         let text = workspace.read(path)?;
-        compiled.extend(documents::included(&text));
+        compiled.extend(documents::included(path, &text));
         findings.extend(rules::check(&Source::new(&path.to_string_lossy(), text)));
     }
 

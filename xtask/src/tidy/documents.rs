@@ -1,14 +1,24 @@
 //! Rules over the Markdown pages: links lead somewhere, code blocks hold something.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::pages::{Block, Promise, blocks, promise};
 use crate::tidy::check::Finding;
 
-/// The pages that the doc tests of a source include.
-pub(super) fn included(source: &str) -> impl Iterator<Item = String> {
+/// The pages that the doc tests of a source include, relative to the workspace as its own path is.
+pub(super) fn included(path: &Path, source: &str) -> impl Iterator<Item = String> {
     let texts = source.lines().filter_map(|line| line.trim_start().strip_prefix("#[doc = include_str!(\""));
-    texts.filter_map(|rest| Some(rest.split_once('"')?.0.trim_start_matches("../").to_owned()))
+    texts.filter_map(|rest| {
+        let mut page = path.parent()?.to_owned();
+        for part in rest.split_once('"')?.0.split('/') {
+            match part {
+                ".." => _ = page.pop(),
+                part => page.push(part),
+            }
+        }
+        Some(page.to_string_lossy().into_owned())
+    })
 }
 
 /// Checks all pages; `compiled` are those that doc tests include, and `exists` answers for paths relative to the
@@ -188,8 +198,10 @@ mod tests {
         let pages: BTreeMap<_, _> =
             pages.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
         let exists = |path: &str| pages.contains_key(path) || path == "src/lib.rs" || path == "docs";
-        let compiled =
-            included("#[cfg(doctest)]\n#[doc = include_str!(\"../../../README.md\")]\nmod readme {}\n");
+        let compiled = included(
+            Path::new("crates/neuroglia/src/lib.rs"),
+            "#[cfg(doctest)]\n#[doc = include_str!(\"../../../README.md\")]\nmod readme {}\n",
+        );
         check(&pages, &compiled.collect(), &exists)
             .into_iter()
             .map(|finding| format!("{}:{}: {}", finding.path, finding.line, finding.remedy))
