@@ -51,6 +51,7 @@ pub(crate) struct ServerSettings {
     #[setting(default = "0.0.0.0")]
     pub(crate) server_host: IpAddr,
     /// How many threads run the process; as many as there are processors when not set.
+    #[setting(example = "4")]
     pub(crate) server_workers: Option<NonZeroUsize>,
 }
 
@@ -100,6 +101,7 @@ fn the_end_is_long_enough(settings: &LifecycleSettings, problems: &mut Problems)
 #[setting(check = strangers_need_a_token)]
 pub(crate) struct AdminSettings {
     /// The port of the admin surface; not set, it is off.
+    #[setting(example = "8001")]
     pub(crate) port: Option<u16>,
     /// The address that the admin surface binds.
     #[setting(default = "127.0.0.1")]
@@ -260,5 +262,22 @@ impl HttpSettings {
             log_user_agent: self.log_user_agent,
             ..EdgeSettings::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use neuroglia_core::settings::Environment;
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_told_nothing_answers_everybody_on_port_8000_and_no_operator() {
+        let loaded = Environment::from_pairs([("", ""); 0]).load::<HostSettings>(&[]);
+        let settings = loaded.settings.expect("everything has a default");
+        assert_eq!(settings.server.address().to_string(), "0.0.0.0:8000");
+        assert_eq!(settings.admin.port, None);
+        assert_eq!(settings.lifecycle.shutdown_timeout, Duration::from_secs(30));
+        assert_eq!(settings.lifecycle.startup_timeout, Duration::from_secs(30));
     }
 }
