@@ -248,8 +248,8 @@ impl Error {
     }
 
     /// This error with the exit code of an admin command that ends with it, instead of its kind's; nothing else reads it.
-    /// Whoever runs the command, such as a platform's cron, can then tell its outcomes apart. 64, 75 and 78 have a meaning of
-    /// the host's already, and 126 and above one of the shell's.
+    /// Whoever runs the command, such as a platform's cron, can then tell its outcomes apart. 1, 64, 65, 75 and 78 have a
+    /// meaning of the host's already, and 126 and above one of the shell's.
     ///
     /// ```
     /// use std::num::NonZeroU8;

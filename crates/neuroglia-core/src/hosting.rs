@@ -18,7 +18,7 @@ pub use tokio_util::sync::CancellationToken;
 /// Every `start` ends before the process is ready, in the order of registration and within `STARTUP_TIMEOUT`; when
 /// one fails, or a signal comes, those before it are stopped and the process exits. Each runs from its own `start` on,
 /// also while later ones start. A `run` that fails or panics is started again after a growing pause, which the metric
-/// `hosted_service_restarts` counts; one that ends in peace stays ended, and the log says so unless the process ends.
+/// `hosted_service_restarts_total` counts; one that ends in peace stays ended, and the log says so unless the process ends.
 /// At shutdown the token is cancelled when the requests have drained, and each is waited for in the reverse order; one
 /// that is late is cut. Several loops of one service are joined in its `run`.
 ///

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `http_server_request_duration_seconds` | requests by `method`, `route` (the template) and `status` (`2xx`) |
 //! | `http_server_active_requests` | requests that are being answered |
-//! | `hosted_service_restarts` | how often a hosted service ran again after it had failed, by `service`, its name |
+//! | `hosted_service_restarts_total` | how often a hosted service ran again after it had failed, by `service`, its name |
 //! | `process_…` | memory, processor time, open files, threads, start time |
 //! | `build_info` | what is running: application, version and release id, as labels |
 //!
