@@ -106,8 +106,8 @@ impl Routing {
         peer: Option<SocketAddr>,
         mut request: Request<Body>,
     ) -> Routed {
-        let is_hosts = self.map.is_routers(request.uri().path()) || is_preflight(&request);
-        let Some(layered) = self.layered.as_ref().filter(|_| !is_hosts) else {
+        let is_within = || !self.map.is_routers(request.uri().path()) && !is_preflight(&request);
+        let Some(layered) = self.layered.as_ref().filter(|_| is_within()) else {
             return self.map.call(arrival, peer, request);
         };
         equip(&mut request, arrival, peer);
