@@ -231,7 +231,8 @@ impl Jobs {
     }
 
     /// Calls a job of this kind off; gives whether it is called off, now or before: false when the store does not have it,
-    /// or it has ended in another way. One that has not begun never begins. One that runs is told by [`Run::cancelled`](super::Run::cancelled), within seconds, and may succeed all the same.
+    /// or it has ended in another way. One that has not begun never begins. One that runs is told by
+    /// [`Run::cancelled`](super::Run::cancelled), within seconds, and may succeed all the same.
     ///
     /// That is done at once, and not with the commit: it stands although the command fails.
     ///
