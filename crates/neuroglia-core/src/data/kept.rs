@@ -8,18 +8,17 @@ use super::{Index, Step};
 /// Its name.
 pub(crate) const KEPT_ENTRIES: &str = "kept_entries";
 
+/// The name of its index.
+pub(super) const KEPT_INDEX: &str = "kept_entries_until";
+
 /// The path of the moment at which an entry is over.
 pub(crate) const KEPT_UNTIL: &str = "until";
 
 impl Step {
     /// What an engine makes for what is kept for a while.
     pub fn of_kept_entries() -> Vec<Self> {
-        let index = Index {
-            collection: KEPT_ENTRIES,
-            name: "kept_entries_until",
-            paths: vec![KEPT_UNTIL],
-            unique: false,
-        };
+        let index =
+            Index { collection: KEPT_ENTRIES, name: KEPT_INDEX, paths: vec![KEPT_UNTIL], unique: false };
         vec![Self::CreateCollection(KEPT_ENTRIES), Self::CreateIndex(index)]
     }
 

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::kept::KEPT_ENTRIES;
+use super::kept::{KEPT_ENTRIES, KEPT_INDEX};
 use super::query::{check_name, check_path};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -75,9 +75,8 @@ impl Migration {
     /// [`Migration::failed`] with the name as its cause.
     pub fn check(&self) -> Result<()> {
         let own = |name: &str| {
-            let is_reserved =
-                ["ng_", "sqlite_", "pg_", KEPT_ENTRIES].iter().any(|start| name.starts_with(start));
-            if is_reserved {
+            let is_prefixed = ["ng_", "sqlite_", "pg_"].iter().any(|prefix| name.starts_with(prefix));
+            if is_prefixed || [KEPT_ENTRIES, KEPT_INDEX].contains(&name) {
                 return Err(Error::internal(format!("the name {name} is reserved")));
             }
             check_name(name)
@@ -387,5 +386,20 @@ mod tests {
         assert!(check(&migrations, &done).is_empty());
         migrations.0[0].steps.push(Step::CreateCollection("more"));
         assert_eq!(check(&migrations, &done).iter().next().map(|fault| fault.code), Some("changed"));
+    }
+
+    #[test]
+    fn the_frameworks_own_collection_is_nobody_elses() {
+        let with = |steps| Migration { version: 1, name: "sessions", steps }.check();
+        let index = |collection, name| {
+            Step::CreateIndex(Index { collection, name, paths: vec!["until"], unique: false })
+        };
+        with(Step::of_kept_entries()).expect("released migrations have these steps");
+        for own in [Step::CreateCollection("kept_entries_of_mine"), index("pizzas", "pizzas_until")] {
+            with(vec![own]).expect("its name is another");
+        }
+        for taken in [Step::DropIndex("kept_entries_until"), index("pizzas", "kept_entries_until")] {
+            with(vec![taken]).expect_err("its name is the framework's");
+        }
     }
 }
