@@ -75,6 +75,7 @@ pub fn controller(prefix: TokenStream, item: TokenStream) -> TokenStream {
 /// | `#[setting(check = path)]` | `fn(&FieldType) -> Result<(), impl Display>` judges the value |
 /// | `#[setting(section)]` | the field is a struct of settings whose variables begin with the field's name |
 /// | `#[setting(section, flatten)]` | the same without the prefix |
+/// | `#[setting(section, defaults(page_size = "50"))]` | what counts for these fields of the section when they are not set |
 ///
 /// On the struct, `#[setting(check = path)]` names a `fn(&Self, &mut Problems)` that judges the fields together; it
 /// runs when all of them could be loaded. A section of type `Option<_>` is there when any of its variables is set.

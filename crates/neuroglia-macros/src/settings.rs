@@ -13,7 +13,8 @@ use syn::{
     GenericArgument, Lit, LitInt, LitStr, Meta, Path, PathArguments, Result, Token, Type,
 };
 
-const FIELD_KEYS: &str = "`default`, `alias`, `example`, `min_bytes`, `check`, `section` and `flatten`";
+const FIELD_KEYS: &str =
+    "`default`, `alias`, `example`, `min_bytes`, `check`, `section`, `flatten` and `defaults`";
 
 pub(crate) fn expand(input: &DeriveInput) -> TokenStream {
     let mut errors = Vec::new();
@@ -93,6 +94,7 @@ struct Part<'a> {
     check: Option<Path>,
     section: Option<Span>,
     flatten: Option<Span>,
+    defaults: Vec<(Ident, LitStr)>,
 }
 
 impl<'a> Part<'a> {
@@ -107,6 +109,7 @@ impl<'a> Part<'a> {
             check: None,
             section: None,
             flatten: None,
+            defaults: Vec::new(),
         };
         for key in keys(&field.attrs, errors) {
             errors.extend(part.read(&key).err());
@@ -144,8 +147,26 @@ impl<'a> Part<'a> {
             "check" => once(&mut self.check, key, function(key)?),
             "section" => once(&mut self.section, key, flag(key, "section")?),
             "flatten" => once(&mut self.flatten, key, flag(key, "section, flatten")?),
+            "defaults" => self.read_defaults(key),
             _ => Err(unknown(key.path())),
         }
+    }
+
+    fn read_defaults(&mut self, key: &Meta) -> Result<()> {
+        let form = "section, defaults(page_size = \"50\")";
+        let Meta::List(list) = key else {
+            return Err(malformed(key, form));
+        };
+        for default in list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)? {
+            let Some(field) = default.path().get_ident() else {
+                return Err(malformed(&default, form));
+            };
+            if self.defaults.iter().any(|(known, _)| known == field) {
+                return Err(Error::new(field.span(), "this field has a default already; it can have one"));
+            }
+            self.defaults.push((field.clone(), text(&default, form)?));
+        }
+        Ok(())
     }
 
     /// Finds keys that do not go together, or not with the field's type.
@@ -153,6 +174,12 @@ impl<'a> Part<'a> {
         if let (None, Some(flatten)) = (self.section, self.flatten) {
             errors
                 .push(Error::new(flatten, "only a section can be flattened: `#[setting(section, flatten)]`"));
+        }
+        if let (None, Some((field, _))) = (self.section, self.defaults.first()) {
+            errors.push(Error::new(
+                field.span(),
+                "only a section has fields to give defaults; the default of a value is `default = \"…\"`",
+            ));
         }
         if self.section.is_some() {
             let foreign = [
@@ -192,16 +219,25 @@ impl<'a> Part<'a> {
     }
 
     fn variable_name(&self) -> String {
-        self.field.ident.as_ref().map(|name| name.unraw().to_string().to_uppercase()).unwrap_or_default()
+        self.field.ident.as_ref().map(variable_name).unwrap_or_default()
     }
 
     fn load(&self, loader: &Ident) -> TokenStream {
         let (ty, name, binding) = (&self.field.ty, self.variable_name(), self.binding());
         if self.section.is_some() {
-            return if self.flatten.is_some() {
-                quote_spanned!(ty.span()=> let #binding = #loader.load::<#ty>();)
+            let prefix = if self.flatten.is_some() { String::new() } else { format!("{name}_") };
+            let section = if self.flatten.is_some() {
+                quote_spanned!(ty.span()=> #loader.load::<#ty>())
             } else {
-                quote_spanned!(ty.span()=> let #binding = #loader.section::<#ty>(#name);)
+                quote_spanned!(ty.span()=> #loader.section::<#ty>(#name))
+            };
+            if self.defaults.is_empty() {
+                return quote!(let #binding = #section;);
+            }
+            let names = self.defaults.iter().map(|(field, _)| format!("{prefix}{}", variable_name(field)));
+            let texts = self.defaults.iter().map(|(_, text)| text);
+            return quote! {
+                let #binding = #loader.with_defaults(&[#((#names, #texts)),*], |#loader| #section);
             };
         }
         let aliases = &self.aliases;
@@ -299,6 +335,11 @@ fn malformed(key: &Meta, form: &str) -> Error {
 
 fn unknown(path: &Path) -> Error {
     Error::new(path.span(), format!("unknown key; expected one of {FIELD_KEYS}"))
+}
+
+/// The name of a field's variable, without prefixes.
+fn variable_name(field: &Ident) -> String {
+    field.unraw().to_string().to_uppercase()
 }
 
 /// The name of a type without its path and its arguments.

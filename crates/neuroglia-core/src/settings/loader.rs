@@ -65,12 +65,33 @@ pub struct Loader {
     environment: Option<Environment>,
     prefix: String,
     only_with: Option<String>,
+    defaults: Vec<GivenDefault>,
     sections: Vec<String>,
     schema: Schema,
     entries: Vec<Entry>,
     warnings: Vec<Warning>,
     faults: Faults,
     secrets: Vec<Zeroizing<String>>,
+}
+
+/// A default that a struct has for a variable of one of its sections.
+struct GivenDefault {
+    /// The variable's name in full.
+    name: String,
+    text: String,
+    is_used: bool,
+}
+
+impl GivenDefault {
+    fn of_nothing(self) -> Fault {
+        Fault {
+            area: Area::Settings,
+            code: "default_of_nothing",
+            what: format!("`{}` is given a default, and is no variable of that section", self.name),
+            at: format!("`{}` in the program's settings", self.name),
+            fix: String::from("name a field of the section's struct in `defaults(…)`"),
+        }
+    }
 }
 
 impl Loader {
@@ -85,6 +106,7 @@ impl Loader {
             environment: None,
             prefix: String::new(),
             only_with: None,
+            defaults: Vec::new(),
             sections: Vec::new(),
             schema: Schema::default(),
             entries: Vec::new(),
@@ -115,9 +137,34 @@ impl Loader {
         section
     }
 
+    /// Loads what `load` asks for, with other defaults for some of its variables: each a name, without the prefix of
+    /// the section that is being loaded, and a text as an operator would write it.
+    ///
+    /// So an application has a section of a library tell its own name. Of several defaults for the same variable the
+    /// outermost counts, as it is nearest to the application. `#[setting(section, defaults(name = "…"))]` writes the
+    /// call.
+    pub fn with_defaults<S>(
+        &mut self,
+        defaults: &[(&str, &str)],
+        load: impl FnOnce(&mut Self) -> Option<S>,
+    ) -> Option<S> {
+        let outer = self.defaults.len();
+        self.defaults.extend(defaults.iter().map(|(name, text)| GivenDefault {
+            name: format!("{}{name}", self.prefix),
+            text: (*text).to_owned(),
+            is_used: false,
+        }));
+        let settings = load(self);
+        for unused in self.defaults.drain(outer..).filter(|default| !default.is_used) {
+            self.faults.push(unused.of_nothing());
+        }
+        settings
+    }
+
     /// Loads one value. `K` is inferred.
     pub fn value<T: Value<K>, K>(&mut self, variable: Variable) -> Option<T> {
         let variable = variable.placed(&self.prefix, T::form(), self.only_with.as_deref());
+        let variable = self.with_given_default(variable);
         let is_new = self.declare(&variable);
         let environment = self.environment.as_ref()?;
         let found = match environment.find(&variable) {
@@ -227,6 +274,18 @@ impl Loader {
             }
         }
         Report::new(entries, said, distinct.into_iter().collect())
+    }
+
+    fn with_given_default(&mut self, variable: Variable) -> Variable {
+        let mut text = None;
+        for default in self.defaults.iter_mut().filter(|default| default.name == variable.name()) {
+            default.is_used = true;
+            text.get_or_insert_with(|| default.text.clone());
+        }
+        match text {
+            Some(text) => variable.default(text),
+            None => variable,
+        }
     }
 
     /// Loads a section that counts only when one of its variables is set.

@@ -3,6 +3,7 @@
 mod pizzeria;
 
 mod compiler;
+mod defaults;
 mod loading;
 mod output;
 mod secrets;
