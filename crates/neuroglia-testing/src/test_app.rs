@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,15 +13,20 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use neuroglia::data::Store;
 use neuroglia::error::Result;
 use neuroglia::mediation::{Mediator, Message};
 use neuroglia::settings::{Environment, Settings};
+use neuroglia::work::{WorkClass, WorkFilter, WorkState};
 use neuroglia::{App, Running};
 use serde_json::Value;
 use tokio::time::timeout;
 
 /// How long a test waits for the next part of an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a test waits for workers: longer than what fails a few times takes on a busy machine, pauses included.
+const WORK_PATIENCE: Duration = Duration::from_secs(120);
 
 /// An application that runs within the test, on a free port of the loopback interface.
 ///
@@ -77,6 +83,48 @@ impl TestApp {
         let outcome = scope.inject::<Mediator>()?.send(message).await;
         scope.close().await;
         outcome
+    }
+
+    /// Waits until every event has been sent and every consumer has done with it, whichever process it is in.
+    ///
+    /// # Panics
+    /// When the application has no store, and after two minutes, with what is left.
+    pub async fn settled(&self) {
+        self.has_no_more_of(Some(WorkClass::Delivery)).await;
+    }
+
+    /// Waits until that is so and every job is done, also one that is to be done later.
+    ///
+    /// # Panics
+    /// As [`settled`](Self::settled).
+    pub async fn worked_off(&self) {
+        self.has_no_more_of(None).await;
+    }
+
+    async fn has_no_more_of(&self, class: Option<WorkClass>) {
+        let store: Arc<dyn Store> =
+            self.running.services().get().expect("who waits for work has a store, which keeps it");
+        let live = WorkFilter {
+            class,
+            states: vec![WorkState::Waiting, WorkState::Scheduled, WorkState::Running],
+            limit: 10,
+            ..WorkFilter::default()
+        };
+        let left = async || {
+            let unsent = store.outbox_depth().await.expect("the store answers").count;
+            let work = store.list_work(&live).await.expect("the store answers");
+            (unsent > 0 || !work.is_empty()).then_some((unsent, work))
+        };
+        let wait = async {
+            let mut pulse = tokio::time::interval(Duration::from_millis(5));
+            // Twice: between the two questions a piece of work may end and write to the outbox.
+            while left().await.is_some() || left().await.is_some() {
+                pulse.tick().await;
+            }
+        };
+        if timeout(WORK_PATIENCE, wait).await.is_err() {
+            panic!("the application is not done: events to send, and work: {:#?}", left().await);
+        }
     }
 
     /// A GET request.

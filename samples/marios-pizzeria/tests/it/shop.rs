@@ -16,7 +16,6 @@ use neuroglia::error::Result;
 use neuroglia::identity::Identity;
 use neuroglia::messaging::{CloudEvent, EventBus, Inbox, LocalBus, Origin};
 use neuroglia::web::Web;
-use neuroglia::work::{WorkClass, WorkFilter, WorkState};
 use neuroglia_testing::services::{Database, MongoDatabase};
 use neuroglia_testing::{TestApp, TestRequest, TestResponse};
 use pizzeria_application::accounts::CreateUser;
@@ -192,7 +191,7 @@ pub(crate) fn sqlite_url(folder: &TempDir) -> String {
 /// Brings the store's schema to what the pizzeria expects, as `admin migrate` does.
 pub(crate) async fn migrate(url: &str) {
     let url: Url = url.parse().expect("a URL");
-    let store = neuroglia_backing::connect(&url).await.expect("a store");
+    let store = neuroglia_backing::store::connect(&url).await.expect("a store");
     let migrations = pizzeria_application::migrations();
     store.migrate(&migrations, Clock::system().now()).await.expect("migrations that apply");
     store.close().await;
@@ -293,32 +292,6 @@ impl Shop {
 
     pub(crate) fn store(&self) -> Arc<dyn Store> {
         self.running().services().get::<dyn Store>().expect("registered")
-    }
-
-    /// Waits until every event has left and every consumer has done with it.
-    pub(crate) async fn settled(&self) {
-        self.settled_of(Some(WorkClass::Delivery)).await;
-    }
-
-    /// Waits until that is so, and every job is done.
-    pub(crate) async fn worked_off(&self) {
-        self.settled_of(None).await;
-    }
-
-    async fn settled_of(&self, class: Option<WorkClass>) {
-        let store = self.store();
-        let live = WorkFilter {
-            class,
-            states: vec![WorkState::Waiting, WorkState::Scheduled, WorkState::Running],
-            limit: 10,
-            ..WorkFilter::default()
-        };
-        let is_idle = async || {
-            store.outbox_depth().await.expect("a depth").count == 0
-                && store.list_work(&live).await.expect("a list").is_empty()
-        };
-        // Twice: between the two questions a piece of work may end and write to the outbox.
-        eventually("the consumers are done", async || is_idle().await && is_idle().await).await;
     }
 
     /// Rebuilds the statistics, as `admin rebuild-statistics` does.
