@@ -117,6 +117,11 @@ impl Root {
         self.loaded.map(|stored| stored.updated_at)
     }
 
+    /// Whether something was raised since the aggregate was read or saved.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     pub(crate) fn mark_saved(&mut self, revision: u32) {
         self.revision = revision;
     }
