@@ -1,7 +1,7 @@
 //! `neuroglia new`: a small application that compiles, passes its test, and is what the audit asks for.
 //!
-//! It is the least that shows how an application reads: a setting, a message with its handler, a route, a test by the
-//! users' door, and two deploys.
+//! It is the least that shows how an application reads: a setting, messages with their handlers, routes, a store, an
+//! event that a worker takes up, a test by the users' door, and two deploys.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,14 +10,15 @@ use crate::Result;
 use crate::build::write;
 
 /// The files, by the path that they get. Their own names end differently, so that no tool takes them for a package.
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 11] = [
     ("Cargo.toml", include_str!("../templates/app/Cargo.toml.txt")),
     ("src/main.rs", include_str!("../templates/app/src/main.rs.txt")),
     ("src/lib.rs", include_str!("../templates/app/src/lib.rs.txt")),
-    ("src/greeting.rs", include_str!("../templates/app/src/greeting.rs.txt")),
+    ("src/guest_book.rs", include_str!("../templates/app/src/guest_book.rs.txt")),
     ("tests/it/main.rs", include_str!("../templates/app/tests/it/main.rs.txt")),
     ("Procfile", include_str!("../templates/app/Procfile.txt")),
     ("deployment/dev/app.env", include_str!("../templates/app/deployment/dev/app.env.txt")),
+    ("deployment/local/app.env", include_str!("../templates/app/deployment/local/app.env.txt")),
     ("deployment/production/app.env", include_str!("../templates/app/deployment/production/app.env.txt")),
     (".gitignore", include_str!("../templates/app/gitignore.txt")),
     ("README.md", include_str!("../templates/app/README.md.txt")),
@@ -56,13 +57,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         return Err(format!("there is something in {} already: choose another folder", folder.display()));
     }
     let source = |package: &str| arguments.framework.source(package);
-    let (framework, testing) = (source("neuroglia")?, source("neuroglia-testing")?);
+    let (framework, backing) = (source("neuroglia")?, source("neuroglia-backing")?);
+    let testing = source("neuroglia-testing")?;
     let install = arguments.framework.install()?;
     for (path, template) in FILES {
         let text = template
             .replace("@name@", name)
             .replace("@crate@", &name.replace('-', "_"))
             .replace("@framework@", &framework)
+            .replace("@backing@", &backing)
             .replace("@testing@", &testing)
             .replace("@install@", &install);
         let file = folder.join(path);

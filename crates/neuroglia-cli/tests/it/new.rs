@@ -4,14 +4,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::readiness::is_ready;
 use crate::sample::ask;
 use crate::terminal::{Session, Workshop, free_port};
 
-/// How long a process may take to be ready on a busy machine.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long processes may take to be ready, and to do what they are asked for, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_new_application_goes_the_way_that_its_readme_tells() {
@@ -40,37 +40,51 @@ fn a_new_application_goes_the_way_that_its_readme_tells() {
                 let mut session = workshop.neuroglia(&["dev"]);
                 session.wait_for("trattoria is ready");
                 let output = serve(session, port);
-                assert!(!output.contains("migrating"), "it has no store: {output}");
+                assert!(output.contains("migrating"), "{output}");
             }
-            ["neuroglia", "run", "web"] => {
-                serve(workshop.neuroglia(&["run", "web"]), port);
+            ["neuroglia", "start"] => {
+                serve(workshop.neuroglia(&["start"]), port);
             }
+            // What it asks is asked of each of them by `serve`.
+            ["curl", ..] => {}
             ["neuroglia", ref words @ ..] => {
                 let said = workshop.done(words);
-                assert!(words != ["audit"] || said.contains("all twelve factors hold"), "{said}");
+                assert!(words != ["audit"] || is_as_it_should_be(&said), "{said}");
             }
             _ => workshop.shell(step),
         }
     }
-    for step in ["neuroglia dev", "cargo test", "neuroglia build", "neuroglia run web"] {
+    for step in ["neuroglia dev", "cargo test", "neuroglia build", "neuroglia start"] {
         assert!(steps.contains(&step), "no {step} in {steps:?}");
     }
-    workshop.done(&["audit", "--strict"]);
 }
 
-/// Waits until it greets, and stops it as a reader does; what it wrote.
+/// The audit finds one thing to consider: that production has another kind of database than this machine.
+fn is_as_it_should_be(audit: &str) -> bool {
+    audit.contains("DATABASE_URL is sqlite here and there postgres")
+        && audit.contains("trattoria: nothing to mend, 1 to consider")
+}
+
+/// Signs the guest book, waits for the greeting, and stops everything as a reader does; what was written.
 fn serve(session: Session, port: u16) -> String {
-    let deadline = Instant::now() + READY_WITHIN;
-    while !is_ready(port) {
-        assert!(Instant::now() < deadline, "nobody is ready on {port}");
-        std::thread::park_timeout(Duration::from_millis(50));
-    }
-    let (status, greeting) = ask(port, "GET", "/greetings/Ada", "", &Value::Null);
-    assert_eq!((status, greeting.as_str().map(|text| text.ends_with("Ada!"))), (200, Some(true)));
+    wait_until("somebody is ready", || is_ready(port));
+    let (status, guest) = ask(port, "POST", "/guests", "", &json!({"name": "Ada"}));
+    assert_eq!((status, &guest["greeting"]), (201, &Value::Null));
+    let place = format!("/guests/{}", guest["id"].as_str().expect("an id"));
+    let is_greeted = || ask(port, "GET", &place, "", &Value::Null).1["greeting"] == "Buongiorno, Ada!";
+    wait_until("a worker has greeted the guest", is_greeted);
     session.signal(Signal::INT);
     let (output, status) = session.end();
     assert_eq!(status.code(), Some(0), "{output}");
     output
+}
+
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
 }
 
 #[test]
