@@ -10,7 +10,7 @@ use neuroglia::cluster::Node;
 use neuroglia::data::{Batch, Store};
 use neuroglia::id::Ids;
 use neuroglia::work::{Claim, Due, NewWork, OnCrash, QueueRoom, WorkClass};
-use neuroglia_backing::connect;
+use neuroglia_backing::store::connect;
 use neuroglia_core as neuroglia;
 use uuid::Uuid;
 

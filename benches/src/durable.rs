@@ -20,8 +20,8 @@ use neuroglia::hosting::{HostedService, Stopping};
 use neuroglia::mediation::{Command, CommandHandler, EventHandler, Mediator, Messages};
 use neuroglia::messaging::{self, EventSource, Intake, Relay};
 use neuroglia::work::{self, Claimer, Consumer, Job, JobHandler, Jobs, WorkPlan, Worker};
-use neuroglia_backing::bus::{self, BusOptions};
-use neuroglia_backing::connect;
+use neuroglia_backing::bus::{self, EventBusSettings};
+use neuroglia_backing::store::connect;
 use neuroglia_core as neuroglia;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -191,7 +191,7 @@ async fn main() {
     let worker = Worker::new().consumer(Consumer::new("copies").on::<Written, Copy>()).job::<Nothing>();
     let subscriptions = worker.subscriptions().to_vec();
     if let Ok(broker) = std::env::var("EVENT_BUS_URL") {
-        bus::attach(&mut services, &broker.parse().expect("a URL"), &BusOptions::default());
+        bus::attach(&mut services, &EventBusSettings::at(broker.parse().expect("a URL")));
     }
     messaging::register(&mut services, "bench", subscriptions.clone());
     work::register(&mut services);

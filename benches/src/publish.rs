@@ -21,7 +21,7 @@ use neuroglia::id::Ids;
 use neuroglia::messaging::{
     self, CloudEvent, EventBus, Origin, Relay, RelayMeter, Subscription, Subscriptions,
 };
-use neuroglia_backing::bus::{self, BusOptions};
+use neuroglia_backing::bus::{self, EventBusSettings};
 use neuroglia_core as neuroglia;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -115,7 +115,7 @@ async fn main() {
     let mut services = ServiceCollection::new();
     services.add(Service::shared(Arc::clone(&store)));
     services.add_instance(ids.clone());
-    bus::attach(&mut services, &url, &BusOptions::default());
+    bus::attach(&mut services, &EventBusSettings::at(url.clone()));
     messaging::register(&mut services, &application, vec![wanted]);
     services.enter_root::<Relay>();
     let services = services.build().expect("a sound graph").start().await.expect("it starts");

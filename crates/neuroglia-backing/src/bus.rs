@@ -11,8 +11,46 @@
 
 use neuroglia::di::ServiceCollection;
 use neuroglia::fault::{Area, Fault};
+use neuroglia::settings::{Problems, Secret, Settings};
 use neuroglia::webhook::WebhookKey;
 use url::Url;
+
+/// What carries events to consumers.
+#[derive(Settings)]
+#[setting(check = a_sink_knows_its_sender)]
+pub struct EventBusSettings {
+    /// What carries events: `local:`, the store itself, and as durable as it; `amqp://user:password@host:5672`,
+    /// `nats://host:4222`, or `https://host/path`, a sink that takes CloudEvents. `?cacertfile=FILE` has `amqps:`,
+    /// `tls:` and `https:` trust that authority and no other.
+    #[setting(default = "local:", alias = "RABBITMQ_URL", check = check_url)]
+    pub event_bus_url: Url,
+    /// The key that signs what goes to a sink over HTTP: `whsec_` and base64.
+    pub event_bus_signing_key: Option<Secret<WebhookKey>>,
+    /// In which form events go to a sink over HTTP: `structured`, `binary` or `batch`.
+    #[setting(default = "structured")]
+    pub event_bus_content: Content,
+}
+
+impl EventBusSettings {
+    /// The bus at this URL, and the defaults for all else.
+    pub fn at(event_bus_url: Url) -> Self {
+        Self { event_bus_url, event_bus_signing_key: None, event_bus_content: Content::default() }
+    }
+
+    fn options(&self) -> BusOptions {
+        BusOptions {
+            signing_key: self.event_bus_signing_key.as_ref().map(|key| key.expose().clone()),
+            content: self.event_bus_content,
+        }
+    }
+}
+
+fn a_sink_knows_its_sender(settings: &EventBusSettings, problems: &mut Problems) {
+    let is_signed = matches!(settings.event_bus_url.scheme(), "http" | "https");
+    if is_signed && settings.event_bus_signing_key.is_none() {
+        problems.add("event_bus_signing_key", "must be set when EVENT_BUS_URL is a sink over HTTP");
+    }
+}
 
 /// What a bus needs beside its URL.
 #[derive(Clone, Default)]
@@ -66,17 +104,12 @@ pub fn check_url(url: &Url) -> Result<(), String> {
     kind(url).map(drop)
 }
 
-/// Whether a bus at such a URL signs what it sends, and so needs a key.
-pub fn is_signed(url: &Url) -> bool {
-    matches!(url.scheme(), "http" | "https")
-}
-
-/// Gives an application the event bus that the URL names; it connects when there is something to send or to take.
+/// Gives an application the event bus that the settings name; it connects when there is something to send or to take.
 ///
 /// `local:` is there without doing anything. Where a broker is the bus, workers take the application's events from it.
-pub fn attach(services: &mut ServiceCollection, url: &Url, options: &BusOptions) {
-    match kind(url) {
-        Ok(register) => register(services, url.clone(), options.clone()),
+pub fn attach(services: &mut ServiceCollection, settings: &EventBusSettings) {
+    match kind(&settings.event_bus_url) {
+        Ok(register) => register(services, settings.event_bus_url.clone(), settings.options()),
         Err(fault) => {
             services.fault(Fault {
                 area: Area::Services,

@@ -9,8 +9,34 @@ use std::sync::Arc;
 
 use neuroglia::cache::{CacheEngine, MemoryCache, MemoryCacheLimits};
 use neuroglia::clock::Clock;
+use neuroglia::di::{Service, ServiceCollection};
 use neuroglia::error::{Error, Result};
+use neuroglia::settings::{ByteSize, Settings};
 use url::Url;
+
+/// What is kept for a while, and where.
+#[derive(Settings)]
+pub struct CacheSettings {
+    /// What keeps values for a while: `memory:`, each process for itself, or `redis://user:password@host:6379/0`, or
+    /// `rediss://…` over TLS, for all of them. With `memory:`, sessions and the limits of log-ins are kept in the store,
+    /// and `HTTP_RATE_LIMIT` counts for each process alone.
+    #[setting(default = "memory:", alias = "REDIS_URL", check = check_url)]
+    pub cache_url: Url,
+    /// How much a cache in memory keeps at most.
+    #[setting(default = "32MiB")]
+    pub cache_memory_max: ByteSize,
+}
+
+/// Gives an application the cache that the settings name, which is connected to when the application starts and waited
+/// for by nobody.
+pub fn attach(services: &mut ServiceCollection, settings: &CacheSettings) {
+    let url = settings.cache_url.clone();
+    let limits =
+        MemoryCacheLimits { bytes_max: settings.cache_memory_max.as_usize(), ..MemoryCacheLimits::default() };
+    services.add(Service::connected::<dyn CacheEngine, (Clock,), _, _>(move |(clock,)| async move {
+        connect(&url, limits, clock).await
+    }));
+}
 
 /// Opens the cache that the URL names; the limits are those of one in memory.
 ///

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     app.services(move |services, settings: &PizzeriaSettings| {
         let url = settings.database.database_url.clone();
         services.replace(Service::connected::<dyn Store, (), _, _>(move |()| async move {
-            let store = neuroglia_backing::connect(&url).await?;
+            let store = neuroglia_backing::store::connect(&url).await?;
             Ok(Arc::new(PerilousStore::around(store, peril)) as Arc<dyn Store>)
         }));
     })

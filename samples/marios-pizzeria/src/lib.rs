@@ -7,9 +7,11 @@ mod settings;
 pub use settings::PizzeriaSettings;
 
 use neuroglia::App;
+use neuroglia::cache::register_sessions;
 use neuroglia::di::ServiceCollection;
 use neuroglia::mail;
 use neuroglia::web::IngestKeys;
+use neuroglia_backing::{bus, cache, store};
 use pizzeria_api::{GatewayKey, StreamLimits, Streams};
 use pizzeria_application::House;
 use pizzeria_domain::order::PaymentMethod;
@@ -49,12 +51,13 @@ fn services(services: &mut ServiceCollection, settings: &PizzeriaSettings) {
         heartbeat: settings.events_heartbeat,
         lifetime: settings.events_lifetime,
     }));
-    pizzeria_integration::register(services, &settings.database);
-    pizzeria_integration::register_events(services, &settings.events);
+    store::attach(services, &settings.database);
+    bus::attach(services, &settings.events);
     services.add_instance(IngestKeys::of(&settings.event_ingest));
-    pizzeria_integration::register_cache(services, &settings.cache, &settings.session);
-    pizzeria_integration::register_mail(services, &settings.mail);
-    pizzeria_integration::register_payment(services, &settings.payment);
+    cache::attach(services, &settings.cache);
+    register_sessions(services, settings.session.clone());
+    neuroglia_backing::mail::attach(services, &settings.mail);
+    pizzeria_integration::register(services, &settings.payment);
     if let Some(key) = &settings.payment.webhook_key {
         services.add_instance(GatewayKey(key.expose().clone()));
     }

@@ -15,6 +15,7 @@ use neuroglia::health::Indicator;
 use neuroglia::id::Ids;
 use neuroglia::settings::Secret;
 use neuroglia::web::RateLimit;
+use neuroglia_backing::documents;
 use pizzeria_api::LoginLimits;
 use pizzeria_application::accounts::{AccessTokenDto, PasswordHasher, TokenIssuer, identity_of};
 use pizzeria_domain::user::{PasswordHash, User};
@@ -65,7 +66,7 @@ fn accept_tokens_of<'a>(
     services: &'a mut ServiceCollection,
     issuer: &IssuerSettings,
 ) -> &'a mut ServiceCollection {
-    pizzeria_integration::register_documents(services, &issuer.issuer, issuer.cacertfile.as_deref());
+    documents::attach(services, &issuer.issuer, issuer.cacertfile.as_deref());
     let issuer = issuer.clone();
     services.add(Service::factory::<IssuerTokens, (Arc<dyn Documents>, Clock), _>(
         Lifetime::Singleton,

@@ -9,16 +9,18 @@ use neuroglia::mail::EmailAddress;
 use neuroglia::schedule::Zone;
 use neuroglia::settings::Settings;
 use neuroglia::web::{IngestSettings, Quota};
+use neuroglia_backing::bus::EventBusSettings;
+use neuroglia_backing::cache::CacheSettings;
+use neuroglia_backing::mail::MailSettings;
+use neuroglia_backing::store::DatabaseSettings;
 use pizzeria_domain::money::Currency;
-use pizzeria_integration::{
-    CacheSettings, DatabaseSettings, EventBusSettings, MailSettings, PaymentSettings,
-};
+use pizzeria_integration::PaymentSettings;
 
 /// The pizzeria's settings.
 #[derive(Settings)]
 pub struct PizzeriaSettings {
     /// Where orders are kept.
-    #[setting(section, flatten)]
+    #[setting(section, flatten, defaults(database_name = "marios_pizzeria"))]
     pub database: DatabaseSettings,
     /// What is kept for a while.
     #[setting(section, flatten)]
@@ -42,7 +44,7 @@ pub struct PizzeriaSettings {
     #[setting(section)]
     pub auth: Option<IssuerSettings>,
     /// Who sends mail.
-    #[setting(section, flatten)]
+    #[setting(section, flatten, defaults(mail_from = "orders@marios-pizzeria.example"))]
     pub mail: MailSettings,
     /// Who takes cards.
     #[setting(section)]

@@ -22,7 +22,7 @@ use url::Url;
 #[derive(Settings)]
 pub struct BoardSettings {
     /// The pizzeria whose menu is shown.
-    #[setting(example = "http://127.0.0.1:8000", check = neuroglia_backing::check_service_url)]
+    #[setting(example = "http://127.0.0.1:8000", check = neuroglia_backing::service::check_url)]
     pub pizzeria_url: Url,
 }
 

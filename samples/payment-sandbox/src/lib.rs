@@ -39,7 +39,7 @@ use webhooks::{Merchant, SendWebhook};
 #[setting(check = webhooks_are_signed)]
 pub struct SandboxSettings {
     /// Where the ledger is kept: `sqlite://ledger.db`, or `memory:`. It is made when it is not there.
-    #[setting(example = "sqlite://ledger.db", check = neuroglia_backing::check_url)]
+    #[setting(example = "sqlite://ledger.db", check = neuroglia_backing::store::check_url)]
     pub database_url: Url,
     /// What a merchant shows for itself.
     pub api_key: Secret<String>,
@@ -54,7 +54,7 @@ fn webhooks_are_signed(settings: &SandboxSettings, problems: &mut Problems) {
     if settings.webhook_url.is_some() && settings.webhook_key.is_none() {
         problems.add("webhook_key", "must be set when WEBHOOK_URL is");
     }
-    if let Some(Err(problem)) = settings.webhook_url.as_ref().map(neuroglia_backing::check_service_url) {
+    if let Some(Err(problem)) = settings.webhook_url.as_ref().map(neuroglia_backing::service::check_url) {
         problems.add("webhook_url", format!("is not valid: {problem}"));
     }
 }
@@ -97,7 +97,7 @@ fn migrations() -> Vec<Migration> {
 fn services(services: &mut ServiceCollection, settings: &SandboxSettings) {
     let url = settings.database_url.clone();
     services.add(Service::connected::<dyn Store, (Clock,), _, _>(move |(clock,)| async move {
-        let store = neuroglia_backing::connect(&url).await?;
+        let store = neuroglia_backing::store::connect(&url).await?;
         // Nobody operates a sandbox: it migrates itself.
         store.migrate(&migrations(), clock.now()).await?;
         Ok(store)

@@ -6,7 +6,9 @@ mod memory {
     use neuroglia::data::Store;
 
     async fn make() -> Arc<dyn Store> {
-        neuroglia_backing::connect(&"memory:".parse().expect("a URL")).await.expect("memory is always there")
+        neuroglia_backing::store::connect(&"memory:".parse().expect("a URL"))
+            .await
+            .expect("memory is always there")
     }
 
     neuroglia_testing::store_conformance!(make);

@@ -37,7 +37,7 @@ async fn published() -> u16 {
 
 async fn read(port: u16, place: &str) -> Result<Value> {
     let url = format!("http://127.0.0.1:{port}/{place}").parse().expect("a URL");
-    let documents = neuroglia_backing::connect_documents(&url, None, Clock::system(), Ids::random());
+    let documents = neuroglia_backing::documents::connect(&url, None, Clock::system(), Ids::random());
     documents.expect("it is read by HTTP").get(&url).await
 }
 
@@ -51,7 +51,7 @@ async fn a_document_is_read_whatever_it_is_served_as_and_nothing_else_is_taken_f
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{place}: {error:?}");
     }
     let file = "file:///etc/keys.json".parse().expect("a URL");
-    let error = neuroglia_backing::connect_documents(&file, None, Clock::system(), Ids::random()).map(drop);
+    let error = neuroglia_backing::documents::connect(&file, None, Clock::system(), Ids::random()).map(drop);
     assert!(error.expect_err("nobody publishes so").to_string().contains("use https:"));
 }
 
@@ -74,7 +74,7 @@ fn trusting(url: &str) -> Result<(Arc<dyn Documents>, Url)> {
     let authority = url.query_pairs().next().map(|(_, file)| file.into_owned());
     url.set_query(None);
     let authority = authority.as_deref().map(Path::new);
-    neuroglia_backing::connect_documents(&url, authority, Clock::system(), Ids::random())
+    neuroglia_backing::documents::connect(&url, authority, Clock::system(), Ids::random())
         .map(|documents| (documents, url))
 }
 

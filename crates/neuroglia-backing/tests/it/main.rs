@@ -22,6 +22,7 @@ mod postgres_together;
 mod rabbitmq;
 mod redis_illness;
 mod redis_tls;
+mod sections;
 mod sink;
 mod smtp;
 mod smtp_illnesses;

@@ -74,7 +74,8 @@ async fn nobody_at_the_port_is_said_without_the_password() {
 #[tokio::test(start_paused = true)]
 async fn how_long_a_deployment_is_waited_for_is_for_the_caller_to_say() {
     let url = "mongodb://mario@127.0.0.1:1/shop".parse().expect("a URL");
-    let waited = tokio::time::timeout(Duration::from_secs(600), neuroglia_backing::connect(&url)).await;
+    let waited =
+        tokio::time::timeout(Duration::from_secs(600), neuroglia_backing::store::connect(&url)).await;
     assert!(waited.is_err(), "it gave up before: {:?}", waited.map(|outcome| outcome.err()));
 }
 

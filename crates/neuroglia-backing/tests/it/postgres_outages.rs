@@ -155,7 +155,7 @@ async fn a_server_that_comes_up_late_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn how_long_a_server_is_waited_for_is_for_the_caller_to_say() {
     let url = "postgres://mario@127.0.0.1:1/shop".parse().expect("a URL");
-    let waited = timeout(Duration::from_secs(600), neuroglia_backing::connect(&url)).await;
+    let waited = timeout(Duration::from_secs(600), neuroglia_backing::store::connect(&url)).await;
     assert!(waited.is_err(), "it gave up before: {:?}", waited.map(|outcome| outcome.err()));
 }
 

@@ -9,8 +9,8 @@ use neuroglia::id::Ids;
 use neuroglia::identity::Correlation;
 use neuroglia::meter::{Meter, Number};
 use neuroglia::settings::{ByteSize, Secret};
-use neuroglia_backing::check_service_url;
 use neuroglia_backing::http::{ServiceClient, ServiceError, ServiceIndicator, ServiceOptions};
+use neuroglia_backing::service;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
@@ -258,7 +258,7 @@ async fn a_service_is_well_when_it_answers_at_all() {
 
 #[test]
 fn an_address_has_no_credentials_and_nothing_after_its_path() {
-    let fault = |url: &str| check_service_url(&url.parse().expect("a URL")).err();
+    let fault = |url: &str| service::check_url(&url.parse().expect("a URL")).err();
     assert_eq!(fault("https://payments.example"), None);
     assert_eq!(fault("http://127.0.0.1:9000/sandbox/"), None);
     assert!(fault("ftp://payments.example").is_some_and(|fault| fault.contains("use https://")));

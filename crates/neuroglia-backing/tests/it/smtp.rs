@@ -35,7 +35,7 @@ impl Bench for OverSmtp {
 }
 
 pub(crate) async fn adapter(url: &str) -> Arc<dyn MailServer> {
-    neuroglia_backing::connect_mail(&url.parse().expect("a URL")).await.expect("a location")
+    neuroglia_backing::mail::connect(&url.parse().expect("a URL")).await.expect("a location")
 }
 
 pub(crate) fn message(key: &str, to: &str) -> Message {
@@ -139,7 +139,7 @@ async fn a_file_of_an_authority_is_judged_at_the_start() {
     std::fs::write(&empty, "no certificate").expect("our folder");
     for file in [folder.path().join("none.pem"), empty] {
         let url = format!("smtps://mail.example?ca={}", file.display()).parse().expect("a URL");
-        let error = neuroglia_backing::connect_mail(&url).await.map(drop).expect_err("it cannot be used");
+        let error = neuroglia_backing::mail::connect(&url).await.map(drop).expect_err("it cannot be used");
         assert_eq!(error.code(), "mail.ca");
         assert!(error.to_string().contains(".pem"), "{error}");
     }

@@ -158,11 +158,12 @@ async fn a_relative_path_does_not_follow_the_working_directory() {
 #[tokio::test]
 async fn the_url_chooses_the_engine() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let sqlite = neuroglia_backing::connect(&url(&folder.path().join("store.db"))).await.expect("a file");
+    let sqlite =
+        neuroglia_backing::store::connect(&url(&folder.path().join("store.db"))).await.expect("a file");
     assert_eq!((sqlite.engine(), sqlite.is_ephemeral()), ("sqlite", false));
-    let memory = neuroglia_backing::connect(&"memory:".parse().expect("a URL")).await.expect("memory");
+    let memory = neuroglia_backing::store::connect(&"memory:".parse().expect("a URL")).await.expect("memory");
     assert_eq!((memory.engine(), memory.is_ephemeral()), ("memory", true));
-    let unknown = neuroglia_backing::connect(&"oracle://db/shop".parse().expect("a URL")).await;
+    let unknown = neuroglia_backing::store::connect(&"oracle://db/shop".parse().expect("a URL")).await;
     let error = unknown.err().expect("an unknown engine is refused");
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.detail().contains("no store engine oracle"), "{error:?}");

@@ -7,18 +7,18 @@ use std::process::Command;
 
 /// Judges `PORT=URL` for each argument, and prints what is wrong with the URL at this port.
 const PROGRAM: &str = r#"
-use neuroglia_backing::{bus, cache, check_mail_url, check_service_url, check_url};
+use neuroglia_backing::{bus, cache, mail, service, store};
 
 fn main() {
     for argument in std::env::args().skip(1) {
         let (port, url) = argument.split_once('=').expect("a port and a URL");
         let url = url.parse().expect("a URL");
         let judged = match port {
-            "store" => check_url(&url),
+            "store" => store::check_url(&url),
             "bus" => bus::check_url(&url),
             "cache" => cache::check_url(&url),
-            "mail" => check_mail_url(&url),
-            _ => check_service_url(&url),
+            "mail" => mail::check_url(&url),
+            _ => service::check_url(&url),
         };
         println!("{argument} {}", judged.err().unwrap_or_default());
     }

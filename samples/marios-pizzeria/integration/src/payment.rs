@@ -28,7 +28,7 @@ pub struct PaymentSettings {
 }
 
 fn can_be_called(url: &Option<Url>) -> Result<(), String> {
-    url.as_ref().map_or(Ok(()), neuroglia_backing::check_service_url)
+    url.as_ref().map_or(Ok(()), neuroglia_backing::service::check_url)
 }
 
 fn belong_together(settings: &PaymentSettings, problems: &mut Problems) {

@@ -147,7 +147,7 @@ async fn the_orders_of_an_older_database_belong_to_those_who_placed_them() {
 
     let folder = tempfile::tempdir().expect("a folder");
     let url: Url = sqlite_url(&folder).parse().expect("a URL");
-    let old = neuroglia_backing::connect(&url).await.expect("a store");
+    let old = neuroglia_backing::store::connect(&url).await.expect("a store");
     let migrations = pizzeria_application::migrations();
     let now = Clock::system().now();
     old.migrate(&migrations[..2], now).await.expect("an empty database");

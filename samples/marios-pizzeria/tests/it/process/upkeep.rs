@@ -42,7 +42,7 @@ fn an_export_is_one_order_a_line_and_nothing_else() {
 
 /// Two events that their consumers failed at for good.
 async fn two_dead_letters(url: &str) {
-    let store = neuroglia_backing::connect(&url.parse().expect("a URL")).await.expect("a store");
+    let store = neuroglia_backing::store::connect(&url.parse().expect("a URL")).await.expect("a store");
     let ids = Ids::random();
     let consumers = ["notifications", "statistics"];
     let subscriptions = consumers.map(|consumer| Subscription {
@@ -73,7 +73,7 @@ async fn two_dead_letters(url: &str) {
 }
 
 async fn waiting(url: &str) -> Vec<String> {
-    let store = neuroglia_backing::connect(&url.parse().expect("a URL")).await.expect("a store");
+    let store = neuroglia_backing::store::connect(&url.parse().expect("a URL")).await.expect("a store");
     let filter = WorkFilter { states: vec![WorkState::Waiting], limit: 10, ..WorkFilter::default() };
     let work = store.list_work(&filter).await.expect("a list");
     store.close().await;
@@ -112,7 +112,8 @@ fn what_a_command_replays_is_heard_by_a_worker_at_once() {
     let url = database.url();
     runtime.block_on(two_dead_letters(&url));
     let worker = premises.open_as("worker");
-    let store = runtime.block_on(neuroglia_backing::connect(&url.parse().expect("a URL"))).expect("a store");
+    let store =
+        runtime.block_on(neuroglia_backing::store::connect(&url.parse().expect("a URL"))).expect("a store");
     // One after another, so that a look now and then could not have found them all.
     for round in 1..=4 {
         let replay = ["admin", "replay-dead-letters", "--consumer", "notifications"];

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use neuroglia::data::Store;
 use neuroglia::work::{Due, NewWork, Revision, Settlement};
-use neuroglia_backing::connect;
+use neuroglia_backing::store::connect;
 use neuroglia_testing::workbench::{asking, enqueue, job};
 use rustix::process::Signal;
 use serde_json::Value;

@@ -60,7 +60,7 @@ impl Books {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let url = url.parse().expect("a URL");
-        let store = runtime.block_on(neuroglia_backing::connect(&url)).expect("the database opens");
+        let store = runtime.block_on(neuroglia_backing::store::connect(&url)).expect("the database opens");
         Self { runtime, store, seen: Mutex::default() }
     }
 

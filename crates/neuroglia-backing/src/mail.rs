@@ -1,9 +1,16 @@
-//! The mail server, chosen by `SMTP_URL`; without one, mail waits in the store.
+//! The mail server, chosen by its URL; without one, mail waits in the store.
+//!
+//! | URL | server | feature |
+//! |---|---|---|
+//! | `smtp://mail.example:587`, `smtps://user:password@mail.example` | one that takes mail to send on | `smtp` |
+
+use std::pin::Pin;
+use std::sync::Arc;
 
 use neuroglia::di::ServiceCollection;
-use neuroglia::mail::{self, EmailAddress};
+use neuroglia::error::{Error, Result};
+use neuroglia::mail::{self, EmailAddress, MailServer};
 use neuroglia::settings::{Problems, Settings};
-use neuroglia_backing::{check_mail_url, connect_mail};
 use url::Url;
 
 /// The port at which mail servers take mail of programs.
@@ -13,8 +20,8 @@ const SUBMISSION: u16 = 587;
 #[derive(Settings)]
 #[setting(check = one_server)]
 pub struct MailSettings {
-    /// From whom mail to customers is.
-    #[setting(default = "orders@marios-pizzeria.example")]
+    /// From whom mail is.
+    #[setting(example = "shop@example.com")]
     pub mail_from: EmailAddress,
     /// The server that takes mail: `smtp://host:587`, or `smtps://user:password@host:465`. `?tls=required` demands
     /// encryption of `smtp:`, which is the default where there is a password; `?tls=opportunistic` takes it where it is
@@ -44,12 +51,12 @@ impl MailSettings {
         }
         let port = self.email_smtp_port.unwrap_or(SUBMISSION);
         let url = format!("smtp://{host}:{port}").parse().map_err(|_| "is no host".to_owned());
-        Some(url.and_then(|url| check_mail_url(&url).map(|()| url)))
+        Some(url.and_then(|url| check_url(&url).map(|()| url)))
     }
 }
 
 fn a_mail_server(url: &Option<Url>) -> Result<(), String> {
-    url.as_ref().map_or(Ok(()), check_mail_url)
+    url.as_ref().map_or(Ok(()), check_url)
 }
 
 fn one_server(settings: &MailSettings, problems: &mut Problems) {
@@ -66,11 +73,49 @@ fn one_server(settings: &MailSettings, problems: &mut Problems) {
     }
 }
 
-/// Registers the mailer, and attaches the server if there is one.
-pub fn register(services: &mut ServiceCollection, settings: &MailSettings) {
+/// Gives an application its mailer, and the server if the settings name one; it is connected to when there is mail.
+///
+/// What sends it is registered by [`mail::messages`], [`mail::worker`] and [`mail::scheduler`].
+pub fn attach(services: &mut ServiceCollection, settings: &MailSettings) {
     mail::register(services, settings.mail_from.clone());
     if let Some(url) = settings.server() {
-        mail::attach(services, move || async move { connect_mail(&url).await });
+        mail::attach(services, move || async move { connect(&url).await });
+    }
+}
+
+/// Opens the mail server that the URL names; nobody is connected to yet.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`](neuroglia::error::ErrorKind::Invalid) for a URL that [`check_url`] refuses, and for a
+/// file that it names and that cannot be used.
+pub async fn connect(url: &Url) -> Result<Arc<dyn MailServer>> {
+    let open = server(url).map_err(|fault| Error::invalid("mail.url", fault))?;
+    open(url.clone()).await
+}
+
+/// Whether [`connect`] could open such a URL, without touching anything.
+///
+/// # Errors
+/// What is wrong with it, as a fragment for the report of settings.
+pub fn check_url(url: &Url) -> Result<(), String> {
+    server(url).map(|_| ())
+}
+
+/// How a mail server is opened.
+type OpenMail = fn(Url) -> Pin<Box<dyn Future<Output = Result<Arc<dyn MailServer>>> + Send>>;
+
+/// The mail server that the URL names, once nothing is wrong with the URL.
+fn server(url: &Url) -> Result<OpenMail, String> {
+    match url.scheme() {
+        #[cfg(feature = "smtp")]
+        "smtp" | "smtps" => {
+            crate::smtp::check_url(url).map(|()| -> OpenMail { |url| Box::pin(crate::smtp::open(url)) })
+        }
+        #[cfg(not(feature = "smtp"))]
+        "smtp" | "smtps" => Err("this executable was built without the feature `smtp`".to_owned()),
+        scheme => Err(format!(
+            "there is no mail server {scheme}: use smtp://host:587 or smtps://user:password@host"
+        )),
     }
 }
 
@@ -80,8 +125,10 @@ mod tests {
 
     use super::*;
 
+    const FROM: (&str, &str) = ("MAIL_FROM", "shop@example.com");
+
     fn loaded(pairs: &[(&str, &str)]) -> Result<Option<String>, Vec<String>> {
-        let loaded = Environment::from_pairs(pairs.iter().copied()).load::<MailSettings>(&[]);
+        let loaded = Environment::from_pairs(pairs.iter().copied().chain([FROM])).load::<MailSettings>(&[]);
         let faults = loaded.report.faults().iter().map(|fault| fault.what.clone()).collect();
         loaded.settings.map(|settings| settings.server().map(String::from)).ok_or(faults)
     }
@@ -115,5 +162,12 @@ mod tests {
                 "{faults:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_mail_server_is_judged_by_its_scheme() {
+        let fault = |url: &str| check_url(&url.parse().expect("a URL")).err();
+        assert_eq!(fault("smtp://mail.example"), None);
+        assert!(fault("pop3://mail.example").is_some_and(|fault| fault.contains("no mail server pop3")));
     }
 }
