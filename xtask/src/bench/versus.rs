@@ -49,7 +49,7 @@ struct Run {
 /// # Errors
 /// When a program cannot be built, does not start, or answers wrongly.
 pub(super) fn measure(workspace: &Workspace, load: &Load, figures: &mut Figures) -> Result<()> {
-    let built = workspace.build(&["--release", "--package", "neuroglia-benches", "--bins"])?;
+    let built = workspace.build(&["--release", "--package", "neuroglia-benches", "--bin", "floor", "--bin", "ours"])?;
     let executable =
         |name: &str| built.get(name).ok_or_else(|| format!("neuroglia-benches has no executable `{name}`"));
     let (floor, ours) = (executable(FLOOR)?, executable(OURS)?);

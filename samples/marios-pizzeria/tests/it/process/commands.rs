@@ -60,7 +60,7 @@ fn the_template_needs_no_environment_and_can_be_filled_in() {
     assert_eq!(template.stdout, Premises::new().run(&["config", "--template"]).stdout, "always the same");
     let required: Vec<_> =
         template.stdout.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
-    assert_eq!(required, ["DATABASE_URL=sqlite://pizzeria.db", "JWT_SECRET_KEY="]);
+    assert_eq!(required, ["DATABASE_URL=sqlite://app.db", "JWT_SECRET_KEY="]);
     assert!(template.stdout.contains("#SHUTDOWN_TIMEOUT=30s"), "{}", template.stdout);
     assert!(!template.stdout.contains('<'), "an example is a value that can be used: {}", template.stdout);
 }
