@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use neuroglia_core::data::{Migration, Migrations};
 use neuroglia_core::di::ServiceCollection;
+use neuroglia_core::error::Result;
 use neuroglia_core::hosting::HostedService;
 use neuroglia_core::mediation::Messages;
 use neuroglia_core::schedule::Scheduler;
@@ -17,10 +18,14 @@ use crate::parity::EnvironmentValidator;
 use crate::process::Role;
 use crate::process::admin::Admin;
 use crate::process::hosted::Hosted;
+use crate::telemetry::TelemetryLayer;
 use crate::web::Web;
 
 /// A function that registers services from the settings.
 type Register<S> = Box<dyn Fn(&mut ServiceCollection, &S) + Send + Sync>;
+
+/// A function that makes a layer from the settings.
+type MakeLayer<S> = fn(&S) -> Result<TelemetryLayer>;
 
 /// A whole application: what `main` runs and what tests start.
 ///
@@ -59,6 +64,7 @@ pub struct App<S = ()> {
     pub(crate) title: Option<&'static str>,
     pub(crate) is_alone: bool,
     pub(crate) prefixes: Vec<&'static str>,
+    telemetry: Vec<MakeLayer<S>>,
     pub(crate) services: Vec<Register<S>>,
     messages: Vec<fn(Messages) -> Messages>,
     web: Vec<fn(Web) -> Web>,
@@ -79,6 +85,7 @@ impl<S: Settings> App<S> {
             title: None,
             is_alone: false,
             prefixes: Vec::new(),
+            telemetry: Vec::new(),
             services: Vec::new(),
             messages: Vec::new(),
             web: Vec::new(),
@@ -109,6 +116,37 @@ impl<S: Settings> App<S> {
     /// A prefix that only this application's variables have: an unknown one under it is warned about.
     pub fn own_prefix(mut self, prefix: &'static str) -> Self {
         self.prefixes.push(prefix);
+        self
+    }
+
+    /// Adds a layer that hears every event and span of the process beside the log, such as an exporter of traces. `LOG_LEVEL`
+    /// is the log's: a layer brings a filter of its own, or hears everything, down to traces.
+    ///
+    /// It is made when the settings are loaded and before there is a runtime; one that cannot be made ends the start.
+    /// What it still holds in the end is sent by a hosted service when that stops. A test has no layers: events are the
+    /// process', and several applications run in the one of a test.
+    ///
+    /// ```
+    /// use neuroglia::App;
+    /// use neuroglia::telemetry::tracing_subscriber::filter::LevelFilter;
+    /// use neuroglia::telemetry::tracing_subscriber::layer::{Context, Layer};
+    /// use tracing::{Event, Subscriber};
+    ///
+    /// /// Counts what goes wrong.
+    /// struct Counter;
+    ///
+    /// impl<S: Subscriber> Layer<S> for Counter {
+    ///     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+    ///         // One more of event.metadata().target().
+    ///         # let _ = event;
+    ///     }
+    /// }
+    ///
+    /// let app = App::<()>::new("shop").telemetry(|_| Ok(Counter.with_filter(LevelFilter::ERROR).boxed()));
+    /// # let _ = app;
+    /// ```
+    pub fn telemetry(mut self, layer: fn(&S) -> Result<TelemetryLayer>) -> Self {
+        self.telemetry.push(layer);
         self
     }
 
@@ -221,6 +259,10 @@ impl<S: Settings> App<S> {
 
     pub(crate) fn message_table(&self) -> Messages {
         self.messages.iter().fold(Messages::default(), |table, list| list(table))
+    }
+
+    pub(crate) fn telemetry_layers(&self, settings: &S) -> Result<Vec<TelemetryLayer>> {
+        self.telemetry.iter().map(|make| make(settings)).collect()
     }
 
     pub(crate) fn web_table(&self) -> Web {

@@ -34,7 +34,11 @@ pub(super) fn run<S: Settings>(
     };
     // Standard output belongs to the command's result, so its log goes to standard error.
     let options = TelemetryOptions { colour: false, ..telemetry_options(&app, &host) };
-    let _telemetry = match Telemetry::queued(&options, io::stderr()) {
+    let layers = match app.telemetry_layers(&settings) {
+        Ok(layers) => layers,
+        Err(problem) => return failed_early(app.name, &problem),
+    };
+    let _telemetry = match Telemetry::queued_beside(layers, &options, io::stderr()) {
         Ok((dispatch, guard)) => {
             // A second application in one process logs as the first does.
             let _ = tracing::dispatcher::set_global_default(dispatch);

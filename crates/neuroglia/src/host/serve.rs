@@ -27,7 +27,11 @@ pub(super) fn run<S: Settings>(app: App<S>, environment: &Environment, assignmen
             return ExitCode::from(EXIT_FAULTS);
         }
     };
-    let telemetry = match Telemetry::init(telemetry_options(&app, &host)) {
+    let layers = match app.telemetry_layers(&settings) {
+        Ok(layers) => layers,
+        Err(problem) => return failed_early(app.name, &problem),
+    };
+    let telemetry = match Telemetry::init_beside(layers, telemetry_options(&app, &host)) {
         Ok(guard) => guard,
         Err(problem) => return failed_early(app.name, &problem),
     };

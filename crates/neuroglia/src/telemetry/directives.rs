@@ -19,6 +19,8 @@ use tracing_subscriber::{
     layer::SubscriberExt,
 };
 
+use super::setup::TelemetryLayer;
+
 /// The level of targets that no directive names.
 const UNNAMED: LevelFilter = LevelFilter::ERROR;
 
@@ -109,17 +111,33 @@ impl Filter {
         Ok(Self::Spans(Box::new(plain.into_iter().chain(spans).fold(filter, EnvFilter::add_directive))))
     }
 
-    /// Puts the filter in front of `layer` and gives both a registry of spans.
-    pub(super) fn dispatch<L>(self, layer: L) -> Dispatch
+    /// Puts the filter in front of the lines and gives both a registry of spans, which `others` hear as it is.
+    pub(super) fn dispatch<L>(self, lines: L, others: Vec<TelemetryLayer>) -> Dispatch
     where
         L: Layer<Registry> + Send + Sync,
     {
-        let lines = Registry::default().with(layer);
+        if !others.is_empty() {
+            return self.dispatch_beside(lines, others);
+        }
+        let lines = Registry::default().with(lines);
         match self {
             Self::Level(filter) => Dispatch::new(lines.with(filter)),
             Self::Targets(filter) => Dispatch::new(lines.with(filter)),
             Self::Spans(filter) => Dispatch::new(lines.with(*filter)),
         }
+    }
+
+    /// The directives are those of the lines alone, which costs more at each event than when they are everybody's.
+    fn dispatch_beside<L>(self, lines: L, mut layers: Vec<TelemetryLayer>) -> Dispatch
+    where
+        L: Layer<Registry> + Send + Sync,
+    {
+        layers.push(match self {
+            Self::Level(filter) => lines.with_filter(filter).boxed(),
+            Self::Targets(filter) => lines.with_filter(filter).boxed(),
+            Self::Spans(filter) => lines.with_filter(*filter).boxed(),
+        });
+        Dispatch::new(Registry::default().with(layers))
     }
 }
 

@@ -54,5 +54,8 @@ mod sink;
 mod stdout;
 
 pub use directives::{InvalidDirectives, check_directives};
-pub use setup::{LogFormat, Telemetry, TelemetryError, TelemetryGuard, TelemetryOptions, UnknownLogFormat};
+pub use setup::{
+    LogFormat, Telemetry, TelemetryError, TelemetryGuard, TelemetryLayer, TelemetryOptions, UnknownLogFormat,
+};
 pub use sink::{Capture, LineSink};
+pub use tracing_subscriber;

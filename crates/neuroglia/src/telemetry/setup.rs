@@ -9,6 +9,7 @@ use std::{
 };
 
 use tracing::{Dispatch, dispatcher};
+use tracing_subscriber::{Layer, Registry};
 
 use super::{
     directives::{Filter, InvalidDirectives},
@@ -74,6 +75,9 @@ impl fmt::Display for UnknownLogFormat {
 
 impl Error for UnknownLogFormat {}
 
+/// What hears the events and spans of a process beside its log; [`App::telemetry`](crate::App::telemetry) adds one.
+pub type TelemetryLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
 /// What is logged and how.
 #[derive(Clone, Debug)]
 pub struct TelemetryOptions {
@@ -126,9 +130,17 @@ impl Telemetry {
     /// # Errors
     /// Directives that cannot be understood, a subscriber that is installed already, or no thread to be had.
     pub fn init(options: TelemetryOptions) -> Result<TelemetryGuard, TelemetryError> {
+        Self::init_beside(Vec::new(), options)
+    }
+
+    /// As [`init`](Self::init), with layers that hear everything beside the log.
+    pub(crate) fn init_beside(
+        layers: Vec<TelemetryLayer>,
+        options: TelemetryOptions,
+    ) -> Result<TelemetryGuard, TelemetryError> {
         let colour = options.colour && io::stdout().is_terminal();
         let options = TelemetryOptions { colour, ..options };
-        let (dispatch, guard) = Self::queued(&options, Stdout)?;
+        let (dispatch, guard) = Self::queued_beside(layers, &options, Stdout)?;
         dispatcher::set_global_default(dispatch).map_err(|_| TelemetryError::AlreadyInstalled)?;
         panic_hook::install(guard.queue.clone(), options.backtrace);
         Ok(guard)
@@ -144,13 +156,22 @@ impl Telemetry {
         options: &TelemetryOptions,
         writer: impl Write + Send + 'static,
     ) -> Result<(Dispatch, TelemetryGuard), TelemetryError> {
+        Self::queued_beside(Vec::new(), options, writer)
+    }
+
+    /// As [`queued`](Self::queued), with layers that hear everything beside the log.
+    pub(crate) fn queued_beside(
+        layers: Vec<TelemetryLayer>,
+        options: &TelemetryOptions,
+        writer: impl Write + Send + 'static,
+    ) -> Result<(Dispatch, TelemetryGuard), TelemetryError> {
         let filter = Filter::parse(&options.directives)?;
         let notice: LossNotice = match options.format {
             LogFormat::Json => loss_notice(json(options), options.clock),
             LogFormat::Text => loss_notice(text(options), options.clock),
         };
         let (sink, queue) = queue::spawn(writer, options.buffer_bytes_max, notice)?;
-        Ok((dispatch(options, filter, sink), TelemetryGuard { queue }))
+        Ok((dispatch(layers, options, filter, sink), TelemetryGuard { queue }))
     }
 
     /// Logs to `sink`, without queue, thread or anything global.
@@ -161,14 +182,19 @@ impl Telemetry {
         options: &TelemetryOptions,
         sink: impl LineSink,
     ) -> Result<Dispatch, InvalidDirectives> {
-        Ok(dispatch(options, Filter::parse(&options.directives)?, sink))
+        Ok(dispatch(Vec::new(), options, Filter::parse(&options.directives)?, sink))
     }
 }
 
-fn dispatch(options: &TelemetryOptions, filter: Filter, sink: impl LineSink) -> Dispatch {
+fn dispatch(
+    layers: Vec<TelemetryLayer>,
+    options: &TelemetryOptions,
+    filter: Filter,
+    sink: impl LineSink,
+) -> Dispatch {
     match options.format {
-        LogFormat::Json => filter.dispatch(Lines::new(json(options), sink, options.clock)),
-        LogFormat::Text => filter.dispatch(Lines::new(text(options), sink, options.clock)),
+        LogFormat::Json => filter.dispatch(Lines::new(json(options), sink, options.clock), layers),
+        LogFormat::Text => filter.dispatch(Lines::new(text(options), sink, options.clock), layers),
     }
 }
 

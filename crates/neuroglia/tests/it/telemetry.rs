@@ -1,6 +1,7 @@
 //! Logs: what a line looks like, that nothing can forge one, and that no reader of them can hold the process up.
 
 mod lines;
+mod own;
 mod process;
 mod queue;
 
