@@ -2,6 +2,8 @@
 //!
 //! `benches/` holds the two programs. Each run is a fresh process, so that neither profits from
 //! what happened to the other, and the two alternate, so that a change on the machine meets both.
+//! A round is several runs of each, since the same program costs a tenth more or less from one
+//! process to the next.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,6 +18,9 @@ use crate::workspace::{Result, Workspace};
 /// The raw program, and the same with the framework.
 const FLOOR: &str = "floor";
 const OURS: &str = "ours";
+
+/// How often each of them is started in a round, which share its requests.
+const STARTS: usize = 4;
 
 /// How much is sent.
 pub(super) struct Load {
@@ -35,7 +40,8 @@ struct Case {
     logged: bool,
 }
 
-/// One program under one load.
+/// One program under one load, or the mean of several such.
+#[derive(Default)]
 struct Run {
     /// CPU time of the server for 100,000 requests, in seconds.
     cpu_seconds: f64,
@@ -49,13 +55,23 @@ struct Run {
 /// # Errors
 /// When a program cannot be built, does not start, or answers wrongly.
 pub(super) fn measure(workspace: &Workspace, load: &Load, figures: &mut Figures) -> Result<()> {
-    let built = workspace.build(&["--release", "--package", "neuroglia-benches", "--bin", "floor", "--bin", "ours"])?;
+    let built = workspace.build(&[
+        "--release",
+        "--package",
+        "neuroglia-benches",
+        "--bin",
+        "floor",
+        "--bin",
+        "ours",
+    ])?;
     let executable =
         |name: &str| built.get(name).ok_or_else(|| format!("neuroglia-benches has no executable `{name}`"));
     let (floor, ours) = (executable(FLOOR)?, executable(OURS)?);
     for case in cases(load) {
-        let title =
-            format!("{}: {} requests over {} connections", case.title, case.requests, load.connections);
+        let title = format!(
+            "{}: {} requests to {STARTS} processes over {} connections each",
+            case.title, case.requests, load.connections
+        );
         println!("\n{title}");
         let mut table = vec![
             "| round | floor, CPU s / 100,000 | ours, CPU s / 100,000 | ratio | floor, requests/s | ours, requests/s | CPUs used by others |"
@@ -65,8 +81,7 @@ pub(super) fn measure(workspace: &Workspace, load: &Load, figures: &mut Figures)
         println!("{}\n{}", table[0], table[1]);
         let mut ratios = Vec::with_capacity(load.rounds);
         for round in 1..=load.rounds {
-            let floor = case.run(floor, load.connections)?;
-            let ours = case.run(ours, load.connections)?;
+            let (floor, ours) = case.round(floor, ours, load.connections)?;
             let ratio = ours.cpu_seconds / floor.cpu_seconds;
             let row = format!(
                 "| {round} | {:.3} | {:.3} | {ratio:.3} | {:.0} | {:.0} | {} |",
@@ -128,34 +143,55 @@ fn order() -> Exchange {
 }
 
 impl Case {
-    /// Starts the program, warms it up, and measures what the load costs it.
+    /// Loads both programs in turn, each as several processes.
+    fn round(&self, floor: &Path, ours: &Path, connections: usize) -> Result<(Run, Run)> {
+        let mut means = (Run::default(), Run::default());
+        for _ in 0..STARTS {
+            means.0.add(&self.run(floor, connections)?);
+            means.1.add(&self.run(ours, connections)?);
+        }
+        Ok(means)
+    }
+
+    /// Starts the program, warms it up, and measures what its share of the load costs it.
     fn run(&self, executable: &Path, connections: usize) -> Result<Run> {
+        let requests = self.requests / STARTS;
         let port = free_port()?;
         let mut command = Command::new(executable);
         command.env_clear().env("PORT", port.to_string());
         command.env("LOG", if self.logged { "on" } else { "off" });
         let server = Server::start(command, port, "/health")?;
-        load::run(server.address(), connections, &self.exchanges, (self.requests / 10).max(connections))?;
+        load::run(server.address(), connections, &self.exchanges, (requests / 4).max(connections))?;
 
         let before = Moment::of(&server)?;
         let began = Instant::now();
-        load::run(server.address(), connections, &self.exchanges, self.requests)?;
+        load::run(server.address(), connections, &self.exchanges, requests)?;
         let elapsed = began.elapsed();
         let after = Moment::of(&server)?;
         server.stop()?;
 
         let lines = after.lines - before.lines;
-        let awaited = if self.logged { self.requests as u64 } else { 0 };
+        let awaited = if self.logged { requests as u64 } else { 0 };
         if lines != awaited {
             return Err(format!("{}: {lines} lines were logged instead of {awaited}", self.title));
         }
         let used = after.server.saturating_sub(before.server);
         let ours = used + after.generator.saturating_sub(before.generator);
         Ok(Run {
-            cpu_seconds: used.as_secs_f64() * 100_000.0 / self.requests as f64,
-            requests_per_second: self.requests as f64 / elapsed.as_secs_f64(),
+            cpu_seconds: used.as_secs_f64() * 100_000.0 / requests as f64,
+            requests_per_second: requests as f64 / elapsed.as_secs_f64(),
             others: after.processors.share_of_others(&before.processors, ours),
         })
+    }
+}
+
+impl Run {
+    /// Counts one of the runs of a round.
+    fn add(&mut self, run: &Self) {
+        let part = 1.0 / STARTS as f64;
+        self.cpu_seconds += run.cpu_seconds * part;
+        self.requests_per_second += run.requests_per_second * part;
+        self.others += run.others * part;
     }
 }
 
