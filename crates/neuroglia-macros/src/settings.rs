@@ -152,20 +152,31 @@ impl<'a> Part<'a> {
         }
     }
 
+    /// Reads the defaults for the fields of a section; one that is wrong does not hide the next.
     fn read_defaults(&mut self, key: &Meta) -> Result<()> {
         let form = "section, defaults(page_size = \"50\")";
         let Meta::List(list) = key else {
             return Err(malformed(key, form));
         };
-        for default in list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)? {
-            let Some(field) = default.path().get_ident() else {
-                return Err(malformed(&default, form));
-            };
-            if self.defaults.iter().any(|(known, _)| known == field) {
-                return Err(Error::new(field.span(), "this field has a default already; it can have one"));
+        let defaults = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)?;
+        let mut outcome = if defaults.is_empty() { Err(malformed(key, form)) } else { Ok(()) };
+        for error in defaults.iter().filter_map(|default| self.read_default(default, form).err()) {
+            match &mut outcome {
+                Ok(()) => outcome = Err(error),
+                Err(errors) => errors.combine(error),
             }
-            self.defaults.push((field.clone(), text(&default, form)?));
         }
+        outcome
+    }
+
+    fn read_default(&mut self, default: &Meta, form: &str) -> Result<()> {
+        let Some(field) = default.path().get_ident() else {
+            return Err(malformed(default, form));
+        };
+        if self.defaults.iter().any(|(known, _)| known == field) {
+            return Err(Error::new(field.span(), "this field has a default already; it can have one"));
+        }
+        self.defaults.push((field.clone(), text(default, form)?));
         Ok(())
     }
 

@@ -164,7 +164,7 @@ impl Loader {
     /// Loads one value. `K` is inferred.
     pub fn value<T: Value<K>, K>(&mut self, variable: Variable) -> Option<T> {
         let variable = variable.placed(&self.prefix, T::form(), self.only_with.as_deref());
-        let variable = self.with_given_default(variable);
+        let (variable, has_secret_default) = self.with_fit_default(variable);
         let is_new = self.declare(&variable);
         let environment = self.environment.as_ref()?;
         let found = match environment.find(&variable) {
@@ -184,7 +184,7 @@ impl Loader {
             },
             (None, None) => {
                 let absent = T::absent();
-                if absent.is_none() {
+                if absent.is_none() && !has_secret_default {
                     self.faults.push(missing(&variable));
                 }
                 self.note(is_new, variable, None, Source::NotSet);
@@ -276,16 +276,29 @@ impl Loader {
         Report::new(entries, said, distinct.into_iter().collect())
     }
 
-    fn with_given_default(&mut self, variable: Variable) -> Variable {
+    /// The default that the outermost of the structs around has for the variable.
+    fn given_default(&mut self, variable: &Variable) -> Option<String> {
         let mut text = None;
         for default in self.defaults.iter_mut().filter(|default| default.name == variable.name()) {
             default.is_used = true;
             text.get_or_insert_with(|| default.text.clone());
         }
-        match text {
+        text
+    }
+
+    /// The variable with its default, or without one that is a secret: nothing that shows the variable is to show that.
+    fn with_fit_default(&mut self, variable: Variable) -> (Variable, bool) {
+        let variable = match self.given_default(&variable) {
             Some(text) => variable.default(text),
             None => variable,
+        };
+        let is_secret =
+            variable.default_text().is_some_and(|text| variable.form().secret || carries_credentials(text));
+        if !is_secret {
+            return (variable, false);
         }
+        self.faults.push(secret_default(&variable));
+        (variable.without_default(), true)
     }
 
     /// Loads a section that counts only when one of its variables is set.
@@ -339,10 +352,6 @@ impl Loader {
     /// Whether the variable is declared for the first time.
     fn declare(&mut self, variable: &Variable) -> bool {
         let Some(first) = self.schema.variables().find(|known| known.name() == variable.name()) else {
-            if variable.default_text().is_some_and(|text| variable.form().secret || carries_credentials(text))
-            {
-                self.faults.push(secret_default(variable));
-            }
             self.schema.push(variable.clone());
             return true;
         };
@@ -352,7 +361,9 @@ impl Loader {
                 code: "declared_twice",
                 what: format!("`{}` is declared twice, with different types or defaults", variable.name()),
                 at: format!("`{}` in the program's settings", variable.name()),
-                fix: String::from("declare it once, or rename one of the fields"),
+                fix: String::from(
+                    "declare it once, rename one of the fields, or write the same `defaults(…)` at both sections",
+                ),
             });
         }
         false

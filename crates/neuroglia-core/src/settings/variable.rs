@@ -63,6 +63,10 @@ impl Variable {
         self
     }
 
+    pub(super) fn without_default(self) -> Self {
+        Self { default: None, ..self }
+    }
+
     /// A value to show in reports and templates.
     #[must_use]
     pub fn example(mut self, text: impl Into<String>) -> Self {

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use neuroglia::settings::{Environment, Schema, Secret, Settings};
+use neuroglia::settings::{Environment, Report, Schema, Secret, Settings};
 use proptest::prelude::*;
 use url::Url;
 
@@ -153,10 +153,35 @@ fn a_secret_has_no_default() {
         #[setting(default = "amqp://guest:canary@localhost")]
         _broker: Url,
     }
-    let faults = faults_of::<Careless>(&Environment::from_pairs([("A", "b")]));
-    assert_eq!(faults.iter().map(|fault| fault.code).collect::<Vec<_>>(), ["secret_default"; 2]);
-    assert!(!format!("{faults:?}").contains("canary"));
-    assert!(!Schema::of::<Careless>().template().contains("canary"));
+    // Nor one that it is given from outside, where the compiler does not see that it is secret.
+    #[derive(Settings)]
+    #[expect(dead_code, reason = "only its report is looked at")]
+    struct Given {
+        #[setting(section, defaults(key = "canary-strong-enough", broker = "amqp://guest:canary@localhost"))]
+        inner: Inner,
+        #[setting(section, defaults(key = "canary-strong-enough"))]
+        maybe: Option<Inner>,
+    }
+    #[derive(Settings)]
+    #[expect(dead_code, reason = "only its report is looked at")]
+    struct Inner {
+        key: Secret<String>,
+        broker: Option<Url>,
+    }
+    let environment = Environment::from_pairs([("A", "b"), ("INNER_BROKER", "no URL")]);
+    let careless = environment.load::<Careless>(&[]).report;
+    let given = environment.load::<Given>(&[]).report;
+    let codes = |report: &Report| report.faults().iter().map(|fault| fault.code).collect::<Vec<_>>();
+    assert_eq!(codes(&careless), ["secret_default"; 2]);
+    assert_eq!(codes(&given), ["secret_default", "secret_default", "invalid", "secret_default"]);
+    for report in [careless, given] {
+        let said = serde_json::to_string(&report).expect("JSON");
+        assert!(!format!("{said} {report:?} {}", report.faults()).contains("canary"), "{said}");
+    }
+    for schema in [Schema::of::<Careless>(), Schema::of::<Given>()] {
+        let said = serde_json::to_string(&schema).expect("JSON");
+        assert!(!format!("{said} {}", schema.template()).contains("canary"), "{said}");
+    }
 }
 
 proptest! {

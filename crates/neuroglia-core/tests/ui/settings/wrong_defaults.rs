@@ -16,10 +16,12 @@ struct ServerSettings {
     port: u16,
     #[setting(section, defaults(page_size = "50", page_size = "60"))]
     twice: PageSettings,
-    #[setting(section, defaults(page_size = 50))]
+    #[setting(section, defaults(page_size = 50, page_title = 3))]
     number: PageSettings,
     #[setting(section, defaults)]
     nothing: PageSettings,
+    #[setting(section, defaults())]
+    empty: PageSettings,
 }
 
 fn main() {}
