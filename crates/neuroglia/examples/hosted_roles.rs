@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     App::<Stage>::new("hosted-roles")
         .services(services)
         .hosted::<First>()
-        .hosted::<Second>()
+        .hosted_in::<Second>([neuroglia::Role::Web])
         .parity(|validator| validator.rule(is_orderly))
         .run()
 }

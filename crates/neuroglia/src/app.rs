@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use neuroglia_core::data::{Migration, Migrations};
 use neuroglia_core::di::ServiceCollection;
-use neuroglia_core::error::Result;
+use neuroglia_core::error::{Error, Result};
 use neuroglia_core::hosting::HostedService;
 use neuroglia_core::mediation::Messages;
 use neuroglia_core::schedule::Scheduler;
@@ -25,7 +25,7 @@ use crate::web::Web;
 type Register<S> = Box<dyn Fn(&mut ServiceCollection, &S) + Send + Sync>;
 
 /// A function that makes a layer from the settings.
-type MakeLayer<S> = fn(&S) -> Result<TelemetryLayer>;
+type MakeLayer<S> = Box<dyn Fn(&S) -> Result<TelemetryLayer> + Send + Sync>;
 
 /// A whole application: what `main` runs and what tests start.
 ///
@@ -119,34 +119,13 @@ impl<S: Settings> App<S> {
         self
     }
 
-    /// Adds a layer that hears every event and span of the process beside the log, such as an exporter of traces. `LOG_LEVEL`
-    /// is the log's: a layer brings a filter of its own, or hears everything, down to traces.
+    /// Adds a layer that hears every event and span of the process beside the log, such as an exporter of traces; see
+    /// [`TelemetryLayer`].
     ///
-    /// It is made when the settings are loaded and before there is a runtime; one that cannot be made ends the start.
-    /// What it still holds in the end is sent by a hosted service when that stops. A test has no layers: events are the
-    /// process', and several applications run in the one of a test.
-    ///
-    /// ```
-    /// use neuroglia::App;
-    /// use neuroglia::telemetry::tracing_subscriber::filter::LevelFilter;
-    /// use neuroglia::telemetry::tracing_subscriber::layer::{Context, Layer};
-    /// use tracing::{Event, Subscriber};
-    ///
-    /// /// Counts what goes wrong.
-    /// struct Counter;
-    ///
-    /// impl<S: Subscriber> Layer<S> for Counter {
-    ///     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-    ///         // One more of event.metadata().target().
-    ///         # let _ = event;
-    ///     }
-    /// }
-    ///
-    /// let app = App::<()>::new("shop").telemetry(|_| Ok(Counter.with_filter(LevelFilter::ERROR).boxed()));
-    /// # let _ = app;
-    /// ```
-    pub fn telemetry(mut self, layer: fn(&S) -> Result<TelemetryLayer>) -> Self {
-        self.telemetry.push(layer);
+    /// It is made when the settings are loaded and before there is a runtime; one that cannot be made ends the start. A test
+    /// has no layers: events are the process', and several applications run in the one of a test.
+    pub fn telemetry(mut self, layer: impl Fn(&S) -> Result<TelemetryLayer> + Send + Sync + 'static) -> Self {
+        self.telemetry.push(Box::new(layer));
         self
     }
 
@@ -261,8 +240,17 @@ impl<S: Settings> App<S> {
         self.messages.iter().fold(Messages::default(), |table, list| list(table))
     }
 
-    pub(crate) fn telemetry_layers(&self, settings: &S) -> Result<Vec<TelemetryLayer>> {
-        self.telemetry.iter().map(|make| make(settings)).collect()
+    /// The layers of its own, or why some of them cannot be made.
+    pub(crate) fn telemetry_layers(&self, settings: &S) -> Result<Vec<TelemetryLayer>, Vec<Error>> {
+        let mut layers = Vec::with_capacity(self.telemetry.len());
+        let mut errors = Vec::new();
+        for make in &self.telemetry {
+            match make(settings) {
+                Ok(layer) => layers.push(layer),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(layers) } else { Err(errors) }
     }
 
     pub(crate) fn web_table(&self) -> Web {
@@ -292,15 +280,27 @@ impl<S: Settings> App<S> {
         self.hosted.iter().map(|&(hosted, _)| hosted)
     }
 
+    /// Every hosted service with the processes that it runs in, in order.
+    pub(crate) fn hosted_roles(&self) -> impl Iterator<Item = (Hosted, Vec<Role>)> {
+        let all = [Role::Web, Role::Worker, Role::Scheduler, Role::All];
+        self.hosted.iter().map(move |(hosted, roles)| {
+            (*hosted, all.into_iter().filter(|&role| is_of(role, roles)).collect())
+        })
+    }
+
     /// The hosted services of a process, in order.
     pub(crate) fn hosted_as(&self, role: Role) -> impl Iterator<Item = Hosted> {
-        let is_of = move |roles: &[Role]| role == Role::All || roles.contains(&role);
-        self.hosted.iter().filter(move |(_, roles)| is_of(roles)).map(|&(hosted, _)| hosted)
+        self.hosted.iter().filter(move |(_, roles)| is_of(role, roles)).map(|&(hosted, _)| hosted)
     }
 
     pub(crate) fn admin_table(&self) -> Admin {
         self.admin.iter().fold(Admin::new(), |table, list| list(table))
     }
+}
+
+/// Whether what is for these roles is for this one, which may be all of them.
+fn is_of(role: Role, roles: &[Role]) -> bool {
+    role == Role::All || roles.contains(&role)
 }
 
 impl<S> fmt::Debug for App<S> {

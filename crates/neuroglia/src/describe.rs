@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::host::HostSettings;
 use crate::parity;
+use crate::process::Role;
 use crate::web::RouteDescription;
 
 /// Everything that the application declares.
@@ -24,7 +25,7 @@ pub(crate) struct Description {
     messages: Vec<MessageDescription>,
     work: Vec<WorkDescription>,
     routes: Vec<RouteDescription>,
-    hosted_services: Vec<&'static str>,
+    hosted_services: Vec<HostedDescription>,
     admin_commands: Vec<AdminDescription>,
     migrations: Vec<String>,
     settings: Vec<SettingDescription>,
@@ -32,6 +33,13 @@ pub(crate) struct Description {
     resources: Vec<ResourceDescription>,
     /// `None` when the settings that decide on them are not there.
     services: Option<Vec<ServiceDescription>>,
+}
+
+#[derive(Debug, Serialize)]
+struct HostedDescription {
+    name: &'static str,
+    /// The processes that it runs in.
+    processes: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -102,7 +110,13 @@ impl Description {
                 [worker.descriptions(), scheduler.descriptions()].concat()
             },
             routes: app.web_table().describe(),
-            hosted_services: app.hosted_list().map(|hosted| hosted.name).collect(),
+            hosted_services: app
+                .hosted_roles()
+                .map(|(hosted, roles)| HostedDescription {
+                    name: hosted.name,
+                    processes: roles.into_iter().map(Role::name).collect(),
+                })
+                .collect(),
             admin_commands: admin
                 .commands
                 .iter()
@@ -137,11 +151,11 @@ impl fmt::Display for Description {
         let commands =
             self.admin_commands.iter().map(|command| vec![command.name.to_owned(), command.about.to_owned()]);
         table(f, "admin commands", commands.collect())?;
-        table(
-            f,
-            "hosted services",
-            self.hosted_services.iter().map(|name| vec![(*name).to_owned()]).collect(),
-        )?;
+        let hosted = self
+            .hosted_services
+            .iter()
+            .map(|hosted| vec![hosted.name.to_owned(), hosted.processes.join(", ")]);
+        table(f, "hosted services", hosted.collect())?;
         table(f, "migrations", self.migrations.iter().map(|name| vec![name.clone()]).collect())?;
         let settings = self.settings.iter().map(|setting| {
             let default = match (&setting.default, setting.required) {

@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use neuroglia_core::error::chain;
+use neuroglia_core::error::{Error, chain};
 use neuroglia_core::settings::{Environment, Settings};
 use tokio::runtime::Runtime;
 
@@ -104,7 +104,15 @@ fn start_failed(name: &str, error: &StartError) -> ExitCode {
     }
 }
 
-fn failed_early(name: &str, problem: &dyn std::error::Error) -> ExitCode {
-    let _ = writeln!(io::stderr(), "{name} did not start: {problem}");
+fn failed_early(name: &str, problem: &(dyn std::error::Error + 'static)) -> ExitCode {
+    let _ = writeln!(io::stderr(), "{name} did not start: {}", chain(problem));
+    ExitCode::FAILURE
+}
+
+/// As [`failed_early`], for each of several reasons.
+fn failed_for(name: &str, problems: &[Error]) -> ExitCode {
+    for problem in problems {
+        failed_early(name, problem);
+    }
     ExitCode::FAILURE
 }

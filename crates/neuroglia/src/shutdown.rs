@@ -28,14 +28,17 @@ pub(crate) const LAST_MOMENTS: Duration = Duration::from_millis(300);
 /// What tasks that block their thread get when everything else has ended.
 pub(crate) const LAST_TASKS: Duration = Duration::from_millis(100);
 
+/// What an application's own telemetry gets to send what it holds.
+pub(crate) const LAST_EXPORT: Duration = Duration::from_millis(200);
+
 /// What writing the last lines of the log may take.
-pub(crate) const LAST_FLUSH: Duration = Duration::from_millis(400);
+pub(crate) const LAST_FLUSH: Duration = Duration::from_millis(200);
 
 /// How much longer than the deadline a platform must wait before it kills: what is said above takes a second of it.
 pub(crate) const KILL_MARGIN: Duration = Duration::from_secs(2);
 
 const _: () = {
-    let moments = [ABORT_GRACE, LAST_MOMENTS, LAST_TASKS, LAST_FLUSH];
+    let moments = [ABORT_GRACE, LAST_MOMENTS, LAST_TASKS, LAST_EXPORT, LAST_FLUSH];
     let (mut index, mut sum_ms) = (0, 0);
     while index < moments.len() {
         sum_ms += moments[index].as_millis();

@@ -8,7 +8,7 @@ use neuroglia_core::settings::{Deploy, Environment, Schema, Settings};
 use tokio_util::sync::CancellationToken;
 
 use super::start::{Started, collect, end_services, settle, start_services};
-use super::{HostSettings, failed_early, runtime, start_failed, telemetry_options};
+use super::{HostSettings, failed_early, failed_for, runtime, start_failed, telemetry_options};
 use crate::app::App;
 use crate::boot;
 use crate::describe::Description;
@@ -36,7 +36,7 @@ pub(super) fn run<S: Settings>(
     let options = TelemetryOptions { colour: false, ..telemetry_options(&app, &host) };
     let layers = match app.telemetry_layers(&settings) {
         Ok(layers) => layers,
-        Err(problem) => return failed_early(app.name, &problem),
+        Err(problems) => return failed_for(app.name, &problems),
     };
     let _telemetry = match Telemetry::queued_beside(layers, &options, io::stderr()) {
         Ok((dispatch, guard)) => {

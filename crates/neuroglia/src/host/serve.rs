@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::inspect::openapi_maker;
 use super::start::{StartError, Started, end_services, settle, start_services};
-use super::{HostSettings, failed_early, runtime, start_failed, telemetry_options};
+use super::{HostSettings, failed_early, failed_for, runtime, start_failed, telemetry_options};
 use crate::app::App;
 use crate::boot;
 use crate::process::role::Assignment;
@@ -29,7 +29,7 @@ pub(super) fn run<S: Settings>(app: App<S>, environment: &Environment, assignmen
     };
     let layers = match app.telemetry_layers(&settings) {
         Ok(layers) => layers,
-        Err(problem) => return failed_early(app.name, &problem),
+        Err(problems) => return failed_for(app.name, &problems),
     };
     let telemetry = match Telemetry::init_beside(layers, telemetry_options(&app, &host)) {
         Ok(guard) => guard,

@@ -19,8 +19,6 @@ use tracing_subscriber::{
     layer::SubscriberExt,
 };
 
-use super::setup::TelemetryLayer;
-
 /// The level of targets that no directive names.
 const UNNAMED: LevelFilter = LevelFilter::ERROR;
 
@@ -112,7 +110,7 @@ impl Filter {
     }
 
     /// Puts the filter in front of the lines and gives both a registry of spans, which `others` hear as it is.
-    pub(super) fn dispatch<L>(self, lines: L, others: Vec<TelemetryLayer>) -> Dispatch
+    pub(super) fn dispatch<L>(self, lines: L, others: Vec<Box<dyn Layer<Registry> + Send + Sync>>) -> Dispatch
     where
         L: Layer<Registry> + Send + Sync,
     {
@@ -128,15 +126,17 @@ impl Filter {
     }
 
     /// The directives are those of the lines alone, which costs more at each event than when they are everybody's.
-    fn dispatch_beside<L>(self, lines: L, mut layers: Vec<TelemetryLayer>) -> Dispatch
+    fn dispatch_beside<L>(self, lines: L, mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>>) -> Dispatch
     where
         L: Layer<Registry> + Send + Sync,
     {
-        layers.push(match self {
+        let lines = match self {
             Self::Level(filter) => lines.with_filter(filter).boxed(),
             Self::Targets(filter) => lines.with_filter(filter).boxed(),
             Self::Spans(filter) => lines.with_filter(*filter).boxed(),
-        });
+        };
+        // Before the others: one of them that logs while it hears an event would find what was decided of that event.
+        layers.insert(0, lines);
         Dispatch::new(Registry::default().with(layers))
     }
 }

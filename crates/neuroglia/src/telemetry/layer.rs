@@ -19,6 +19,7 @@ use tracing_subscriber::{
 
 use super::{
     keys::Encoded,
+    panic_hook,
     sink::LineSink,
     timestamp::Timestamp,
     value::{Fields, Value, Visitor},
@@ -113,6 +114,9 @@ where
             }
             self.encode.tail(&mut line.bytes);
             self.sink.write_line(&line.bytes);
+            if metadata.target() == panic_hook::TARGET {
+                panic_hook::note_written();
+            }
         });
     }
 }

@@ -39,6 +39,7 @@ mod setup;
 
 mod directives;
 mod layer;
+mod own;
 
 mod json;
 mod text;
@@ -54,8 +55,7 @@ mod sink;
 mod stdout;
 
 pub use directives::{InvalidDirectives, check_directives};
-pub use setup::{
-    LogFormat, Telemetry, TelemetryError, TelemetryGuard, TelemetryLayer, TelemetryOptions, UnknownLogFormat,
-};
+pub use own::TelemetryLayer;
+pub use setup::{LogFormat, Telemetry, TelemetryError, TelemetryGuard, TelemetryOptions, UnknownLogFormat};
 pub use sink::{Capture, LineSink};
 pub use tracing_subscriber;

@@ -2,6 +2,7 @@
 
 use std::{
     backtrace::Backtrace,
+    cell::Cell,
     panic::{self, PanicHookInfo},
     thread,
     time::Duration,
@@ -15,16 +16,29 @@ use super::queue::Queue;
 const FLUSH_WITHIN: Duration = Duration::from_millis(50);
 
 /// The target of the event.
-const TARGET: &str = "panic";
+pub(super) const TARGET: &str = "panic";
+
+thread_local! {
+    /// Whether the log has written the panic of this thread.
+    static IS_WRITTEN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The log has written an event of a panic in this thread.
+pub(super) fn note_written() {
+    // A thread whose locals are gone has nobody who asks.
+    let _ = IS_WRITTEN.try_with(|is_written| is_written.set(true));
+}
 
 /// Replaces the process's panic hook.
 ///
-/// The standard hook, which writes to stderr, still speaks where the filter drops the event: a panic is never silent.
+/// The standard hook, which writes to stderr, still speaks where the log drops the event, whoever else hears it: a panic is
+/// never silent.
 pub(super) fn install(queue: Queue, with_backtrace: bool) {
     let standard = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        if tracing::enabled!(target: TARGET, Level::ERROR) {
-            log(info, with_backtrace);
+        let _ = IS_WRITTEN.try_with(|is_written| is_written.set(false));
+        log(info, with_backtrace);
+        if IS_WRITTEN.try_with(Cell::take).unwrap_or(false) {
             queue.flush(FLUSH_WITHIN);
         } else {
             standard(info);

@@ -15,6 +15,7 @@ use super::{
     directives::{Filter, InvalidDirectives},
     json::Json,
     layer::{Encode, Lines, push_own_line},
+    own::{Ends, TelemetryLayer},
     panic_hook,
     queue::{self, LossNotice, Queue},
     sink::LineSink,
@@ -74,9 +75,6 @@ impl fmt::Display for UnknownLogFormat {
 }
 
 impl Error for UnknownLogFormat {}
-
-/// What hears the events and spans of a process beside its log; [`App::telemetry`](crate::App::telemetry) adds one.
-pub type TelemetryLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// What is logged and how.
 #[derive(Clone, Debug)]
@@ -171,7 +169,8 @@ impl Telemetry {
             LogFormat::Text => loss_notice(text(options), options.clock),
         };
         let (sink, queue) = queue::spawn(writer, options.buffer_bytes_max, notice)?;
-        Ok((dispatch(layers, options, filter, sink), TelemetryGuard { queue }))
+        let (layers, ends) = Ends::of(layers);
+        Ok((dispatch(layers, options, filter, sink), TelemetryGuard { queue, ends }))
     }
 
     /// Logs to `sink`, without queue, thread or anything global.
@@ -187,7 +186,7 @@ impl Telemetry {
 }
 
 fn dispatch(
-    layers: Vec<TelemetryLayer>,
+    layers: Vec<Box<dyn Layer<Registry> + Send + Sync>>,
     options: &TelemetryOptions,
     filter: Filter,
     sink: impl LineSink,
@@ -217,6 +216,7 @@ fn loss_notice(encode: impl Encode, clock: fn() -> SystemTime) -> LossNotice {
 #[must_use = "dropping the guard is the moment at which the last lines are written"]
 pub struct TelemetryGuard {
     queue: Queue,
+    ends: Ends,
 }
 
 impl TelemetryGuard {
@@ -248,6 +248,8 @@ impl fmt::Debug for TelemetryGuard {
 
 impl Drop for TelemetryGuard {
     fn drop(&mut self) {
+        // First what may log.
+        self.ends.come();
         self.queue.flush(LAST_FLUSH);
     }
 }

@@ -21,10 +21,15 @@ struct Process {
 }
 
 impl Process {
-    fn start(role: &str, variables: &[(&str, &str)]) -> Self {
+    /// The example, which cargo builds with the tests.
+    fn example() -> Command {
         let deps = env::current_exe().expect("this executable");
         let profile = deps.ancestors().nth(2).expect("a test executable lies in deps of its profile");
-        let mut child = Command::new(profile.join("examples/hosted_roles"))
+        Command::new(profile.join("examples/hosted_roles"))
+    }
+
+    fn start(role: &str, variables: &[(&str, &str)]) -> Self {
+        let mut child = Self::example()
             .arg("web")
             .env_clear()
             .envs([("PORT", "0"), ("SERVER_HOST", "127.0.0.1"), ("ROLE", role)])
@@ -133,4 +138,20 @@ fn one_whose_stop_panics_keeps_no_other_from_ending() {
     let (code, said) = process.end();
     assert_eq!(code, Some(75), "what its start took was not given back");
     assert_eq!(said[3..], ENDS);
+}
+
+#[test]
+fn a_description_says_where_a_service_runs() {
+    let described = |arguments: &[&str]| {
+        let output = Process::example().arg("describe").args(arguments).output().expect("it ends by itself");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let text = described(&[]);
+    let lines: Vec<_> =
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for line in ["first web, worker, scheduler, all", "second web, all"] {
+        assert!(lines.iter().any(|other| other == line), "{text}");
+    }
+    let json: Value = serde_json::from_str(&described(&["--json"])).expect("JSON");
+    assert_eq!(json["hosted_services"][1]["processes"], serde_json::json!(["web", "all"]));
 }
