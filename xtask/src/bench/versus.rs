@@ -55,15 +55,9 @@ struct Run {
 /// # Errors
 /// When a program cannot be built, does not start, or answers wrongly.
 pub(super) fn measure(workspace: &Workspace, load: &Load, figures: &mut Figures) -> Result<()> {
-    let built = workspace.build(&[
-        "--release",
-        "--package",
-        "neuroglia-benches",
-        "--bin",
-        "floor",
-        "--bin",
-        "ours",
-    ])?;
+    let programs = ["--bin", FLOOR, "--bin", OURS];
+    let package = ["--release", "--package", "neuroglia-benches"];
+    let built = workspace.build(&[&package[..], &programs[..]].concat())?;
     let executable =
         |name: &str| built.get(name).ok_or_else(|| format!("neuroglia-benches has no executable `{name}`"));
     let (floor, ours) = (executable(FLOOR)?, executable(OURS)?);
