@@ -4,8 +4,9 @@
 //! opened once at start; what comes back is a port of the framework. Replacing the resource is then a matter of
 //! configuration, and an engine is compiled in only when its feature is on.
 //!
-//! Each kind of resource is a module with the same few words: a section of settings, `attach`, which gives an
-//! application what they name, and below that `check_url` and `connect`.
+//! Each kind of resource is a module with the same few words: a section of settings, and `attach`, which gives an
+//! application what they name. Below that, `check_url` judges a URL, and `connect` opens what it names where an
+//! application declares variables of its own.
 //!
 //! | resource | module | section | variable |
 //! |---|---|---|---|

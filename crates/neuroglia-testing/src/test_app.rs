@@ -85,7 +85,11 @@ impl TestApp {
         outcome
     }
 
-    /// Waits until every event has been sent and every consumer has done with it, whichever process it is in.
+    /// Waits until every event has been sent and every consumer has done with it, whichever process it is in. A consumer that
+    /// failed for good is done as well.
+    ///
+    /// The store is asked, so events are followed to their end where it carries them (`EVENT_BUS_URL=local:`), and otherwise to
+    /// the broker: a test with a broker waits for what its consumers do.
     ///
     /// # Panics
     /// When the application has no store, and after two minutes, with what is left.

@@ -82,6 +82,22 @@ async fn a_customer_has_a_profile() {
 }
 
 #[tokio::test]
+async fn an_order_that_says_nothing_new_leaves_its_customer_alone() {
+    let shop = Shop::open().await;
+    let customer = &shop.people.customer;
+    let contact = json!({"name": "Daisy", "phone": customer.phone, "address": "3 Garden Rd"});
+    shop.put("/api/v1/me").bearer(&customer.token).json(&contact).send().await.assert_status(200);
+    let profile = shop.read(customer, "/api/v1/me").await;
+
+    // A guest who knows the number of somebody with an account.
+    let id = customer_of(&shop, &order_with_phone(customer.phone)).await;
+    assert_eq!(profile["id"], json!(id));
+    shop.settled().await;
+    assert_eq!(shop.read(customer, "/api/v1/me").await, profile, "not even its version is another");
+    shop.close().await;
+}
+
+#[tokio::test]
 async fn what_is_replaced_as_a_whole_has_no_parts_that_nobody_knows() {
     let shop = Shop::open().await;
     let (customer, manager) = (&shop.people.customer, &shop.people.manager);

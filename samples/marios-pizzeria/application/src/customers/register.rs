@@ -56,7 +56,7 @@ impl Register {
             return Ok(*customer.id());
         }
         let mut customer = self.enrol(contact, stamp).await?;
-        // A guest who says the same as before is not written again, and so meets no other order of the same guest.
+        // Nobody is written for an order that says nothing new about them.
         if customer.root().has_events() {
             self.customers.save(&mut customer)?;
         }
