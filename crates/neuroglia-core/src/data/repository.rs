@@ -75,12 +75,18 @@ impl<A: Aggregate> Repository<A> {
         Ok(Page { items, next })
     }
 
-    /// The first committed aggregate that matches.
+    /// The first committed aggregate that matches. A later [`get`](Self::get) of it gives what was read here, and asks nobody.
     ///
     /// # Errors
     /// When the store cannot be reached.
     pub async fn first(&self, query: Query<A>) -> Result<Option<A>> {
-        Ok(self.find(query.limit(1)).await?.items.pop())
+        for mut select in query.to_selects()? {
+            select.limit = 1;
+            if let Some(document) = self.work.store().query(&select).await?.pop() {
+                return self.work.read(document).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// How many committed aggregates match.

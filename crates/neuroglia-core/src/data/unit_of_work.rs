@@ -138,6 +138,14 @@ impl UnitOfWork {
         Some(state.gathered.entries[position].decode())
     }
 
+    /// What a query has read, which is remembered unless the unit knows the document already.
+    pub(super) fn read<A: Aggregate>(&self, document: Document) -> Result<A> {
+        let aggregate = Self::decode(&document)?;
+        let key = (A::COLLECTION, document.id.clone());
+        self.state().gathered.known_or_read(key, document);
+        Ok(aggregate)
+    }
+
     pub(super) fn decode<A: Aggregate>(document: &Document) -> Result<A> {
         decode_body(&document.body, Root::loaded(document.version, document.created_at, document.updated_at))
     }
@@ -279,25 +287,29 @@ impl Gathered {
         key: (&'static str, String),
         document: Document,
     ) -> Result<Option<A>> {
-        if let Some(&position) = self.index.get(&key) {
-            return self.entries[position].decode();
-        }
-        let entry = Entry {
-            collection: key.0,
-            id: document.id,
-            stored: Some(Stored {
-                version: document.version,
-                created_at: document.created_at,
-                updated_at: document.updated_at,
-            }),
-            body: Some(document.body),
-            dirty: false,
-            revision: 0,
-        };
-        let aggregate = entry.decode()?;
-        self.index.insert(key, self.entries.len());
-        self.entries.push(entry);
-        Ok(aggregate)
+        self.known_or_read(key, document).decode()
+    }
+
+    /// The entry of a document, which is made of what was read when there is none.
+    fn known_or_read(&mut self, key: (&'static str, String), document: Document) -> &Entry {
+        let entries = &mut self.entries;
+        let collection = key.0;
+        let position = *self.index.entry(key).or_insert_with(|| {
+            entries.push(Entry {
+                collection,
+                id: document.id,
+                stored: Some(Stored {
+                    version: document.version,
+                    created_at: document.created_at,
+                    updated_at: document.updated_at,
+                }),
+                body: Some(document.body),
+                dirty: false,
+                revision: 0,
+            });
+            entries.len() - 1
+        });
+        &self.entries[position]
     }
 
     /// The entry of a document that is about to be changed by a holder of `root`.

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use neuroglia::clock::{Clock, Timestamp};
 use neuroglia::data::memory::MemoryStore;
-use neuroglia::data::{self, Batch, Change, Migration, Repository, Step, Store, UnitOfWork, Write};
+use neuroglia::data::{self, Batch, Change, Field, Migration, Repository, Step, Store, UnitOfWork, Write};
 use neuroglia::di::{Inject, Scope, Service, ServiceCollection, Services};
 use neuroglia::domain::{Aggregate, AnyEvent, DomainEvent, Root};
 use neuroglia::error::{Error, Result};
@@ -30,6 +30,8 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    pub(crate) const NAME: Field<Self, String> = Field::new("name");
+
     pub(crate) fn new(name: &str) -> Self {
         Self { name: name.to_owned(), count: 0, root: Root::default() }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt;
-use neuroglia::data::{Repository, UnitOfWork};
+use neuroglia::data::{Query, Repository, UnitOfWork};
 use neuroglia::error::ErrorKind;
 use neuroglia::mediation::{Mediator, Messages};
 use neuroglia::messaging::EVENT_DATA_BYTES_MAX;
@@ -409,6 +409,32 @@ async fn a_repository_reads_what_its_unit_has_written() {
     scope.get::<UnitOfWork>().expect("it is there").commit().await.expect("nobody else has changed it");
     assert_eq!(app.count("a").await, 7);
     assert_eq!(tallies.remove(&mut Tally::new("b")).expect_err("never saved").kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn what_a_query_has_read_is_not_read_again_by_its_id() {
+    let app = App::start().await;
+    app.play([Count("a")]).await.expect("it succeeds");
+    let scope = app.services.scope();
+    let tallies: Repository<Tally> = scope.inject().expect("it is there");
+    let first = async || tallies.first(Query::all()).await.expect("it answers").expect("it is there").count;
+    assert_eq!(first().await, 1);
+
+    // Somebody else changes it: a query sees that, and what was read once by this unit stays what it was.
+    app.play([Count("a")]).await.expect("it succeeds");
+    let mut same = tallies.get(&"a".to_owned()).await.expect("it answers").expect("it is there");
+    assert_eq!((same.count, first().await), (1, 2));
+    same.add(5);
+    tallies.save(&mut same).expect("it is the only copy");
+    assert_eq!(first().await, 2, "queries see what is committed");
+    assert_eq!(tallies.get(&"a".to_owned()).await.expect("it answers").expect("it is there").count, 6);
+    let error =
+        scope.get::<UnitOfWork>().expect("it is there").commit().await.expect_err("it is an older one");
+    assert_eq!((error.kind(), app.count("a").await), (ErrorKind::Conflict, 2));
+
+    assert!(
+        tallies.first(Query::filter(Tally::NAME.eq("b".to_owned()))).await.expect("it answers").is_none()
+    );
 }
 
 #[tokio::test]
