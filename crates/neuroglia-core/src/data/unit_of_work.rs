@@ -62,7 +62,8 @@ struct Entry {
     stored: Option<Stored>,
     /// Its content as the unit has it; `None` when it was removed.
     body: Option<String>,
-    dirty: bool,
+    /// The place of its first change among all of the unit; `None` while it was only read.
+    changed: Option<u64>,
     /// Grows with each save in this unit, so that an older copy shows.
     revision: u32,
 }
@@ -165,9 +166,10 @@ impl UnitOfWork {
     fn put<A: Aggregate>(&self, aggregate: &mut A, body: Option<String>) -> Result<()> {
         let subject = aggregate.id().to_string();
         let mut state = self.change()?;
+        let place = state.changes;
         let entry = state.gathered.entry(A::COLLECTION, &subject, aggregate.root())?;
         entry.body = body;
-        entry.dirty = true;
+        entry.changed.get_or_insert(place);
         entry.revision += 1;
         aggregate.root_mut().mark_saved(entry.revision);
         let raised = aggregate.take_events();
@@ -236,7 +238,7 @@ impl UnitOfWork {
         raised?;
         let batch = Batch {
             at: self.clock.now(),
-            writes: gathered.entries.into_iter().filter_map(Entry::into_write).collect(),
+            writes: writes(gathered.entries),
             outbox: gathered.outbox,
             work: gathered.work,
             finish: ending.finish,
@@ -268,7 +270,7 @@ impl Gathered {
     /// What is still to be committed, to be gone back to when a command fails. What was only read is left out:
     /// whoever comes next reads it anew.
     fn unsaved(&self) -> Self {
-        let entries: Vec<_> = self.entries.iter().filter(|entry| entry.dirty).cloned().collect();
+        let entries: Vec<_> = self.entries.iter().filter(|entry| entry.changed.is_some()).cloned().collect();
         let keys = entries.iter().map(|entry| (entry.collection, entry.id.clone()));
         Self {
             index: keys.zip(0..).collect(),
@@ -304,7 +306,7 @@ impl Gathered {
                     updated_at: document.updated_at,
                 }),
                 body: Some(document.body),
-                dirty: false,
+                changed: None,
                 revision: 0,
             });
             entries.len() - 1
@@ -320,12 +322,12 @@ impl Gathered {
                 let entry = &mut self.entries[position];
                 let is_reborn =
                     entry.body.is_none() && root.stored_version().is_none() && root.revision() == 0;
-                if entry.dirty && entry.revision != root.revision() && !is_reborn {
+                if entry.changed.is_some() && entry.revision != root.revision() && !is_reborn {
                     return Err(Error::internal(format!(
                         "{collection}/{id} was saved twice from two copies in one unit of work; load it once"
                     )));
                 }
-                if !entry.dirty {
+                if entry.changed.is_none() {
                     // What was read may be newer than the holder's copy: the holder's version is what counts.
                     entry.stored = Stored::of(root);
                 }
@@ -337,7 +339,7 @@ impl Gathered {
                     id: id.to_owned(),
                     stored: Stored::of(root),
                     body: None,
-                    dirty: false,
+                    changed: None,
                     revision: 0,
                 });
                 let position = self.entries.len() - 1;
@@ -365,7 +367,7 @@ impl Entry {
             Some(stored) => Root::loaded(stored.version, stored.created_at, stored.updated_at),
             None => Root::default(),
         };
-        if self.dirty {
+        if self.changed.is_some() {
             root.mark_saved(self.revision);
         }
         root
@@ -376,9 +378,7 @@ impl Entry {
     }
 
     fn into_write(self) -> Option<Write> {
-        if !self.dirty {
-            return None;
-        }
+        self.changed?;
         let change = match (self.stored, self.body) {
             (None, Some(body)) => Change::Insert { body },
             (Some(stored), Some(body)) => Change::Update { expected: stored.version, body },
@@ -388,6 +388,13 @@ impl Entry {
         };
         Some(Write { collection: self.collection, id: self.id, change })
     }
+}
+
+/// What was changed, in the order in which it was first changed, whatever was read before: one of two that have the same
+/// unique value is to be removed before the other is saved.
+fn writes(mut entries: Vec<Entry>) -> Vec<Write> {
+    entries.sort_by_key(|entry| entry.changed);
+    entries.into_iter().filter_map(Entry::into_write).collect()
 }
 
 /// The data of an event, in a size that every bus takes.
@@ -449,5 +456,25 @@ impl fmt::Debug for UnitOfWork {
 pub fn register(services: &mut ServiceCollection) {
     if services.has::<dyn Store>() {
         services.try_add(Service::scoped::<UnitOfWork, UnitOfWork>());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_carried_out_in_their_order_whatever_was_read_first() {
+        let entry = |id: &str, changed| Entry {
+            collection: "tallies",
+            id: id.to_owned(),
+            stored: None,
+            body: Some("{}".to_owned()),
+            changed,
+            revision: 0,
+        };
+        let entries = vec![entry("saved", Some(2)), entry("read", None), entry("removed", Some(1))];
+        let ids: Vec<_> = writes(entries).into_iter().map(|write| write.id).collect();
+        assert_eq!(ids, ["removed", "saved"]);
     }
 }
