@@ -217,7 +217,10 @@ impl EventHandler<OrderCreated> for Patience {
     async fn handle(&self, event: &OrderCreated) -> Result<()> {
         let order = self.orders.get(&event.order_id).await?;
         match order.as_ref().and_then(Order::notes) {
-            Some("stay") => std::future::pending().await,
+            Some("stay") => {
+                tracing::info!(order.id = %event.order_id, "staying");
+                std::future::pending().await
+            }
             _ => Ok(()),
         }
     }

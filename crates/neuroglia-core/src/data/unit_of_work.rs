@@ -139,11 +139,10 @@ impl UnitOfWork {
         Some(state.gathered.entries[position].decode())
     }
 
-    /// What a query has read, which is remembered unless the unit knows the document already.
+    /// What a query has read, which is remembered unless the unit has changed the document.
     pub(super) fn read<A: Aggregate>(&self, document: Document) -> Result<A> {
         let aggregate = Self::decode(&document)?;
-        let key = (A::COLLECTION, document.id.clone());
-        self.state().gathered.known_or_read(key, document);
+        self.state().gathered.note((A::COLLECTION, document.id.clone()), document);
         Ok(aggregate)
     }
 
@@ -289,29 +288,36 @@ impl Gathered {
         key: (&'static str, String),
         document: Document,
     ) -> Result<Option<A>> {
-        self.known_or_read(key, document).decode()
+        if let Some(&position) = self.index.get(&key) {
+            return self.entries[position].decode();
+        }
+        let aggregate = UnitOfWork::decode(&document)?;
+        self.note(key, document);
+        Ok(Some(aggregate))
     }
 
-    /// The entry of a document, which is made of what was read when there is none.
-    fn known_or_read(&mut self, key: (&'static str, String), document: Document) -> &Entry {
-        let entries = &mut self.entries;
-        let collection = key.0;
-        let position = *self.index.entry(key).or_insert_with(|| {
-            entries.push(Entry {
-                collection,
-                id: document.id,
-                stored: Some(Stored {
-                    version: document.version,
-                    created_at: document.created_at,
-                    updated_at: document.updated_at,
-                }),
-                body: Some(document.body),
-                changed: None,
-                revision: 0,
-            });
-            entries.len() - 1
-        });
-        &self.entries[position]
+    /// Keeps what was read last of a document that the unit has not changed.
+    fn note(&mut self, key: (&'static str, String), document: Document) {
+        let entry = Entry {
+            collection: key.0,
+            id: document.id,
+            stored: Some(Stored {
+                version: document.version,
+                created_at: document.created_at,
+                updated_at: document.updated_at,
+            }),
+            body: Some(document.body),
+            changed: None,
+            revision: 0,
+        };
+        match self.index.get(&key) {
+            Some(&position) if self.entries[position].changed.is_some() => {}
+            Some(&position) => self.entries[position] = entry,
+            None => {
+                self.index.insert(key, self.entries.len());
+                self.entries.push(entry);
+            }
+        }
     }
 
     /// The entry of a document that is about to be changed by a holder of `root`.

@@ -424,6 +424,8 @@ async fn what_a_query_has_read_is_not_read_again_by_its_id() {
     app.play([Count("a")]).await.expect("it succeeds");
     let mut same = tallies.get(&"a".to_owned()).await.expect("it answers").expect("it is there");
     assert_eq!((same.count, first().await), (1, 2));
+    let newer = tallies.get(&"a".to_owned()).await.expect("it answers").expect("it is there");
+    assert_eq!(newer.count, 2, "what was read last counts");
     same.add(5);
     tallies.save(&mut same).expect("it is the only copy");
     assert_eq!(first().await, 2, "queries see what is committed");

@@ -49,8 +49,9 @@ impl TelemetryLayer {
         Self { layer: Box::new(layer), ends: None }
     }
 
-    /// Sends what the layer still holds when the process ends, in whatever way but by a second signal. It has a fifth of a
-    /// second, after which the process ends all the same, so hold little: it is called where there is no runtime any more.
+    /// Sends what the layer still holds when the process ends, also when it has not started. It has a fifth of a second, after
+    /// which the process ends all the same, so hold little. It is called in a thread of its own, where there is no runtime any
+    /// more.
     #[must_use]
     pub fn ending_with(self, end: impl FnOnce() + Send + 'static) -> Self {
         Self { ends: Some(Box::new(end)), ..self }
@@ -81,14 +82,17 @@ impl Ends {
         if ends.is_empty() {
             return;
         }
-        let (done, all) = mpsc::channel();
-        let begun = thread::Builder::new().name("telemetry".to_owned()).spawn(move || {
-            ends.into_iter().for_each(|end| end());
-            let _ = done.send(());
-        });
-        if begun.is_ok() {
-            // Either it is done, or it panicked, or the time is over.
-            let _ = all.recv_timeout(LAST_EXPORT);
+        let (under_way, all) = mpsc::channel::<()>();
+        for end in ends {
+            let under_way = under_way.clone();
+            // One without a thread of its own holds nobody up, and sends nothing.
+            let _ = thread::Builder::new().name("telemetry".to_owned()).spawn(move || {
+                end();
+                drop(under_way);
+            });
         }
+        drop(under_way);
+        // Either nobody is under way any more, also because of a panic, or the time is over.
+        let _ = all.recv_timeout(LAST_EXPORT);
     }
 }

@@ -14,9 +14,12 @@ fn work_that_does_not_end_is_broken_off_named_and_given_back() {
         let (web, worker) = (town.open("web"), town.open("worker"));
         for number in 0..2 {
             let order = guest_order(&format!("+1 555 010{number}"), "stay");
-            assert_eq!(web.post("/api/v1/orders", &[], &order).status, 201);
+            let placed = web.post("/api/v1/orders", &[], &order);
+            assert_eq!(placed.status, 201);
+            // What was claimed and has not begun would be given back in silence.
+            let id = placed.json()["id"].clone();
+            worker.wait_for_line("staying", |line| line["message"] == "staying" && line["order.id"] == id);
         }
-        town.books.wait_for_running("patience", 2);
         let held = town.books.work_of("patience", &[WorkState::Running]);
         worker.signal(Signal::TERM);
         let ended = worker.end_within(PATIENCE);
