@@ -20,7 +20,7 @@ pub struct MongoOptions {
     /// How long a ping may take.
     pub ping_timeout: Duration,
     /// How long the deployment is waited for at start.
-    /// [`connect`](crate::connect) has no such limit: the host ends it by `STARTUP_TIMEOUT`.
+    /// [`store::connect`](crate::store::connect) has no such limit: the host ends it by `STARTUP_TIMEOUT`.
     pub startup_patience: Duration,
 }
 

@@ -21,7 +21,7 @@ pub struct PostgresOptions {
     /// How long a ping may take.
     pub ping_timeout: Duration,
     /// How long the first connection is tried for while the server is not there.
-    /// [`connect`](crate::connect) has no such limit: the host ends it by `STARTUP_TIMEOUT`.
+    /// [`store::connect`](crate::store::connect) has no such limit: the host ends it by `STARTUP_TIMEOUT`.
     pub startup_patience: Duration,
 }
 
