@@ -127,8 +127,7 @@ type Register = fn(&mut ServiceCollection, Url, BusOptions);
 /// What the URL names, once nothing is wrong with the URL.
 fn kind(url: &Url) -> Result<Register, String> {
     match url.scheme() {
-        "local" if matches!(url.path(), "" | "/") && !url.has_host() => Ok(|_, _, _| {}),
-        "local" => Err("local: takes nothing after the colon".to_owned()),
+        "local" => crate::is_bare(url).map(|()| -> Register { |_, _, _| {} }),
         #[cfg(feature = "amqp")]
         "amqp" | "amqps" => crate::amqp::check_url(url).map(|()| -> Register { crate::amqp::attach }),
         #[cfg(not(feature = "amqp"))]

@@ -60,8 +60,7 @@ pub async fn connect(url: &Url, limits: MemoryCacheLimits, clock: Clock) -> Resu
 /// What is wrong with it, as a fragment for the report of settings.
 pub fn check_url(url: &Url) -> Result<(), String> {
     match url.scheme() {
-        "memory" if matches!(url.path(), "" | "/") && !url.has_host() => Ok(()),
-        "memory" => Err("memory: takes nothing after the colon".to_owned()),
+        "memory" => crate::is_bare(url),
         #[cfg(feature = "redis")]
         "redis" | "rediss" => crate::redis::check_url(url),
         #[cfg(not(feature = "redis"))]

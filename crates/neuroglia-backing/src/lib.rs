@@ -71,3 +71,12 @@ mod step;
 pub mod store;
 #[cfg(any(feature = "amqp", feature = "http", feature = "nats", feature = "redis"))]
 mod tls;
+
+/// Whether the URL of what is within the process names nothing else.
+fn is_bare(url: &url::Url) -> Result<(), String> {
+    if matches!(url.path(), "" | "/") && !url.has_host() {
+        Ok(())
+    } else {
+        Err(format!("{}: takes nothing after the colon", url.scheme()))
+    }
+}

@@ -83,10 +83,8 @@ type Open = fn(Url) -> Pin<Box<dyn Future<Output = Result<Arc<dyn Store>>> + Sen
 /// The engine that the URL names, once nothing is wrong with the URL.
 fn engine(url: &Url) -> Result<Open, String> {
     match url.scheme() {
-        "memory" if matches!(url.path(), "" | "/") && !url.has_host() => {
-            Ok(|_| Box::pin(async { Ok(Arc::new(MemoryStore::new()) as Arc<dyn Store>) }))
-        }
-        "memory" => Err("memory: takes nothing after the colon".to_owned()),
+        "memory" => crate::is_bare(url)
+            .map(|()| -> Open { |_| Box::pin(async { Ok(Arc::new(MemoryStore::new()) as Arc<dyn Store>) }) }),
         #[cfg(feature = "sqlite")]
         "sqlite" => {
             crate::sqlite::check_url(url).map(|()| -> Open { |url| Box::pin(crate::sqlite::open(url)) })

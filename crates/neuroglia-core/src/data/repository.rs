@@ -33,7 +33,8 @@ impl<A: Aggregate> Repository<A> {
 
     /// Keeps the aggregate, and the events that it raised, in the unit of work.
     ///
-    /// Nothing reaches the store before the unit commits; a conflict shows then.
+    /// Nothing reaches the store before the unit commits; a conflict shows then. Aggregates are written and removed in the order
+    /// in which each was first saved or removed.
     ///
     /// # Errors
     /// When the aggregate cannot be written as JSON, or when it is an older copy of what this unit has saved.
@@ -75,7 +76,8 @@ impl<A: Aggregate> Repository<A> {
         Ok(Page { items, next })
     }
 
-    /// The first committed aggregate that matches. A later [`get`](Self::get) of it gives what was read here, and asks nobody.
+    /// The first committed aggregate that matches. A later [`get`](Self::get) of it asks nobody: it gives what was
+    /// read here, or what this unit of work has made of it.
     ///
     /// # Errors
     /// When the store cannot be reached.

@@ -19,6 +19,8 @@ use tracing_subscriber::{
     layer::SubscriberExt,
 };
 
+use super::own::BoxedLayer;
+
 /// The level of targets that no directive names.
 const UNNAMED: LevelFilter = LevelFilter::ERROR;
 
@@ -110,7 +112,7 @@ impl Filter {
     }
 
     /// Puts the filter in front of the lines and gives both a registry of spans, which `others` hear as it is.
-    pub(super) fn dispatch<L>(self, lines: L, others: Vec<Box<dyn Layer<Registry> + Send + Sync>>) -> Dispatch
+    pub(super) fn dispatch<L>(self, lines: L, others: Vec<BoxedLayer>) -> Dispatch
     where
         L: Layer<Registry> + Send + Sync,
     {
@@ -126,7 +128,7 @@ impl Filter {
     }
 
     /// The directives are those of the lines alone, which costs more at each event than when they are everybody's.
-    fn dispatch_beside<L>(self, lines: L, mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>>) -> Dispatch
+    fn dispatch_beside<L>(self, lines: L, mut layers: Vec<BoxedLayer>) -> Dispatch
     where
         L: Layer<Registry> + Send + Sync,
     {

@@ -8,6 +8,9 @@ use tracing_subscriber::{Layer, Registry};
 
 use crate::shutdown::LAST_EXPORT;
 
+/// A layer over the registry of spans.
+pub(super) type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
 /// What is done at the end of a process.
 type End = Box<dyn FnOnce() + Send>;
 
@@ -39,8 +42,8 @@ type End = Box<dyn FnOnce() + Send>;
 /// # let _ = app;
 /// ```
 pub struct TelemetryLayer {
-    pub(super) layer: Box<dyn Layer<Registry> + Send + Sync>,
-    pub(super) ends: Option<End>,
+    layer: BoxedLayer,
+    ends: Option<End>,
 }
 
 impl TelemetryLayer {
@@ -70,7 +73,7 @@ pub(super) struct Ends(Vec<End>);
 
 impl Ends {
     /// Takes the layers apart.
-    pub(super) fn of(layers: Vec<TelemetryLayer>) -> (Vec<Box<dyn Layer<Registry> + Send + Sync>>, Self) {
+    pub(super) fn of(layers: Vec<TelemetryLayer>) -> (Vec<BoxedLayer>, Self) {
         let (layers, ends): (Vec<_>, Vec<_>) =
             layers.into_iter().map(|layer| (layer.layer, layer.ends)).unzip();
         (layers, Self(ends.into_iter().flatten().collect()))

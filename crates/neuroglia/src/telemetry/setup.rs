@@ -9,13 +9,12 @@ use std::{
 };
 
 use tracing::{Dispatch, dispatcher};
-use tracing_subscriber::{Layer, Registry};
 
 use super::{
     directives::{Filter, InvalidDirectives},
     json::Json,
     layer::{Encode, Lines, push_own_line},
-    own::{Ends, TelemetryLayer},
+    own::{BoxedLayer, Ends, TelemetryLayer},
     panic_hook,
     queue::{self, LossNotice, Queue},
     sink::LineSink,
@@ -186,7 +185,7 @@ impl Telemetry {
 }
 
 fn dispatch(
-    layers: Vec<Box<dyn Layer<Registry> + Send + Sync>>,
+    layers: Vec<BoxedLayer>,
     options: &TelemetryOptions,
     filter: Filter,
     sink: impl LineSink,
