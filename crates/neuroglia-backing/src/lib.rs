@@ -71,6 +71,8 @@ mod step;
 pub mod store;
 #[cfg(any(feature = "amqp", feature = "http", feature = "nats", feature = "redis"))]
 mod tls;
+#[cfg(any(feature = "mongodb", feature = "postgres"))]
+mod to_the_end;
 
 /// Whether the URL of what is within the process names nothing else.
 fn is_bare(url: &url::Url) -> Result<(), String> {

@@ -158,6 +158,17 @@ impl Store for PostgresStore {
         rows.iter().map(document).collect()
     }
 
+    async fn query_all(&self, selects: &[Select]) -> Result<Vec<Vec<Document>>> {
+        let mut answers = Vec::new();
+        answers.resize_with(selects.len(), Vec::new);
+        for row in self.found(select::several(selects)?).await? {
+            let part: i32 = row.try_get(0).map_err(error)?;
+            let answer = usize::try_from(part).ok().and_then(|part| answers.get_mut(part));
+            answer.ok_or_else(|| Error::internal("a row belongs to no query"))?.push(document_from(&row, 1)?);
+        }
+        Ok(answers)
+    }
+
     async fn count(&self, select: &Select) -> Result<u64> {
         let rows = self.found(select::count(select)?).await?;
         let count = rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get::<i64, _>(0));
@@ -221,13 +232,18 @@ impl Store for PostgresStore {
 const DOCUMENT: &str = "id, version, created_at, updated_at, body::text";
 
 fn document(row: &PgRow) -> Result<Document> {
+    document_from(row, 0)
+}
+
+/// The document that begins in this column of the row.
+fn document_from(row: &PgRow, first: usize) -> Result<Document> {
     let read = || {
         Ok(Document {
-            id: row.try_get(0)?,
-            version: row.try_get::<i64, _>(1)?.cast_unsigned(),
-            created_at: Timestamp::from_unix_micros(row.try_get(2)?),
-            updated_at: Timestamp::from_unix_micros(row.try_get(3)?),
-            body: row.try_get(4)?,
+            id: row.try_get(first)?,
+            version: row.try_get::<i64, _>(first + 1)?.cast_unsigned(),
+            created_at: Timestamp::from_unix_micros(row.try_get(first + 2)?),
+            updated_at: Timestamp::from_unix_micros(row.try_get(first + 3)?),
+            body: row.try_get(first + 4)?,
         })
     };
     read().map_err(error)

@@ -107,6 +107,7 @@ layer! {
     impl Store {
         fn load(collection: &'static str, id: &str) -> Option<Document>;
         fn query(select: &Select) -> Vec<Document>;
+        fn query_all(selects: &[Select]) -> Vec<Vec<Document>>;
         fn count(select: &Select) -> u64;
         fn commit(batch: Batch) -> ();
         fn reserve(reserve: &Reserve) -> Reservation;

@@ -23,6 +23,7 @@ use super::schema::{KEYS, OUTBOX, WORK};
 use super::transaction::{ATTEMPTS_MAX, Refusal, Transacted, transact};
 use super::{ENGINE, outbox, work};
 use crate::step::{StepFuture, own_step};
+use crate::to_the_end::ToTheEnd;
 
 type StepFunction = dyn for<'c> FnOnce(&'c Database, &'c mut ClientSession) -> StepFuture<'c> + Send + Sync;
 
@@ -96,17 +97,13 @@ impl Prepared {
         Ok(Self { at, writes, outbox, work, finish, completion, steps })
     }
 
-    /// Carries it out in a task of its own, to its end, also when the caller goes away.
+    /// Carries it out to its end, also when the caller goes away.
     pub(super) async fn commit(self, connection: &Arc<Connection>) -> Result<()> {
         if self.operations() == 0 && self.steps.is_empty() {
             return connection.is_closed();
         }
         let connection = Arc::clone(connection);
-        match tokio::spawn(self.commit_here(connection).in_current_span()).await {
-            Ok(outcome) => outcome,
-            Err(stopped) if stopped.is_panic() => Err(Error::internal(stopped)),
-            Err(stopped) => Err(unknown_outcome(stopped)),
-        }
+        ToTheEnd::of(self.commit_here(connection).in_current_span()).await
     }
 
     /// How many documents it changes.

@@ -16,6 +16,7 @@ use super::error::{code, error, is_collision, is_of_connection, unknown_outcome}
 use super::whole::{CONFLICT, Whole, bind_completion, bind_messages, completion, messages};
 use super::{ENGINE, work};
 use crate::step::{StepFuture, own_step};
+use crate::to_the_end::ToTheEnd;
 
 /// The application's own statements in a batch; made by [`statement`].
 pub struct PostgresStep(Box<dyn for<'c> FnOnce(&'c mut PgConnection) -> StepFuture<'c> + Send + Sync>);
@@ -107,16 +108,12 @@ impl Prepared {
         Ok(Self { at, writes, outbox, work, finish, completion, steps })
     }
 
-    /// Carries it out in a task of its own, to its end, also when the caller goes away.
+    /// Carries it out to its end, also when the caller goes away.
     pub(super) async fn commit(self, lease: Lease) -> Result<()> {
         if self.is_empty() {
             return Ok(());
         }
-        match tokio::spawn(self.commit_here(lease).in_current_span()).await {
-            Ok(outcome) => outcome,
-            Err(stopped) if stopped.is_panic() => Err(Error::internal(stopped)),
-            Err(stopped) => Err(unknown_outcome(stopped)),
-        }
+        ToTheEnd::of(self.commit_here(lease).in_current_span()).await
     }
 
     /// Whether it may be carried out together with others: the end of a piece of work, with nothing that has to come
@@ -156,7 +153,7 @@ impl Prepared {
         if self.steps.is_empty()
             && let Some(whole) = Whole::of(std::slice::from_ref(self))
         {
-            let Err(cause) = lease.run(async |connection| whole.run(connection).await).await else {
+            let Err(cause) = lease.carry_out(&whole).await else {
                 return Ok(());
             };
             if is_of_connection(&cause) {

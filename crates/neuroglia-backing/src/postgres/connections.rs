@@ -21,6 +21,7 @@ use super::error::{error, is_of_connection, may_come_up, refusal};
 use super::location::Location;
 use super::options::PostgresOptions;
 use super::select::Bound;
+use super::whole::{Texts, Whole};
 use crate::not_there::NotThere;
 
 /// A connection that rested for so long is asked whether it is alive before it gets work. A little longer than a relay
@@ -44,6 +45,7 @@ pub(super) struct Connections {
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
     closed: AtomicBool,
+    texts: Texts,
 }
 
 struct Idle {
@@ -81,6 +83,7 @@ impl Connections {
             settings,
             idle: Mutex::default(),
             closed: AtomicBool::new(false),
+            texts: Texts::default(),
         };
         let connection = connections.first().await?;
         let now = Instant::now();
@@ -98,6 +101,7 @@ impl Connections {
             settings,
             idle: Mutex::default(),
             closed: AtomicBool::new(false),
+            texts: Texts::default(),
         }
     }
 
@@ -256,6 +260,12 @@ impl Lease {
             _ => self.held = Some(held),
         }
         outcome
+    }
+
+    /// Carries out batches that are one statement.
+    pub(super) async fn carry_out(&mut self, whole: &Whole<'_>) -> sqlx::Result<()> {
+        let home = Arc::clone(&self.home);
+        self.run(async |connection| whole.run(connection, &home.texts).await).await
     }
 
     fn limit(&self) -> Duration {

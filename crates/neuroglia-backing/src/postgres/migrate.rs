@@ -11,7 +11,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Row, Transaction};
 
 use super::error::{code, error, is_of_connection};
-use super::select::Field;
+use super::select::keys;
 use super::{ENGINE, schema};
 use crate::migrations::Migrating;
 use crate::owner::Owner;
@@ -107,7 +107,7 @@ impl Migrating for PgConnection {
             Step::CreateIndex(Index { collection, name, paths, unique }) => {
                 let name = short(name)?;
                 let kind = if *unique { "UNIQUE INDEX" } else { "INDEX" };
-                let fields = paths.iter().flat_map(|path| Field::of(path).keys());
+                let fields = paths.iter().flat_map(|path| keys(path));
                 let mut keys: Vec<_> = fields.map(|key| format!("({key}) NULLS FIRST")).collect();
                 if !unique {
                     // Every order ends with the id, and an index that does too delivers it without sorting.

@@ -25,150 +25,239 @@ pub(super) enum Parameter {
     Integer(i64),
 }
 
+/// A statement begins with room for so much text, so that it is not moved while it grows.
+const TEXT_BYTES: usize = 1_024;
+
 pub(super) fn documents(select: &Select) -> Result<Compiled> {
-    let mut compiled = matching(&format!("SELECT {}", super::DOCUMENT), select)?;
-    let mut keys = Vec::with_capacity(select.sort.len() * 2);
-    for sort in &select.sort {
-        match (sort.path, sort.direction) {
-            // An id is never NULL, and its index stands in PostgreSQL's own order.
-            (Path::Id, Direction::Ascending) => keys.push("id ASC".to_owned()),
-            (Path::Id, Direction::Descending) => keys.push("id DESC".to_owned()),
-            (Path::Body(path), Direction::Ascending) => {
-                keys.extend(Field::of(path).keys().map(|key| format!("{key} ASC NULLS FIRST")));
-            }
-            (Path::Body(path), Direction::Descending) => {
-                keys.extend(Field::of(path).keys().map(|key| format!("{key} DESC NULLS LAST")));
-            }
-        }
+    let mut compiled = Compiled::begun();
+    compiled.documents(select)?;
+    Ok(compiled)
+}
+
+/// Several as one statement, whose rows begin with the place of the one that they belong to.
+pub(super) fn several(selects: &[Select]) -> Result<Compiled> {
+    let mut compiled = Compiled::begun();
+    compiled.push("SELECT part, id, version, created_at, updated_at, body FROM (");
+    for (part, select) in selects.iter().enumerate() {
+        compiled.push(if part == 0 { "SELECT " } else { " UNION ALL SELECT " });
+        compiled.push(&part.to_string());
+        compiled.push(" AS part, row_number() OVER () AS place, d.* FROM (");
+        compiled.documents(select)?;
+        compiled.push(") AS d");
     }
-    if !keys.is_empty() {
-        compiled.sql.push_str(" ORDER BY ");
-        compiled.sql.push_str(&keys.join(", "));
-    }
-    let limit = compiled.parameter(Parameter::Integer(i64::from(select.limit)));
-    compiled.sql.push_str(&format!(" LIMIT {limit}"));
+    compiled.push(") AS p ORDER BY part, place");
     Ok(compiled)
 }
 
 pub(super) fn count(select: &Select) -> Result<Compiled> {
-    matching("SELECT count(*)", select)
-}
-
-fn matching(what: &str, select: &Select) -> Result<Compiled> {
-    select.check()?;
-    let mut compiled = Compiled { sql: String::new(), values: Vec::new() };
-    let condition = compiled.condition(&select.condition);
-    compiled.sql = format!("{what} FROM \"{}\" WHERE {condition}", select.collection);
+    let mut compiled = Compiled::begun();
+    compiled.matching("count(*)", select)?;
     Ok(compiled)
 }
 
-/// The two expressions of a field; declared indexes are over the very same.
-pub(super) struct Field {
-    /// The value, with `""` in the place of every text; NULL when the field is null or not there.
-    pub(super) value: String,
-    /// The text, compared by its bytes; empty for other values, NULL likewise.
-    pub(super) text: String,
+/// The two expressions of a field, over which declared indexes are: its value, with `""` in the place of every text, and
+/// its text, compared by its bytes, empty for other values. Both are NULL when the field is null or not there.
+pub(super) fn keys(path: &str) -> [String; 2] {
+    let (mut value, mut text) = (String::new(), String::new());
+    push_value(&mut value, path);
+    push_text(&mut text, path);
+    [value, text]
 }
 
-impl Field {
-    pub(super) fn of(path: &str) -> Self {
-        // Step by step, because `#>` would take a number in a path for a place in an array.
-        let (mut json, mut text) = ("body".to_owned(), "body".to_owned());
-        for part in path.split('.') {
-            text = format!("{json} ->> '{part}'");
-            json = format!("{json} -> '{part}'");
-        }
-        Self {
-            value: format!(
-                "(CASE WHEN jsonb_typeof({json}) = 'string' THEN '\"\"'::jsonb \
-                 WHEN {json} <> 'null'::jsonb THEN {json} END)"
-            ),
-            text: format!(
-                "(CASE WHEN jsonb_typeof({json}) = 'string' THEN {text} \
-                 WHEN {json} <> 'null'::jsonb THEN '' END COLLATE \"C\")"
-            ),
-        }
+/// What lies at the path: step by step, because `#>` would take a number in a path for a place in an array.
+fn push_json(sql: &mut String, path: &str, last_step: &str) {
+    sql.push_str("body");
+    let mut parts = path.split('.').peekable();
+    while let Some(part) = parts.next() {
+        sql.push_str(if parts.peek().is_none() { last_step } else { " -> '" });
+        sql.push_str(part);
+        sql.push('\'');
     }
+}
 
-    pub(super) fn keys(self) -> [String; 2] {
-        [self.value, self.text]
-    }
+fn push_value(sql: &mut String, path: &str) {
+    sql.push_str("(CASE WHEN jsonb_typeof(");
+    push_json(sql, path, " -> '");
+    sql.push_str(") = 'string' THEN '\"\"'::jsonb WHEN ");
+    push_json(sql, path, " -> '");
+    sql.push_str(" <> 'null'::jsonb THEN ");
+    push_json(sql, path, " -> '");
+    sql.push_str(" END)");
+}
+
+fn push_text(sql: &mut String, path: &str) {
+    sql.push_str("(CASE WHEN jsonb_typeof(");
+    push_json(sql, path, " -> '");
+    sql.push_str(") = 'string' THEN ");
+    push_json(sql, path, " ->> '");
+    sql.push_str(" WHEN ");
+    push_json(sql, path, " -> '");
+    sql.push_str(" <> 'null'::jsonb THEN '' END COLLATE \"C\")");
 }
 
 impl Compiled {
-    fn condition(&mut self, condition: &Condition) -> String {
+    fn begun() -> Self {
+        Self { sql: String::with_capacity(TEXT_BYTES), values: Vec::new() }
+    }
+
+    fn push(&mut self, text: &str) {
+        self.sql.push_str(text);
+    }
+
+    /// Adds a query.
+    fn documents(&mut self, select: &Select) -> Result<()> {
+        self.matching(super::DOCUMENT, select)?;
+        for (place, sort) in select.sort.iter().enumerate() {
+            self.push(if place == 0 { " ORDER BY " } else { ", " });
+            let nulls = match (sort.path, sort.direction) {
+                // An id is never NULL, and its index stands in PostgreSQL's own order.
+                (Path::Id, Direction::Ascending) => {
+                    self.push("id ASC");
+                    continue;
+                }
+                (Path::Id, Direction::Descending) => {
+                    self.push("id DESC");
+                    continue;
+                }
+                (Path::Body(_), Direction::Ascending) => " ASC NULLS FIRST",
+                (Path::Body(_), Direction::Descending) => " DESC NULLS LAST",
+            };
+            if let Path::Body(path) = sort.path {
+                push_value(&mut self.sql, path);
+                self.push(nulls);
+                self.push(", ");
+                push_text(&mut self.sql, path);
+                self.push(nulls);
+            }
+        }
+        self.push(" LIMIT ");
+        self.parameter(Parameter::Integer(i64::from(select.limit)));
+        Ok(())
+    }
+
+    fn matching(&mut self, what: &str, select: &Select) -> Result<()> {
+        select.check()?;
+        self.push("SELECT ");
+        self.push(what);
+        self.push(" FROM \"");
+        self.push(select.collection);
+        self.push("\" WHERE ");
+        self.condition(&select.condition);
+        Ok(())
+    }
+
+    fn condition(&mut self, condition: &Condition) {
         match condition {
             Condition::All(parts) => self.parts(parts, " AND ", "TRUE"),
             Condition::Any(parts) => self.parts(parts, " OR ", "FALSE"),
-            Condition::Not(part) => format!("NOT ({})", self.condition(part)),
+            Condition::Not(part) => {
+                self.push("NOT (");
+                self.condition(part);
+                self.push(")");
+            }
             Condition::Compare { path, op, value } => self.comparison(*path, *op, value),
             Condition::In { path, values } => self.within(*path, values),
-            Condition::IsNull(Path::Id) => "id IS NULL".to_owned(),
-            Condition::IsNull(Path::Body(path)) => format!("{} IS NULL", Field::of(path).value),
-        }
-    }
-
-    fn parts(&mut self, parts: &[Condition], between: &str, none: &str) -> String {
-        match parts {
-            [] => none.to_owned(),
-            [only] => self.condition(only),
-            several => {
-                let several: Vec<_> = several.iter().map(|part| self.condition(part)).collect();
-                format!("({})", several.join(between))
+            Condition::IsNull(Path::Id) => self.push("id IS NULL"),
+            Condition::IsNull(Path::Body(path)) => {
+                push_value(&mut self.sql, path);
+                self.push(" IS NULL");
             }
         }
     }
 
-    fn comparison(&mut self, path: Path, op: Op, value: &Value) -> String {
+    fn parts(&mut self, parts: &[Condition], between: &str, none: &str) {
+        match parts {
+            [] => self.push(none),
+            [only] => self.condition(only),
+            [first, rest @ ..] => {
+                self.push("(");
+                self.condition(first);
+                for part in rest {
+                    self.push(between);
+                    self.condition(part);
+                }
+                self.push(")");
+            }
+        }
+    }
+
+    fn comparison(&mut self, path: Path, op: Op, value: &Value) {
         let op = match op {
-            Op::Equal => "=",
-            Op::NotEqual => "<>",
-            Op::Less => "<",
-            Op::LessOrEqual => "<=",
-            Op::Greater => ">",
-            Op::GreaterOrEqual => ">=",
+            Op::Equal => " = ",
+            Op::NotEqual => " <> ",
+            Op::Less => " < ",
+            Op::LessOrEqual => " <= ",
+            Op::Greater => " > ",
+            Op::GreaterOrEqual => " >= ",
         };
         match (path, value) {
-            (_, Value::Null) => "NULL::boolean".to_owned(),
+            (_, Value::Null) => self.push("NULL::boolean"),
             (Path::Id, value) => {
-                let value = self.parameter(Parameter::Text(plain(value)));
-                format!("id {op} {value}::text")
+                self.push("id");
+                self.push(op);
+                self.parameter(Parameter::Text(plain(value)));
+                self.push("::text");
             }
             (Path::Body(path), Value::Text(text)) => {
-                let Field { value, text: key } = Field::of(path);
-                let text = self.parameter(Parameter::Text(text.clone()));
-                format!("({value}, {key}) {op} ('\"\"'::jsonb, {text}::text)")
+                self.push("(");
+                push_value(&mut self.sql, path);
+                self.push(", ");
+                push_text(&mut self.sql, path);
+                self.push(")");
+                self.push(op);
+                self.push("('\"\"'::jsonb, ");
+                self.parameter(Parameter::Text(text.clone()));
+                self.push("::text)");
             }
             (Path::Body(path), value) => {
-                let other = self.parameter(Parameter::Text(plain(value)));
-                format!("{} {op} {other}::text::jsonb", Field::of(path).value)
+                push_value(&mut self.sql, path);
+                self.push(op);
+                self.parameter(Parameter::Text(plain(value)));
+                self.push("::text::jsonb");
             }
         }
     }
 
-    fn within(&mut self, path: Path, values: &[Value]) -> String {
+    fn within(&mut self, path: Path, values: &[Value]) {
         let Path::Body(path) = path else {
-            let ids = self.parameter(Parameter::Texts(values.iter().map(plain).collect()));
-            return format!("id = ANY({ids}::text[])");
+            self.push("id = ANY(");
+            self.parameter(Parameter::Texts(values.iter().map(plain).collect()));
+            return self.push("::text[])");
         };
         let (texts, others): (Vec<_>, Vec<_>) =
             values.iter().partition(|value| matches!(value, Value::Text(_)));
-        let Field { value, text } = Field::of(path);
-        let mut kinds = Vec::new();
+        if values.is_empty() {
+            return self.push("FALSE");
+        }
+        let has_both = !texts.is_empty() && !others.is_empty();
+        self.push("(");
         if !others.is_empty() {
-            let others = self.parameter(Parameter::Texts(others.into_iter().map(plain).collect()));
-            kinds.push(format!("{value} = ANY({others}::text[]::jsonb[])"));
+            push_value(&mut self.sql, path);
+            self.push(" = ANY(");
+            self.parameter(Parameter::Texts(others.into_iter().map(plain).collect()));
+            self.push("::text[]::jsonb[])");
+        }
+        if has_both {
+            self.push(" OR ");
         }
         if !texts.is_empty() {
-            let texts = self.parameter(Parameter::Texts(texts.into_iter().map(plain).collect()));
-            kinds.push(format!("({value} = '\"\"'::jsonb AND {text} = ANY({texts}::text[]))"));
+            self.push("(");
+            push_value(&mut self.sql, path);
+            self.push(" = '\"\"'::jsonb AND ");
+            push_text(&mut self.sql, path);
+            self.push(" = ANY(");
+            self.parameter(Parameter::Texts(texts.into_iter().map(plain).collect()));
+            self.push("::text[]))");
         }
-        if kinds.is_empty() { "FALSE".to_owned() } else { format!("({})", kinds.join(" OR ")) }
+        self.push(")");
     }
 
-    fn parameter(&mut self, value: Parameter) -> String {
+    /// Adds a value, and its place to the text.
+    fn parameter(&mut self, value: Parameter) {
         self.values.push(value);
-        format!("${}", self.values.len())
+        let place = self.values.len().to_string();
+        self.push("$");
+        self.push(&place);
     }
 }
 

@@ -142,7 +142,7 @@ async fn try_together(batches: &[Prepared], connections: &Arc<Connections>) -> D
         Ok(lease) => lease,
         Err(error) => return Done::NoConnection(Arc::new(error)),
     };
-    match lease.run(async |connection| whole.run(connection).await).await {
+    match lease.carry_out(&whole).await {
         Ok(()) => Done::Kept,
         Err(cause) if is_of_connection(&cause) => Done::Unknown,
         Err(_) => Done::Nothing,

@@ -7,6 +7,8 @@
 //! Several batches can be one statement as well. Then it waits for no document that another transaction has locked, and
 //! for nothing else longer than [`PATIENCE`], but raises: a batch must not be held up by what another one of them meets.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use neuroglia::data::{Change, Completion, OutboxMessage, Write};
@@ -24,7 +26,7 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(20);
 /// What the framework's function raises with.
 pub(super) const CONFLICT: &str = "NG001";
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Insert,
     Update,
@@ -60,7 +62,38 @@ pub(super) struct Whole<'a> {
     finishes: Vec<&'a Finish>,
     completions: Vec<&'a Completion>,
     waits: bool,
-    sql: String,
+}
+
+/// All that the text of a statement depends on.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Shape {
+    parts: Vec<(&'static str, Kind)>,
+    outbox: bool,
+    work: bool,
+    finishes: bool,
+    completions: bool,
+    waits: bool,
+}
+
+/// The texts of the shapes that were met, so that each is written once. An application has a few dozen.
+#[derive(Default)]
+pub(super) struct Texts(Mutex<HashMap<Shape, Arc<str>>>);
+
+/// More shapes than this are not remembered.
+const SHAPES_MAX: usize = 1_000;
+
+impl Texts {
+    fn of(&self, shape: Shape) -> Arc<str> {
+        let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = texts.get(&shape) {
+            return Arc::clone(text);
+        }
+        let text: Arc<str> = shape.text().into();
+        if texts.len() < SHAPES_MAX {
+            texts.insert(shape, Arc::clone(&text));
+        }
+        text
+    }
 }
 
 impl<'a> Whole<'a> {
@@ -108,17 +141,25 @@ impl<'a> Whole<'a> {
                 part.bodies.push(body);
             }
         }
-        let mut whole = Self {
+        Some(Self {
             parts,
             outbox: batches.iter().flat_map(|batch| &batch.outbox).collect(),
             work: batches.iter().flat_map(|batch| &batch.work).collect(),
             finishes: batches.iter().filter_map(|batch| batch.finish.as_ref()).collect(),
             completions: batches.iter().filter_map(|batch| batch.completion.as_ref()).collect(),
             waits: batches.len() == 1,
-            sql: String::new(),
-        };
-        whole.sql = whole.text();
-        Some(whole)
+        })
+    }
+
+    fn shape(&self) -> Shape {
+        Shape {
+            parts: self.parts.iter().map(|part| (part.collection, part.kind)).collect(),
+            outbox: !self.outbox.is_empty(),
+            work: !self.work.is_empty(),
+            finishes: !self.finishes.is_empty(),
+            completions: !self.completions.is_empty(),
+            waits: self.waits,
+        }
     }
 
     /// Whether a unique value that is taken can only be taken by another batch.
@@ -126,8 +167,8 @@ impl<'a> Whole<'a> {
         matches!(&*self.parts, [part] if part.ids.len() == 1)
     }
 
-    pub(super) async fn run(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        let mut query = sqlx::query(AssertSqlSafe(self.sql.as_str()));
+    pub(super) async fn run(&self, connection: &mut PgConnection, texts: &Texts) -> sqlx::Result<()> {
+        let mut query = sqlx::query(AssertSqlSafe(texts.of(self.shape())));
         let mut asked = 0_usize;
         for part in &self.parts {
             asked += part.ids.len();
@@ -157,7 +198,9 @@ impl<'a> Whole<'a> {
         let asked = i64::try_from(asked).map_err(|cause| sqlx::Error::Encode(cause.into()))?;
         query.bind(asked).execute(connection).await.map(|_| ())
     }
+}
 
+impl Shape {
     fn text(&self) -> String {
         let mut last = 0_usize;
         let mut parameters = |many: usize| {
@@ -166,7 +209,7 @@ impl<'a> Whole<'a> {
         };
         let mut steps = Vec::new();
         let mut counted = Vec::new();
-        for (place, Part { collection, kind, .. }) in self.parts.iter().enumerate() {
+        for (place, (collection, kind)) in self.parts.iter().enumerate() {
             let first = parameters(kind.parameters());
             let ids = format!("${first}::text[]");
             let free = if self.waits || *kind == Kind::Insert {
@@ -209,21 +252,21 @@ impl<'a> Whole<'a> {
             steps.push(format!("w{place} AS ({change})"));
             counted.push(format!("(SELECT count(*) FROM w{place})"));
         }
-        if !self.outbox.is_empty() {
+        if self.outbox {
             let first = parameters(MESSAGE_PARAMETERS);
             steps.push("b AS MATERIALIZED (SELECT nextval('ng_outbox_batch') AS batch)".to_owned());
             steps.push(format!("o AS ({})", messages(first, "(SELECT batch FROM b)")));
         }
-        if !self.work.is_empty() {
+        if self.work {
             let first = parameters(work::NEW_PARAMETERS);
             steps.push(format!("j AS ({})", work::new(first, "true")));
         }
-        if !self.finishes.is_empty() {
+        if self.finishes {
             let first = parameters(work::FINISH_PARAMETERS);
             steps.push(format!("f AS ({} RETURNING 1)", work::finish(first)));
             counted.push("(SELECT count(*) FROM f)".to_owned());
         }
-        if !self.completions.is_empty() {
+        if self.completions {
             let first = parameters(COMPLETION_PARAMETERS);
             steps.push(format!("c AS ({} RETURNING 1)", completion(first)));
             counted.push("(SELECT count(*) FROM c)".to_owned());

@@ -44,6 +44,7 @@ pub mod memory;
 mod migration;
 mod page;
 mod query;
+mod reading;
 mod repository;
 mod store;
 mod unit_of_work;
@@ -55,6 +56,7 @@ pub use page::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page};
 pub use query::{
     Condition, Direction, Field, Filter, Op, Path, Query, Scalar, Select, Sort, Value, check_name,
 };
+pub use reading::{Reading, together};
 pub use repository::Repository;
 pub use store::{
     Batch, Change, Completion, Document, NativeStep, OutboxMessage, Reservation, Reserve, Store, Write,

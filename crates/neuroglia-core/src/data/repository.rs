@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::{Cursor, Page, Query, UnitOfWork};
+use super::{Condition, Cursor, Page, Path, Query, Reading, Select, UnitOfWork, Value};
 use crate::di::{Dependencies, Inject, Scope};
 use crate::domain::Aggregate;
 use crate::error::Result;
@@ -29,6 +29,22 @@ impl<A: Aggregate> Repository<A> {
     /// When the store cannot be reached, or its document is not an `A`.
     pub async fn get(&self, id: &A::Id) -> Result<Option<A>> {
         self.work.get(id).await
+    }
+
+    /// Those of the aggregates that exist, in the order of their ids, by one question for all that this unit of work
+    /// does not have.
+    ///
+    /// # Errors
+    /// Those of [`get`](Self::get).
+    pub fn get_all<'a>(&self, ids: impl IntoIterator<Item = &'a A::Id>) -> Reading<Vec<A>> {
+        let ids: Vec<String> = ids.into_iter().map(ToString::to_string).collect();
+        let unknown: Vec<Value> =
+            ids.iter().filter(|id| !self.work.has::<A>(id)).cloned().map(Value::Text).collect();
+        let limit = u32::try_from(unknown.len()).unwrap_or(u32::MAX);
+        let condition = Condition::In { path: Path::Id, values: unknown };
+        let select = Select { collection: A::COLLECTION, condition, sort: Vec::new(), limit };
+        let selects = if limit == 0 { Vec::new() } else { vec![select] };
+        Reading::new(&self.work, Ok(selects), UnitOfWork::read_all).of_ids(ids)
     }
 
     /// Keeps the aggregate, and the events that it raised, in the unit of work.
@@ -81,14 +97,14 @@ impl<A: Aggregate> Repository<A> {
     ///
     /// # Errors
     /// When the store cannot be reached.
-    pub async fn first(&self, query: Query<A>) -> Result<Option<A>> {
-        for mut select in query.to_selects()? {
-            select.limit = 1;
-            if let Some(document) = self.work.store().query(&select).await?.pop() {
-                return self.work.read(document).map(Some);
-            }
-        }
-        Ok(None)
+    pub fn first(&self, query: Query<A>) -> Reading<Option<A>> {
+        let selects = query.to_selects().map(|mut selects| {
+            selects.iter_mut().for_each(|select| select.limit = 1);
+            selects
+        });
+        Reading::new(&self.work, selects, |work, _, documents| {
+            documents.into_iter().next().map(|document| work.read(document)).transpose()
+        })
     }
 
     /// How many committed aggregates match.

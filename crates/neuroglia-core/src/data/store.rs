@@ -38,6 +38,16 @@ pub trait Store: OutboxStore + WorkStore + ClusterStore + Send + Sync + 'static 
     /// parameter.
     async fn query(&self, select: &Select) -> Result<Vec<Document>>;
 
+    /// The answers to several [`queries`](Store::query), in their order; an engine that can asks them in one round trip,
+    /// of one state.
+    async fn query_all(&self, selects: &[Select]) -> Result<Vec<Vec<Document>>> {
+        let mut answers = Vec::with_capacity(selects.len());
+        for select in selects {
+            answers.push(self.query(select).await?);
+        }
+        Ok(answers)
+    }
+
     /// How many documents match, whatever the limit.
     async fn count(&self, select: &Select) -> Result<u64>;
 

@@ -21,6 +21,9 @@ use crate::identity::Correlation;
 use crate::messaging::{EVENT_DATA_BYTES_MAX, Wake, check_subject};
 use crate::work::{Finish, NewWork, Retry};
 
+/// A document begins with room for so much, so that most are not moved while they are written.
+const BODY_BYTES: usize = 1_024;
+
 /// The scope's gathered changes.
 ///
 /// Handlers reach it through [`Repository`](super::Repository); they take it as `Arc<UnitOfWork>` only to add
@@ -126,17 +129,12 @@ impl UnitOfWork {
 
     pub(super) async fn get<A: Aggregate>(&self, id: &A::Id) -> Result<Option<A>> {
         let key = (A::COLLECTION, id.to_string());
-        if let Some(known) = self.known::<A>(&key) {
+        let known = self.state().gathered.recall::<A>(&key);
+        if let Some(known) = known {
             return known;
         }
         let Some(document) = self.store.load(A::COLLECTION, &key.1).await? else { return Ok(None) };
         self.state().gathered.remember(key, document)
-    }
-
-    fn known<A: Aggregate>(&self, key: &(&'static str, String)) -> Option<Result<Option<A>>> {
-        let state = self.state();
-        let &position = state.gathered.index.get(key)?;
-        Some(state.gathered.entries[position].decode())
     }
 
     /// What a query has read, which is remembered unless the unit has changed the document.
@@ -146,12 +144,35 @@ impl UnitOfWork {
         Ok(aggregate)
     }
 
+    /// Whether the unit knows the document, so that nobody is asked for it.
+    pub(super) fn has<A: Aggregate>(&self, id: &str) -> bool {
+        self.state().gathered.index.contains_key(&(A::COLLECTION, id.to_owned()))
+    }
+
+    /// What the unit has of these, and of the rest what was read, in the order of the ids.
+    pub(super) fn read_all<A: Aggregate>(&self, ids: &[String], documents: Vec<Document>) -> Result<Vec<A>> {
+        let mut read: HashMap<String, Document> =
+            documents.into_iter().map(|document| (document.id.clone(), document)).collect();
+        let mut state = self.state();
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            let key = (A::COLLECTION, id.clone());
+            found.extend(match read.remove(id) {
+                Some(document) => state.gathered.remember(key, document)?,
+                None => state.gathered.recall(&key).transpose()?.flatten(),
+            });
+        }
+        Ok(found)
+    }
+
     pub(super) fn decode<A: Aggregate>(document: &Document) -> Result<A> {
         decode_body(&document.body, Root::loaded(document.version, document.created_at, document.updated_at))
     }
 
     pub(super) fn save<A: Aggregate>(&self, aggregate: &mut A) -> Result<()> {
-        let body = serde_json::to_string(aggregate).map_err(Error::internal)?;
+        let mut body = Vec::with_capacity(BODY_BYTES);
+        serde_json::to_writer(&mut body, aggregate).map_err(Error::internal)?;
+        let body = String::from_utf8(body).map_err(Error::internal)?;
         self.put(aggregate, Some(body))
     }
 
@@ -282,14 +303,19 @@ impl Gathered {
         }
     }
 
+    fn recall<A: Aggregate>(&self, key: &(&'static str, String)) -> Option<Result<Option<A>>> {
+        let &position = self.index.get(key)?;
+        Some(self.entries[position].decode())
+    }
+
     /// Keeps what was read, unless it was read meanwhile: two reads of one document see the same.
     fn remember<A: Aggregate>(
         &mut self,
         key: (&'static str, String),
         document: Document,
     ) -> Result<Option<A>> {
-        if let Some(&position) = self.index.get(&key) {
-            return self.entries[position].decode();
+        if let Some(known) = self.recall(&key) {
+            return known;
         }
         let aggregate = UnitOfWork::decode(&document)?;
         self.note(key, document);

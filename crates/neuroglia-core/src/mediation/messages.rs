@@ -1,6 +1,6 @@
 //! The table of an application's messages: what it can be asked, listed once.
 
-use std::any::TypeId;
+use std::any::{TypeId, type_name};
 use std::fmt;
 
 use serde::Serialize;
@@ -13,6 +13,9 @@ use crate::di::{Inject, Service, ServiceCollection};
 use crate::domain::{AnyEvent, DomainEvent};
 use crate::fault::{Area, Fault, Faults};
 use crate::identity::{Correlation, Identity};
+
+/// The kind of an event, in a description.
+const EVENT: &str = "event";
 
 /// What [`Messages`] tells of a message or an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -110,51 +113,44 @@ impl Messages {
     }
 
     fn message<As, M: Message<As>>(mut self) -> Self {
-        let (name, handler) = (short_name::<M>(), short_name::<M::Handler>());
-        if !self.listed.insert(TypeId::of::<M>()) {
-            self.faults.push(listed_twice::<M>(
-                format!("the {} `{name}` is listed twice", M::KIND),
-                "list each message once",
-            ));
-        }
+        let is_new = self.listed.insert(TypeId::of::<M>());
         self.declared.enter::<M::Handler>();
         let kind = match M::KIND {
             Kind::Command => "command",
             Kind::Query => "query",
         };
+        self.note(is_new, type_name::<M>(), kind, short_name::<M>(), short_name::<M::Handler>());
+        self
+    }
+
+    fn event_handler<H: Inject>(mut self, event: &str, is_new: bool) -> Self {
+        self.declared.enter::<H>();
+        self.note(is_new, type_name::<H>(), EVENT, event, short_name::<H>());
+        self
+    }
+
+    /// Describes an entry, and finds fault with one that was there before.
+    fn note(&mut self, is_new: bool, listed: &str, kind: &str, name: &str, handler: &str) {
+        if !is_new {
+            let (what, fix) = if kind == EVENT {
+                let what = format!("the handler `{handler}` is listed twice for the event `{name}`");
+                (what, "list each handler once for an event")
+            } else {
+                (format!("the {kind} `{name}` is listed twice"), "list each message once")
+            };
+            self.faults.push(Fault {
+                area: Area::Services,
+                code: "duplicate",
+                what,
+                at: listed.to_owned(),
+                fix: fix.to_owned(),
+            });
+        }
         self.descriptions.push(MessageDescription {
             name: name.to_owned(),
             kind: kind.to_owned(),
             handler: handler.to_owned(),
         });
-        self
-    }
-
-    fn event_handler<H: Inject>(mut self, event: &str, is_new: bool) -> Self {
-        let handler = short_name::<H>();
-        if !is_new {
-            self.faults.push(listed_twice::<H>(
-                format!("the handler `{handler}` is listed twice for the event `{event}`"),
-                "list each handler once for an event",
-            ));
-        }
-        self.declared.enter::<H>();
-        self.descriptions.push(MessageDescription {
-            name: event.to_owned(),
-            kind: "event".to_owned(),
-            handler: handler.to_owned(),
-        });
-        self
-    }
-}
-
-fn listed_twice<T>(what: String, fix: &str) -> Fault {
-    Fault {
-        area: Area::Services,
-        code: "duplicate",
-        what,
-        at: std::any::type_name::<T>().to_owned(),
-        fix: fix.to_owned(),
     }
 }
 

@@ -195,7 +195,10 @@ impl fmt::Debug for Pipeline {
 
 /// The name of a message: its type's, without the path.
 pub(super) fn short_name<M>() -> &'static str {
-    let full = type_name::<M>();
+    without_path(type_name::<M>())
+}
+
+fn without_path(full: &'static str) -> &'static str {
     let end = full.find('<').unwrap_or(full.len());
     full[..end].rfind("::").map_or(full, |colons| &full[colons + 2..])
 }

@@ -13,7 +13,7 @@ use crate::settings::report::{Entry, Report, Warning};
 use crate::settings::section::{Problems, Settings};
 use crate::settings::source::{Environment, Found, Source, is_service_link};
 use crate::settings::suggestion;
-use crate::settings::value::{Value, items};
+use crate::settings::value::{Form, Value, items};
 use crate::settings::variable::{Schema, Variable};
 use crate::settings::weakness::weakness;
 
@@ -72,6 +72,14 @@ pub struct Loader {
     warnings: Vec<Warning>,
     faults: Faults,
     secrets: Vec<Zeroizing<String>>,
+}
+
+/// A variable that was asked for.
+struct Asked {
+    variable: Variable,
+    is_new: bool,
+    has_secret_default: bool,
+    found: Option<Found>,
 }
 
 /// A default that a struct has for a variable of one of its sections.
@@ -163,38 +171,50 @@ impl Loader {
 
     /// Loads one value. `K` is inferred.
     pub fn value<T: Value<K>, K>(&mut self, variable: Variable) -> Option<T> {
-        let variable = variable.placed(&self.prefix, T::form(), self.only_with.as_deref());
+        // Compiled for every type, so what does not depend on the type stands elsewhere.
+        let asked = self.ask(variable, T::form())?;
+        let Some(found) = &asked.found else {
+            let absent = T::absent();
+            self.leave_unset(asked, absent.is_some());
+            return absent;
+        };
+        let parsed = T::parse(&found.text);
+        let is_accepted = self.judge(asked, parsed.as_ref().err());
+        parsed.ok().filter(|_| is_accepted)
+    }
+
+    /// Declares the variable and looks for its text; `None` when nothing is loaded, or what was found is no text.
+    fn ask(&mut self, variable: Variable, form: Form) -> Option<Asked> {
+        let variable = variable.placed(&self.prefix, form, self.only_with.as_deref());
         let (variable, has_secret_default) = self.with_fit_default(variable);
         let is_new = self.declare(&variable);
         let environment = self.environment.as_ref()?;
         let found = match environment.find(&variable) {
-            Ok(found) => found,
+            Ok(found) => found.or_else(|| default_of(&variable)),
             Err(faults) => {
                 self.faults.extend(faults);
                 self.note(is_new, variable, None, Source::NotSet);
                 return None;
             }
         };
-        let found = match (found, variable.default_text()) {
-            (Some(found), _) => found,
-            (None, Some(default)) => Found {
-                text: Zeroizing::new(default.to_owned()),
-                name: variable.name().to_owned(),
-                source: Source::Default,
-            },
-            (None, None) => {
-                let absent = T::absent();
-                if absent.is_none() && !has_secret_default {
-                    self.faults.push(missing(&variable));
-                }
-                self.note(is_new, variable, None, Source::NotSet);
-                return absent;
-            }
-        };
+        Some(Asked { variable, is_new, has_secret_default, found })
+    }
+
+    /// Nothing was found, and that is a fault unless the type has a value for it.
+    fn leave_unset(&mut self, asked: Asked, may_be_unset: bool) {
+        let Asked { variable, is_new, has_secret_default, .. } = asked;
+        if !may_be_unset && !has_secret_default {
+            self.faults.push(missing(&variable));
+        }
+        self.note(is_new, variable, None, Source::NotSet);
+    }
+
+    /// Whether the text that was found may count, with what its parser says of it.
+    fn judge(&mut self, asked: Asked, problem: Option<&String>) -> bool {
+        let Asked { variable, is_new, found: Some(found), .. } = asked else { return false };
         self.remember_secrets(&variable, &found);
-        let accepted = self.is_strong(&variable, &found);
-        let parsed = T::parse(&found.text);
-        if parsed.is_ok() && found.text.trim() != found.text.as_str() {
+        let is_strong = self.is_strong(&variable, &found);
+        if problem.is_none() && found.text.trim() != found.text.as_str() {
             self.warnings.push(Warning {
                 code: "white_space",
                 what: format!("`{}` begins or ends with white space, which is part of the value", found.name),
@@ -202,14 +222,11 @@ impl Loader {
                 fix: String::from("remove it, unless it is meant"),
             });
         }
-        let value = match parsed {
-            Ok(value) => Some(value).filter(|_| accepted),
-            Err(problem) => {
-                self.faults.push(invalid(&variable, &found, &problem));
-                None
-            }
-        };
-        let shown = if value.is_none() {
+        if let Some(problem) = problem {
+            self.faults.push(invalid(&variable, &found, problem));
+        }
+        let is_accepted = is_strong && problem.is_none();
+        let shown = if !is_accepted {
             String::from("<not valid>")
         } else if found.is_of_file() {
             REDACTED.to_owned()
@@ -217,7 +234,7 @@ impl Loader {
             shown(&variable, &found.text)
         };
         self.note(is_new, variable, Some(shown), found.source);
-        value
+        is_accepted
     }
 
     /// Judges a value by a function of the application; `name` is as in [`value`](Self::value).
@@ -420,6 +437,15 @@ impl Loader {
             fix: advice,
         });
     }
+}
+
+fn default_of(variable: &Variable) -> Option<Found> {
+    let text = variable.default_text()?;
+    Some(Found {
+        text: Zeroizing::new(text.to_owned()),
+        name: variable.name().to_owned(),
+        source: Source::Default,
+    })
 }
 
 fn missing(variable: &Variable) -> Fault {

@@ -24,7 +24,7 @@ pub(super) fn render(schema: &Schema) -> String {
 /// Type, bounds, whether it must be set, other names.
 fn facts(variable: &Variable) -> String {
     let form = variable.form();
-    let mut facts = vec![match form.type_name.as_str() {
+    let mut facts = vec![match form.type_name.as_ref() {
         "text" if form.secret => String::from("secret"),
         other if form.secret => format!("secret {other}"),
         other => other.to_owned(),

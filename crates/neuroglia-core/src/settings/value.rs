@@ -1,6 +1,7 @@
 //! What a variable's text becomes.
 
 use std::any::{TypeId, type_name};
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -49,10 +50,10 @@ pub trait Value<Kind>: Sized + 'static {
 pub struct Form {
     /// The type in an operator's words, such as `duration`.
     #[serde(rename = "type")]
-    pub type_name: String,
+    pub type_name: Cow<'static, str>,
     /// A value of this type.
     #[serde(skip)]
-    pub example: String,
+    pub example: Cow<'static, str>,
     /// Whether it may be shown nowhere.
     pub secret: bool,
     /// Whether it may stay unset.
@@ -65,7 +66,7 @@ pub struct Form {
 
 impl Form {
     /// A plain value.
-    pub fn new(type_name: impl Into<String>, example: impl Into<String>) -> Self {
+    pub fn new(type_name: impl Into<Cow<'static, str>>, example: impl Into<Cow<'static, str>>) -> Self {
         Self {
             type_name: type_name.into(),
             example: example.into(),
@@ -134,7 +135,7 @@ impl Value<Unit> for Duration {
 impl<T: Value<Kind>, Kind> Value<List<Kind>> for Vec<T> {
     fn form() -> Form {
         let item = T::form();
-        let type_name = format!("list of {}", item.type_name);
+        let type_name = Cow::Owned(format!("list of {}", item.type_name));
         Form { type_name, list: true, optional: false, ..item }
     }
 
@@ -194,19 +195,23 @@ fn switch(text: &str) -> Result<&'static str, String> {
 }
 
 /// The type in an operator's words, with an example.
-fn words_of<T: 'static>() -> (String, String) {
+fn words_of<T: 'static>() -> (Cow<'static, str>, Cow<'static, str>) {
+    words(TypeId::of::<T>(), type_name::<T>())
+}
+
+fn words(id: TypeId, full: &'static str) -> (Cow<'static, str>, Cow<'static, str>) {
     macro_rules! integers {
         ($($integer:ident)*) => {
-            $(if TypeId::of::<T>() == TypeId::of::<$integer>() {
+            $(if id == TypeId::of::<$integer>() {
                 let words = format!("whole number from {} to {}", $integer::MIN, $integer::MAX);
-                return (words, String::from("1"));
+                return (words.into(), "1".into());
             }
-            if TypeId::of::<T>() == TypeId::of::<std::num::NonZero<$integer>>() {
+            if id == TypeId::of::<std::num::NonZero<$integer>>() {
                 let words = match $integer::MIN {
                     0 => format!("whole number from 1 to {}", $integer::MAX),
                     min => format!("whole number from {min} to {}, but not 0", $integer::MAX),
                 };
-                return (words, String::from("1"));
+                return (words.into(), "1".into());
             })*
         };
     }
@@ -225,11 +230,10 @@ fn words_of<T: 'static>() -> (String, String) {
         (TypeId::of::<f64>(), "number", "1.5"),
         (TypeId::of::<char>(), "single character", "x"),
     ];
-    if let Some((_, words, example)) = named.iter().find(|(id, ..)| *id == TypeId::of::<T>()) {
-        return ((*words).to_owned(), (*example).to_owned());
+    if let Some((_, words, example)) = named.into_iter().find(|(known, ..)| *known == id) {
+        return (words.into(), example.into());
     }
-    let full = type_name::<T>();
     let plain = full.split('<').next().unwrap_or(full);
     let name = plain.rsplit("::").next().unwrap_or(plain);
-    (name.to_owned(), format!("<{name}>"))
+    (name.into(), format!("<{name}>").into())
 }

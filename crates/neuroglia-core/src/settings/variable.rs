@@ -1,5 +1,7 @@
 //! One declared variable, and all those of an application.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::settings::loader::Loader;
@@ -17,26 +19,26 @@ use crate::settings::value::Form;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Variable {
-    name: String,
+    name: Cow<'static, str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    aliases: Vec<String>,
+    aliases: Vec<Cow<'static, str>>,
     #[serde(flatten)]
     form: Form,
     #[serde(skip_serializing_if = "Option::is_none")]
-    default: Option<String>,
+    default: Option<Cow<'static, str>>,
     #[serde(skip)]
-    example: Option<String>,
+    example: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes_min: Option<usize>,
     /// The section that must be in use before this variable is required.
     #[serde(skip_serializing_if = "Option::is_none")]
-    only_with: Option<String>,
-    help: String,
+    only_with: Option<Cow<'static, str>>,
+    help: Cow<'static, str>,
 }
 
 impl Variable {
     /// A required variable; its name is still without the prefix of the section it stands in.
-    pub fn new(name: impl Into<String>) -> Self {
+    pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
         Self {
             name: name.into(),
             aliases: Vec::new(),
@@ -45,20 +47,20 @@ impl Variable {
             example: None,
             bytes_min: None,
             only_with: None,
-            help: String::new(),
+            help: Cow::Borrowed(""),
         }
     }
 
     /// Another name of the same variable, in full: sections do not prefix it.
     #[must_use]
-    pub fn alias(mut self, name: impl Into<String>) -> Self {
+    pub fn alias(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.aliases.push(name.into());
         self
     }
 
     /// What counts when the variable is not set, written as an operator would.
     #[must_use]
-    pub fn default(mut self, text: impl Into<String>) -> Self {
+    pub fn default(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.default = Some(text.into());
         self
     }
@@ -69,7 +71,7 @@ impl Variable {
 
     /// A value to show in reports and templates.
     #[must_use]
-    pub fn example(mut self, text: impl Into<String>) -> Self {
+    pub fn example(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.example = Some(text.into());
         self
     }
@@ -83,15 +85,17 @@ impl Variable {
 
     /// What the operator should know, in any number of lines.
     #[must_use]
-    pub fn help(mut self, text: impl Into<String>) -> Self {
+    pub fn help(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.help = text.into();
         self
     }
 
     pub(super) fn placed(mut self, prefix: &str, form: Form, only_with: Option<&str>) -> Self {
-        self.name.insert_str(0, prefix);
+        if !prefix.is_empty() {
+            self.name.to_mut().insert_str(0, prefix);
+        }
         self.form = form;
-        self.only_with = only_with.map(str::to_owned);
+        self.only_with = only_with.map(|section| Cow::Owned(section.to_owned()));
         self
     }
 
@@ -102,7 +106,7 @@ impl Variable {
 
     /// The name, then the other names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.name.as_str()).chain(self.aliases.iter().map(String::as_str))
+        std::iter::once(self.name()).chain(self.aliases.iter().map(AsRef::as_ref))
     }
 
     /// What its value looks like, and whether it is secret.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt;
-use neuroglia::data::{Query, Repository, UnitOfWork};
+use neuroglia::data::{Query, Repository, UnitOfWork, together};
 use neuroglia::error::ErrorKind;
 use neuroglia::mediation::{Mediator, Messages};
 use neuroglia::messaging::EVENT_DATA_BYTES_MAX;
@@ -437,6 +437,34 @@ async fn what_a_query_has_read_is_not_read_again_by_its_id() {
     assert!(
         tallies.first(Query::filter(Tally::NAME.eq("b".to_owned()))).await.expect("it answers").is_none()
     );
+}
+
+#[tokio::test]
+async fn several_are_read_at_once_each_as_the_unit_has_it() {
+    let app = App::start().await;
+    app.play([Count("a"), Count("b"), Count("c")]).await.expect("it succeeds");
+    let scope = app.services.scope();
+    let tallies: Repository<Tally> = scope.inject().expect("it is there");
+    let names = ["c", "nobody", "a", "c"].map(str::to_owned);
+    let mut changed = tallies.get(&names[0]).await.expect("it answers").expect("it is there");
+    changed.add(5);
+    tallies.save(&mut changed).expect("it is the only copy");
+
+    let counted = |found: Vec<Tally>| found.into_iter().map(|tally| tally.count).collect::<Vec<_>>();
+    assert_eq!(counted(tallies.get_all(&names).await.expect("it answers")), [6, 1, 6], "in the order of ids");
+    assert!(tallies.get_all([]).await.expect("nobody is asked").is_empty());
+
+    let b = Query::filter(Tally::NAME.eq("b".to_owned()));
+    let nobody = Query::filter(Tally::NAME.eq("nobody".to_owned()));
+    let (found, none) =
+        together(tallies.first(b.clone()), tallies.first(nobody)).await.expect("both are answered");
+    assert_eq!((found.map(|tally| tally.count), none.is_none()), (Some(1), true));
+    let (all, first) = together(tallies.get_all(&names), tallies.first(b)).await.expect("both are answered");
+    assert_eq!((counted(all), first.map(|tally| tally.count)), (vec![6, 1, 6], Some(1)));
+
+    // What was read together is not read again by its id.
+    app.play([Count("b")]).await.expect("it succeeds");
+    assert_eq!(tallies.get(&"b".to_owned()).await.expect("it answers").expect("it is there").count, 1);
 }
 
 #[tokio::test]

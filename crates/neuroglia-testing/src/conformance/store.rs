@@ -153,6 +153,7 @@ rules! { ($)
         unset_fields_come_first_ascending_and_last_descending,
         several_keys_sort_in_turn_each_in_its_direction,
         a_limit_cuts_off_and_a_count_does_not,
+        several_queries_are_answered_each_as_alone,
         values_are_values_whatever_they_contain,
         names_that_are_unsafe_are_refused,
         pages_show_every_item_once_in_every_order,

@@ -90,6 +90,7 @@ pub(crate) const DEFECTS: &[(Defect, &[&str])] = &[
     ),
     (Defect::SortsByOneKey, &["several_keys_sort_in_turn_each_in_its_direction"]),
     (Defect::CountsToTheLimit, &["a_limit_cuts_off_and_a_count_does_not"]),
+    (Defect::MixesAnswers, &["several_queries_are_answered_each_as_alone"]),
     (Defect::FillsUnsetFields, &["unset_fields_never_collide"]),
     (Defect::PingsForEver, &["a_store_answers_pings_until_it_is_closed"]),
     (
@@ -164,6 +165,7 @@ pub(crate) enum Defect {
     KnowsNoNull,
     SortsByOneKey,
     CountsToTheLimit,
+    MixesAnswers,
     FillsUnsetFields,
     PingsForEver,
     SendsBeforeItCommits,
@@ -351,6 +353,14 @@ impl StoreLayer for Broken {
 
     async fn query(&self, select: &Select) -> Result<Vec<Document>> {
         self.refusal(self.inner.query(&self.select(select)).await, Vec::new())
+    }
+
+    async fn query_all(&self, selects: &[Select]) -> Result<Vec<Vec<Document>>> {
+        let mut answers = self.inner.query_all(selects).await?;
+        if self.is(Defect::MixesAnswers) {
+            answers.reverse();
+        }
+        Ok(answers)
     }
 
     async fn count(&self, select: &Select) -> Result<u64> {

@@ -111,6 +111,16 @@ impl Filter {
         Ok(Self::Spans(Box::new(plain.into_iter().chain(spans).fold(filter, EnvFilter::add_directive))))
     }
 
+    /// The most that any of the directives asks for.
+    pub(super) fn level(&self) -> LevelFilter {
+        let level = match self {
+            Self::Level(level) => Some(*level),
+            Self::Targets(targets) => Layer::<Registry>::max_level_hint(targets),
+            Self::Spans(filter) => Layer::<Registry>::max_level_hint(&**filter),
+        };
+        level.unwrap_or(LevelFilter::TRACE)
+    }
+
     /// Puts the filter in front of the lines and gives both a registry of spans, which `others` hear as it is.
     pub(super) fn dispatch<L>(self, lines: L, others: Vec<BoxedLayer>) -> Dispatch
     where
@@ -220,6 +230,18 @@ mod tests {
             panic!("these need spans");
         };
         assert_eq!(filter.to_string(), "hyper=off,error,web[request{a=1,b}]=trace");
+    }
+
+    #[test]
+    fn the_level_is_the_most_that_any_directive_asks_for() {
+        for (directives, level) in [
+            ("warn", LevelFilter::WARN),
+            ("warn,hyper=debug", LevelFilter::DEBUG),
+            ("off,sqlx::query", LevelFilter::TRACE),
+            ("hyper=off,web[request{a=1}]=debug", LevelFilter::DEBUG),
+        ] {
+            assert_eq!(Filter::parse(directives).map(|filter| filter.level()), Ok(level), "{directives}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use tracing::level_filters::STATIC_MAX_LEVEL;
 use tracing::{Dispatch, dispatcher};
 
 use super::{
@@ -163,13 +164,24 @@ impl Telemetry {
         writer: impl Write + Send + 'static,
     ) -> Result<(Dispatch, TelemetryGuard), TelemetryError> {
         let filter = Filter::parse(&options.directives)?;
+        let asked = filter.level();
         let notice: LossNotice = match options.format {
             LogFormat::Json => loss_notice(json(options), options.clock),
             LogFormat::Text => loss_notice(text(options), options.clock),
         };
         let (sink, queue) = queue::spawn(writer, options.buffer_bytes_max, notice)?;
         let (layers, ends) = Ends::of(layers);
-        Ok((dispatch(layers, options, filter, sink), TelemetryGuard { queue, ends }))
+        let dispatch = dispatch(layers, options, filter, sink);
+        if asked > STATIC_MAX_LEVEL {
+            dispatcher::with_default(&dispatch, || {
+                tracing::warn!(
+                    asked = %asked,
+                    compiled = %STATIC_MAX_LEVEL,
+                    "the log is asked for lines of a level that this executable was compiled without"
+                );
+            });
+        }
+        Ok((dispatch, TelemetryGuard { queue, ends }))
     }
 
     /// Logs to `sink`, without queue, thread or anything global.

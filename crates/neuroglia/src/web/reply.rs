@@ -280,7 +280,7 @@ impl IntoResponse for NoContent {
 
 fn json<T: Serialize>(value: &T) -> Response {
     // Most answers fit, and the few larger ones grow in two or three steps.
-    const SIZE_HINT: usize = 512;
+    const SIZE_HINT: usize = 1_024;
     let mut bytes = Vec::with_capacity(SIZE_HINT);
     match serde_json::to_writer(&mut bytes, value) {
         Ok(()) => {

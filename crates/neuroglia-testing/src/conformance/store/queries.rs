@@ -11,7 +11,7 @@ use neuroglia::id::Ids;
 use serde_json::json;
 
 use super::aggregates::Note;
-use super::{NOTES, at, insert, matching, put, refused, select, sorted};
+use super::{NOTES, SHELVES, at, insert, matching, put, refused, select, sorted};
 use Direction::{Ascending, Descending};
 
 const RANK: Path = Path::Body("rank");
@@ -224,6 +224,35 @@ const HOSTILE: [&str; 16] = [
     "NULL",
     "💥'\"`",
 ];
+
+pub(super) async fn several_queries_are_answered_each_as_alone(store: Arc<dyn Store>) {
+    ranked(&*store).await;
+    put(&*store, [insert(SHELVES, "a", &json!({ "rank": 2 })), insert(SHELVES, "s", &json!({}))]).await;
+    let all = || Condition::All(Vec::new());
+    let ids = |ids: &[&str]| Condition::In {
+        path: Path::Id,
+        values: ids.iter().map(|id| Value::Text((*id).to_owned())).collect(),
+    };
+    let of_shelves = |condition| Select { collection: SHELVES, ..select(condition, &[]) };
+    let selects = [
+        select(all(), &[(RANK, Descending)]),
+        of_shelves(ids(&["s", "nobody", "a"])),
+        Select { limit: 1, ..select(is(RANK, Op::Greater, 1), &[(RANK, Ascending)]) },
+        select(is(RANK, Op::Greater, 99), &[]),
+        select(is(TEXT, Op::Equal, "'); --"), &[]),
+        Select { limit: 2, ..of_shelves(all()) },
+        select(all(), &[(RANK, Ascending)]),
+    ];
+    for several in [&selects[..], &selects[1..3], &selects[3..4], &[]] {
+        let answers = store.query_all(several).await.expect("sound queries are answered");
+        assert_eq!(answers.len(), several.len(), "each has an answer");
+        for (select, answer) in several.iter().zip(answers) {
+            assert_eq!(answer, store.query(select).await.expect("it is answered alone"), "{select:?}");
+        }
+    }
+    let unknown = [selects[0].clone(), Select { collection: "nowhere", ..selects[0].clone() }];
+    refused(store.query_all(&unknown).await, ErrorKind::Internal, "one query in an unknown collection");
+}
 
 pub(super) async fn values_are_values_whatever_they_contain(store: Arc<dyn Store>) {
     let notes = HOSTILE.iter().enumerate();

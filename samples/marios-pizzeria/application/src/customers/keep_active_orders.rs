@@ -26,8 +26,9 @@ impl KeepActiveOrders {
 
 impl EventHandler<OrderCreated> for KeepActiveOrders {
     async fn handle(&self, event: &OrderCreated) -> Result<()> {
+        let Some(account) = &event.by else { return Ok(()) };
         if let Some(mut customer) = self.customers.get(&event.customer_id).await?
-            && customer.add_active_order(event.order_id, event.by.as_ref())
+            && customer.add_active_order(event.order_id, account)
         {
             self.customers.save(&mut customer)?;
         }

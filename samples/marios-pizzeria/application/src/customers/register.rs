@@ -1,6 +1,6 @@
 //! The register of customers: a known phone, or a known user, is the same customer.
 
-use neuroglia::data::{Field, Query as Find, Repository};
+use neuroglia::data::{Field, Query as Find, Reading, Repository};
 use neuroglia::di::Inject;
 use neuroglia::domain::Aggregate;
 use neuroglia::error::Result;
@@ -47,15 +47,20 @@ impl Register {
     }
 
     /// The customer for whom an order with this contact counts, registered when neither the account nor the phone is
-    /// known.
+    /// known; `known` is who [has the phone](Self::with_phone).
     ///
     /// # Errors
     /// When the phone belongs to another account, or the store cannot be reached.
-    pub async fn customer(&self, contact: Contact, stamp: Stamp) -> Result<CustomerId> {
+    pub async fn customer(
+        &self,
+        known: Option<Customer>,
+        contact: Contact,
+        stamp: Stamp,
+    ) -> Result<CustomerId> {
         if let Some(customer) = self.of_caller().await? {
             return Ok(*customer.id());
         }
-        let mut customer = self.enrol(contact, stamp).await?;
+        let mut customer = self.enrol(known, contact, stamp)?;
         // Nobody is written for an order that says nothing new about them.
         if customer.root().has_events() {
             self.customers.save(&mut customer)?;
@@ -63,17 +68,17 @@ impl Register {
         Ok(*customer.id())
     }
 
-    /// The caller, who has no customer yet, as the one with this phone or a new one; not saved.
+    /// The caller, who has no customer yet, as the one who is known by this phone or a new one; not saved.
     ///
     /// The profile of a customer with an account is changed by that account only; a guest's is what the guest
     /// last said. Whoever gets a guest's record by its phone gets nothing that was in it: the contact is replaced,
     /// and orders belong to those who placed them.
     ///
     /// # Errors
-    /// When the phone belongs to another account, or the store cannot be reached.
-    pub async fn enrol(&self, contact: Contact, stamp: Stamp) -> Result<Customer> {
+    /// When the phone belongs to another account.
+    pub fn enrol(&self, known: Option<Customer>, contact: Contact, stamp: Stamp) -> Result<Customer> {
         let user = user_id(&self.caller);
-        let Some(mut customer) = self.with_phone(contact.phone()).await? else {
+        let Some(mut customer) = known else {
             return Ok(Customer::register(self.ids.next(), contact, user, stamp));
         };
         match user {
@@ -103,7 +108,8 @@ impl Register {
         }
     }
 
-    async fn with_phone(&self, phone: &Phone) -> Result<Option<Customer>> {
-        self.customers.first(Find::filter(PHONE.eq(phone.to_string()))).await
+    /// The customer with this telephone number.
+    pub fn with_phone(&self, phone: &Phone) -> Reading<Option<Customer>> {
+        self.customers.first(Find::filter(PHONE.eq(phone.to_string())))
     }
 }

@@ -82,7 +82,10 @@ impl CommandHandler<UpdateMyProfile> for UpdateMyProfileHandler {
                 customer.update_contact(contact, stamp);
                 customer
             }
-            None => self.register.enrol(contact, stamp).await?,
+            None => {
+                let known = self.register.with_phone(contact.phone()).await?;
+                self.register.enrol(known, contact, stamp)?
+            }
         };
         self.customers.save(&mut customer)?;
         Ok(ProfileDto::of(&customer))

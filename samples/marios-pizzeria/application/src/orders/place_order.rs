@@ -1,16 +1,17 @@
 //! Place an order.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use neuroglia::clock::Clock;
-use neuroglia::data::Repository;
+use neuroglia::data::{Reading, Repository, together};
 use neuroglia::di::Inject;
 use neuroglia::error::{Error, Result};
 use neuroglia::id::Ids;
 use neuroglia::identity::Identity;
 use neuroglia::mediation::{Command, CommandHandler};
 use pizzeria_domain::customer::ContactDraft;
-use pizzeria_domain::menu::{Pizza, Size};
+use pizzeria_domain::menu::{Pizza, PizzaId, Size};
 use pizzeria_domain::order::{LineDraft, Order, OrderDraft, PaymentDraft, PaymentMethod};
 use pizzeria_domain::user::Role;
 use schemars::JsonSchema;
@@ -104,7 +105,12 @@ pub struct PlaceOrderHandler {
 
 impl CommandHandler<PlaceOrder> for PlaceOrderHandler {
     async fn handle(&self, command: PlaceOrder) -> Result<PlacedOrderDto> {
-        let menu = self.menu(&command.lines).await?;
+        let contact = self.register.contact(command.customer.into()).await;
+        let menu = self.menu(&command.lines);
+        let (menu, known) = match &contact {
+            Ok(contact) => together(menu, self.register.with_phone(contact.phone())).await?,
+            Err(_) => (menu.await?, None),
+        };
         let draft = OrderDraft {
             lines: command.lines.into_iter().map(LineDraft::from).collect(),
             payment: PaymentDraft {
@@ -115,11 +121,10 @@ impl CommandHandler<PlaceOrder> for PlaceOrderHandler {
         };
         // Order and contact are judged together, so that everything that is wrong is told at once.
         let priced = draft.priced(&menu, &self.house.accepted, &self.ids).map_err(Error::from);
-        let contact = self.register.contact(command.customer.into()).await;
         let (priced, contact) = both(priced, contact)?;
 
         let stamp = stamp(&self.caller, &self.clock);
-        let customer_id = self.register.customer(contact.clone(), stamp.clone()).await?;
+        let customer_id = self.register.customer(known, contact.clone(), stamp.clone()).await?;
         let token = user_id(&self.caller).is_none().then(|| TrackingToken::new(&self.ids));
         let digest = token.as_ref().map(TrackingToken::digest);
         let mut order = Order::place(self.ids.next(), customer_id, contact, priced, digest, stamp);
@@ -131,20 +136,10 @@ impl CommandHandler<PlaceOrder> for PlaceOrderHandler {
 
 impl PlaceOrderHandler {
     /// The pizzas of the menu that the lines ask for, as far as they exist.
-    async fn menu(&self, lines: &[PlaceLine]) -> Result<Vec<Pizza>> {
-        let mut wanted: Vec<&str> =
-            lines.iter().take(OrderDraft::LINES_MAX).map(|line| line.pizza_id.as_str()).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut menu = Vec::with_capacity(wanted.len());
-        for id in wanted {
-            if let Ok(id) = id.parse()
-                && let Some(pizza) = self.pizzas.get(&id).await?
-            {
-                menu.push(pizza);
-            }
-        }
-        Ok(menu)
+    fn menu(&self, lines: &[PlaceLine]) -> Reading<Vec<Pizza>> {
+        let lines = lines.iter().take(OrderDraft::LINES_MAX);
+        let wanted: BTreeSet<PizzaId> = lines.filter_map(|line| line.pizza_id.parse().ok()).collect();
+        self.pizzas.get_all(&wanted)
     }
 }
 
