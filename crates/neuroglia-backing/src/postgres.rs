@@ -20,7 +20,7 @@
 //!   one. A commit is not: when the connection is lost on the way, the outcome is not known, and the error says
 //!   so. A batch without own statements that meets a deadlock is tried again by the engine; anything else that does is
 //!   unavailable.
-//! - **Nothing stays open.** A batch runs in a task of its own, to its end, whoever waits for it; statements,
+//! - **Nothing stays open.** A batch comes to its end, also when who waits for it goes away; statements,
 //!   locks and idle transactions have their limits at the server, and an answer that does not come has one here.
 //!   An idempotency key of a process that crashed is free when its time is over.
 //! - **Messages keep their place.** A batch takes one number for all its messages, after the versions that it
@@ -159,8 +159,10 @@ impl Store for PostgresStore {
     }
 
     async fn query_all(&self, selects: &[Select]) -> Result<Vec<Vec<Document>>> {
-        let mut answers = Vec::new();
-        answers.resize_with(selects.len(), Vec::new);
+        if selects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut answers = vec![Vec::new(); selects.len()];
         for row in self.found(select::several(selects)?).await? {
             let part: i32 = row.try_get(0).map_err(error)?;
             let answer = usize::try_from(part).ok().and_then(|part| answers.get_mut(part));

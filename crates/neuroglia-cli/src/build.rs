@@ -4,6 +4,7 @@
 //! cannot be said: a change that is not committed, or a `Cargo.lock` that does not fit, would make it a build of nothing
 //! that anybody could find again.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -101,14 +102,24 @@ impl Kept<Build> {
     }
 }
 
+/// Has everything linked in, also libc.
+const STATIC: &str = "-Ctarget-feature=+crt-static";
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a command line has no settings; cargo's variables are its caller's"
+)]
 fn make(project: &Project, host: &str, is_static: bool) -> Result<PathBuf> {
     let release = ["--release", "--locked"];
     if !is_static {
         return project.make(&Making { arguments: &release, rustflags: None });
     }
-    // With a target that is named, macros and build scripts are still built for a host that loads libraries.
-    let arguments = [&release[..], &["--target", host]].concat();
-    project.make(&Making { arguments: &arguments, rustflags: Some("-C target-feature=+crt-static") })
+    // With a target that is named, macros and build scripts are still built for a host that loads libraries. As a
+    // configuration the flag stands beside those of the project's own; in the environment it would stand in their place.
+    let flags = format!("target.{host}.rustflags=[\"{STATIC}\"]");
+    let arguments = [&release[..], &["--target", host, "--config", &flags]].concat();
+    let own = env::var("RUSTFLAGS").ok().map(|own| format!("{own} {STATIC}"));
+    project.make(&Making { arguments: &arguments, rustflags: own.as_deref() })
 }
 
 /// The compiler that cargo uses in a folder.

@@ -25,7 +25,7 @@ pub(crate) struct Project {
 pub(crate) struct Making<'a> {
     /// Arguments of `cargo build` beside the package.
     pub(crate) arguments: &'a [&'a str],
-    /// What every call of the compiler is told beside what it is told anyway.
+    /// What every call of the compiler is told in place of what the project's configuration has it told.
     pub(crate) rustflags: Option<&'a str>,
 }
 

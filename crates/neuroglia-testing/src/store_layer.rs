@@ -2,7 +2,8 @@
 //!
 //! The store port has some forty methods. Whoever wants one of them to wait, to fail or to lie implements
 //! [`StoreLayer`], whose methods ask the store behind, overrides that one, and has a store with [`Layered`]. The
-//! methods are listed here once; a new one in the port is a compile error until it is listed as well.
+//! methods are listed here once; a new one in the port is a compile error until it is listed as well. Each asks the same
+//! method of the store behind: who overrides `query` overrides `query_all` too.
 
 use std::convert::Infallible;
 use std::time::Duration;

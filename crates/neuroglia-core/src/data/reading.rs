@@ -41,8 +41,14 @@ impl<T: Send + 'static> IntoFuture for Reading<T> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let Self { work, selects, ids, read } = self;
-            let answers = ask(&work, &selects?).await?;
-            read(&work, &ids, answers.into_iter().flatten().collect())
+            // One part after the other, as a list that goes on behind a cursor has several.
+            for select in selects? {
+                let documents = work.store().query(&select).await?;
+                if !documents.is_empty() {
+                    return read(&work, &ids, documents);
+                }
+            }
+            read(&work, &ids, Vec::new())
         })
     }
 }
@@ -77,24 +83,23 @@ impl<T: Send + 'static> IntoFuture for Reading<T> {
 ///
 /// # Errors
 /// When the store cannot be reached, or a document is not what it is read as.
-pub async fn together<A, B>(first: Reading<A>, second: Reading<B>) -> Result<(A, B)> {
+pub async fn together<A, B>(first: Reading<A>, second: Reading<B>) -> Result<(A, B)>
+where
+    A: Send + 'static,
+    B: Send + 'static,
+{
+    if !first.work.shares_store(&second.work) {
+        return Ok((first.await?, second.await?));
+    }
     let Reading { work, selects, ids, read } = first;
     let mut selects = selects?;
     let of_first = selects.len();
     selects.extend(second.selects?);
-    let mut answers = ask(&work, &selects).await?;
+    let mut answers = if selects.is_empty() { Vec::new() } else { work.store().query_all(&selects).await? };
     let of_second = answers.split_off(of_first);
     let first = read(&work, &ids, answers.into_iter().flatten().collect())?;
     let second = (second.read)(&second.work, &second.ids, of_second.into_iter().flatten().collect())?;
     Ok((first, second))
-}
-
-async fn ask(work: &UnitOfWork, selects: &[Select]) -> Result<Vec<Vec<Document>>> {
-    match selects {
-        [] => Ok(Vec::new()),
-        [only] => Ok(vec![work.store().query(only).await?]),
-        several => work.store().query_all(several).await,
-    }
 }
 
 impl<T> fmt::Debug for Reading<T> {

@@ -31,17 +31,16 @@ impl<A: Aggregate> Repository<A> {
         self.work.get(id).await
     }
 
-    /// Those of the aggregates that exist, in the order of their ids, by one question for all that this unit of work
-    /// does not have.
+    /// Those of the aggregates that exist, as this unit of work sees them, by one question; in the order in which their ids
+    /// are given, one that is given twice two times.
     ///
     /// # Errors
     /// Those of [`get`](Self::get).
     pub fn get_all<'a>(&self, ids: impl IntoIterator<Item = &'a A::Id>) -> Reading<Vec<A>> {
         let ids: Vec<String> = ids.into_iter().map(ToString::to_string).collect();
-        let unknown: Vec<Value> =
-            ids.iter().filter(|id| !self.work.has::<A>(id)).cloned().map(Value::Text).collect();
-        let limit = u32::try_from(unknown.len()).unwrap_or(u32::MAX);
-        let condition = Condition::In { path: Path::Id, values: unknown };
+        let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        let values = ids.iter().cloned().map(Value::Text).collect();
+        let condition = Condition::In { path: Path::Id, values };
         let select = Select { collection: A::COLLECTION, condition, sort: Vec::new(), limit };
         let selects = if limit == 0 { Vec::new() } else { vec![select] };
         Reading::new(&self.work, Ok(selects), UnitOfWork::read_all).of_ids(ids)

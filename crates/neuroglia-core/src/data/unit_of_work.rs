@@ -144,9 +144,9 @@ impl UnitOfWork {
         Ok(aggregate)
     }
 
-    /// Whether the unit knows the document, so that nobody is asked for it.
-    pub(super) fn has<A: Aggregate>(&self, id: &str) -> bool {
-        self.state().gathered.index.contains_key(&(A::COLLECTION, id.to_owned()))
+    /// Whether both read from one store.
+    pub(super) fn shares_store(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.store, &other.store)
     }
 
     /// What the unit has of these, and of the rest what was read, in the order of the ids.

@@ -31,8 +31,8 @@ use crate::id::Ids;
 /// How many messages leave together at most.
 const BATCH_MAX: u32 = 100;
 
-/// How long a message waits for others to leave with it, at most: as long as `linger.ms` of a Kafka producer by default.
-const AGE_MAX: Duration = Duration::from_millis(5);
+/// How long a message waits for others to leave with it.
+const AGE_MAX: Duration = Duration::from_millis(2);
 
 /// How long the bus has to confirm a batch.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);

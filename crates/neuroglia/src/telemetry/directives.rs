@@ -111,16 +111,6 @@ impl Filter {
         Ok(Self::Spans(Box::new(plain.into_iter().chain(spans).fold(filter, EnvFilter::add_directive))))
     }
 
-    /// The most that any of the directives asks for.
-    pub(super) fn level(&self) -> LevelFilter {
-        let level = match self {
-            Self::Level(level) => Some(*level),
-            Self::Targets(targets) => Layer::<Registry>::max_level_hint(targets),
-            Self::Spans(filter) => Layer::<Registry>::max_level_hint(&**filter),
-        };
-        level.unwrap_or(LevelFilter::TRACE)
-    }
-
     /// Puts the filter in front of the lines and gives both a registry of spans, which `others` hear as it is.
     pub(super) fn dispatch<L>(self, lines: L, others: Vec<BoxedLayer>) -> Dispatch
     where
@@ -196,6 +186,15 @@ fn is_target_char(character: char) -> bool {
     character.is_alphanumeric() || "_-:./".contains(character)
 }
 
+/// The most that any of the directives asks for; one that does not say how much asks for everything.
+pub(super) fn most(directives: &str) -> LevelFilter {
+    let level = |directive: &str| {
+        let level = directive.rsplit('=').next().unwrap_or(directive);
+        level.trim().parse().unwrap_or(LevelFilter::TRACE)
+    };
+    split(directives).filter(|directive| !directive.trim().is_empty()).map(level).max().unwrap_or(UNNAMED)
+}
+
 /// Splits at the commas between directives, not at those between the fields of a span.
 fn split(directives: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0_u32;
@@ -233,14 +232,16 @@ mod tests {
     }
 
     #[test]
-    fn the_level_is_the_most_that_any_directive_asks_for() {
+    fn the_most_of_all_directives_is_what_any_asks_for() {
         for (directives, level) in [
             ("warn", LevelFilter::WARN),
+            (" Info ,", LevelFilter::INFO),
             ("warn,hyper=debug", LevelFilter::DEBUG),
             ("off,sqlx::query", LevelFilter::TRACE),
             ("hyper=off,web[request{a=1}]=debug", LevelFilter::DEBUG),
+            ("info,web[request{a=1,b}]", LevelFilter::TRACE),
         ] {
-            assert_eq!(Filter::parse(directives).map(|filter| filter.level()), Ok(level), "{directives}");
+            assert_eq!(most(directives), level, "{directives}");
         }
     }
 

@@ -12,7 +12,7 @@ use tracing::level_filters::STATIC_MAX_LEVEL;
 use tracing::{Dispatch, dispatcher};
 
 use super::{
-    directives::{Filter, InvalidDirectives},
+    directives::{Filter, InvalidDirectives, most},
     json::Json,
     layer::{Encode, Lines, push_own_line},
     own::{BoxedLayer, Ends, TelemetryLayer},
@@ -164,7 +164,6 @@ impl Telemetry {
         writer: impl Write + Send + 'static,
     ) -> Result<(Dispatch, TelemetryGuard), TelemetryError> {
         let filter = Filter::parse(&options.directives)?;
-        let asked = filter.level();
         let notice: LossNotice = match options.format {
             LogFormat::Json => loss_notice(json(options), options.clock),
             LogFormat::Text => loss_notice(text(options), options.clock),
@@ -172,6 +171,7 @@ impl Telemetry {
         let (sink, queue) = queue::spawn(writer, options.buffer_bytes_max, notice)?;
         let (layers, ends) = Ends::of(layers);
         let dispatch = dispatch(layers, options, filter, sink);
+        let asked = most(&options.directives);
         if asked > STATIC_MAX_LEVEL {
             dispatcher::with_default(&dispatch, || {
                 tracing::warn!(

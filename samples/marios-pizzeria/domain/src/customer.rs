@@ -1,8 +1,8 @@
 //! Customers: who orders, with or without an account.
 //!
-//! A known phone or a known user is the same customer; both are unique indexes. The orders that are under way
-//! follow from order events, and are kept here so that a profile needs no search. Of a customer with an account
-//! they are those that this account placed: a telephone number is no proof of who somebody is.
+//! A known phone or a known user is the same customer; both are unique indexes. The orders of an account that are
+//! under way follow from order events, and are kept here so that a profile needs no search. They are those that this
+//! account placed: a telephone number is no proof of who somebody is, and guests have their tokens.
 
 mod contact;
 

@@ -6,7 +6,7 @@ use neuroglia::domain::Aggregate;
 use neuroglia::error::Result;
 use neuroglia::id::Ids;
 use neuroglia::identity::Identity;
-use pizzeria_domain::customer::{Contact, ContactDraft, Customer, CustomerId, Phone};
+use pizzeria_domain::customer::{Contact, Customer, CustomerId, Phone};
 use pizzeria_domain::stamp::Stamp;
 
 use crate::accounts::user_id;
@@ -34,32 +34,12 @@ impl Register {
         }
     }
 
-    /// The contact of an order: what the caller says, and for the rest what the caller's profile has.
+    /// The customer for whom an order with this contact counts, when the caller has none yet: who
+    /// [has the phone](Self::with_phone), or a new one.
     ///
     /// # Errors
-    /// When something is missing or not right, with everything that is wrong.
-    pub async fn contact(&self, draft: ContactDraft) -> Result<Contact> {
-        let draft = match self.of_caller().await? {
-            Some(customer) => draft.or(customer.contact()),
-            None => draft,
-        };
-        Ok(draft.into_delivery_contact("/customer")?)
-    }
-
-    /// The customer for whom an order with this contact counts, registered when neither the account nor the phone is
-    /// known; `known` is who [has the phone](Self::with_phone).
-    ///
-    /// # Errors
-    /// When the phone belongs to another account, or the store cannot be reached.
-    pub async fn customer(
-        &self,
-        known: Option<Customer>,
-        contact: Contact,
-        stamp: Stamp,
-    ) -> Result<CustomerId> {
-        if let Some(customer) = self.of_caller().await? {
-            return Ok(*customer.id());
-        }
+    /// When the phone belongs to another account.
+    pub fn customer(&self, known: Option<Customer>, contact: Contact, stamp: Stamp) -> Result<CustomerId> {
         let mut customer = self.enrol(known, contact, stamp)?;
         // Nobody is written for an order that says nothing new about them.
         if customer.root().has_events() {
@@ -94,7 +74,7 @@ impl Register {
     /// customer, and has no record of its own any more.
     ///
     /// The record goes first, because an engine carries a commit out in order, and a number is never taken twice. Its
-    /// orders go on without it.
+    /// orders go on without it, also one that is placed in the same moment.
     ///
     /// # Errors
     /// When the phone belongs to another account, or the store cannot be reached.
@@ -109,6 +89,9 @@ impl Register {
     }
 
     /// The customer with this telephone number.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
     pub fn with_phone(&self, phone: &Phone) -> Reading<Option<Customer>> {
         self.customers.first(Find::filter(PHONE.eq(phone.to_string())))
     }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use neuroglia::clock::Clock;
 use neuroglia::data::{Reading, Repository, together};
 use neuroglia::di::Inject;
+use neuroglia::domain::Aggregate;
 use neuroglia::error::{Error, Result};
 use neuroglia::id::Ids;
 use neuroglia::identity::Identity;
 use neuroglia::mediation::{Command, CommandHandler};
-use pizzeria_domain::customer::ContactDraft;
+use pizzeria_domain::customer::{Contact, ContactDraft, Customer};
 use pizzeria_domain::menu::{Pizza, PizzaId, Size};
 use pizzeria_domain::order::{LineDraft, Order, OrderDraft, PaymentDraft, PaymentMethod};
 use pizzeria_domain::user::Role;
@@ -105,11 +106,12 @@ pub struct PlaceOrderHandler {
 
 impl CommandHandler<PlaceOrder> for PlaceOrderHandler {
     async fn handle(&self, command: PlaceOrder) -> Result<PlacedOrderDto> {
-        let contact = self.register.contact(command.customer.into()).await;
+        let caller = self.register.of_caller().await?;
+        let contact = delivery_contact(command.customer.into(), caller.as_ref());
         let menu = self.menu(&command.lines);
-        let (menu, known) = match &contact {
-            Ok(contact) => together(menu, self.register.with_phone(contact.phone())).await?,
-            Err(_) => (menu.await?, None),
+        let (menu, known) = match (&caller, &contact) {
+            (None, Ok(contact)) => together(menu, self.register.with_phone(contact.phone())).await?,
+            _ => (menu.await?, None),
         };
         let draft = OrderDraft {
             lines: command.lines.into_iter().map(LineDraft::from).collect(),
@@ -124,7 +126,10 @@ impl CommandHandler<PlaceOrder> for PlaceOrderHandler {
         let (priced, contact) = both(priced, contact)?;
 
         let stamp = stamp(&self.caller, &self.clock);
-        let customer_id = self.register.customer(known, contact.clone(), stamp.clone()).await?;
+        let customer_id = match caller {
+            Some(customer) => *customer.id(),
+            None => self.register.customer(known, contact.clone(), stamp.clone())?,
+        };
         let token = user_id(&self.caller).is_none().then(|| TrackingToken::new(&self.ids));
         let digest = token.as_ref().map(TrackingToken::digest);
         let mut order = Order::place(self.ids.next(), customer_id, contact, priced, digest, stamp);
@@ -148,6 +153,15 @@ impl From<PlaceLine> for LineDraft {
         let PlaceLine { pizza_id, size, toppings, quantity } = line;
         Self { pizza_id, size, toppings, quantity }
     }
+}
+
+/// What the caller says, and for the rest what the caller's profile has.
+fn delivery_contact(draft: ContactDraft, caller: Option<&Customer>) -> Result<Contact> {
+    let draft = match caller {
+        Some(customer) => draft.or(customer.contact()),
+        None => draft,
+    };
+    Ok(draft.into_delivery_contact("/customer")?)
 }
 
 /// Both, or everything that is wrong with either.
