@@ -57,8 +57,9 @@ impl<T: Send + 'static> IntoFuture for Reading<T> {
 ///
 /// ```
 /// use neuroglia_core::data::{Query, Repository, together};
-/// # use neuroglia_core::domain::{Aggregate, Id, Root};
+/// # use neuroglia_core::domain::{Aggregate, Root};
 /// # use neuroglia_core::error::Result;
+/// # use neuroglia_core::id::Id;
 /// # use serde::{Deserialize, Serialize};
 /// # #[derive(Serialize, Deserialize)]
 /// # struct Pizza { id: Id<Self>, #[serde(skip)] root: Root }
