@@ -64,35 +64,49 @@ pub(super) fn keys(path: &str) -> [String; 2] {
     [value, text]
 }
 
-/// What lies at the path: step by step, because `#>` would take a number in a path for a place in an array.
-fn push_json(sql: &mut String, path: &str, last_step: &str) {
-    sql.push_str("body");
-    let mut parts = path.split('.').peekable();
-    while let Some(part) = parts.next() {
-        sql.push_str(if parts.peek().is_none() { last_step } else { " -> '" });
-        sql.push_str(part);
-        sql.push('\'');
-    }
-}
+/// The step from a JSON value to one within it, before its name.
+const INTO: &str = " -> '";
+/// The same to the text of it.
+const INTO_TEXT: &str = " ->> '";
 
 fn push_value(sql: &mut String, path: &str) {
-    sql.push_str("(CASE WHEN jsonb_typeof(");
-    push_json(sql, path, " -> '");
-    sql.push_str(") = 'string' THEN '\"\"'::jsonb WHEN ");
-    push_json(sql, path, " -> '");
-    sql.push_str(" <> 'null'::jsonb THEN ");
-    push_json(sql, path, " -> '");
-    sql.push_str(" END)");
+    push_case(sql, path, |sql| sql.push_str("'\"\"'::jsonb"), |sql| push_path(sql, path, INTO));
+    sql.push(')');
 }
 
 fn push_text(sql: &mut String, path: &str) {
+    push_case(sql, path, |sql| push_path(sql, path, INTO_TEXT), |sql| sql.push_str("''"));
+    sql.push_str(" COLLATE \"C\")");
+}
+
+/// One expression where the path leads to a text, another where it leads to anything else, and NULL where that is null or
+/// not there. Its parenthesis stays open.
+fn push_case(
+    sql: &mut String,
+    path: &str,
+    of_text: impl FnOnce(&mut String),
+    of_others: impl FnOnce(&mut String),
+) {
     sql.push_str("(CASE WHEN jsonb_typeof(");
-    push_json(sql, path, " -> '");
+    push_path(sql, path, INTO);
     sql.push_str(") = 'string' THEN ");
-    push_json(sql, path, " ->> '");
+    of_text(sql);
     sql.push_str(" WHEN ");
-    push_json(sql, path, " -> '");
-    sql.push_str(" <> 'null'::jsonb THEN '' END COLLATE \"C\")");
+    push_path(sql, path, INTO);
+    sql.push_str(" <> 'null'::jsonb THEN ");
+    of_others(sql);
+    sql.push_str(" END");
+}
+
+/// What lies at the path: step by step, because `#>` would take a number in a path for a place in an array.
+fn push_path(sql: &mut String, path: &str, last_step: &str) {
+    sql.push_str("body");
+    let mut parts = path.split('.').peekable();
+    while let Some(part) = parts.next() {
+        sql.push_str(if parts.peek().is_none() { last_step } else { INTO });
+        sql.push_str(part);
+        sql.push('\'');
+    }
 }
 
 impl Compiled {
@@ -182,19 +196,12 @@ impl Compiled {
     }
 
     fn comparison(&mut self, path: Path, op: Op, value: &Value) {
-        let op = match op {
-            Op::Equal => " = ",
-            Op::NotEqual => " <> ",
-            Op::Less => " < ",
-            Op::LessOrEqual => " <= ",
-            Op::Greater => " > ",
-            Op::GreaterOrEqual => " >= ",
-        };
         match (path, value) {
             (_, Value::Null) => self.push("NULL::boolean"),
             (Path::Id, value) => {
-                self.push("id");
-                self.push(op);
+                self.push("id ");
+                self.push(op.sign());
+                self.push(" ");
                 self.parameter(Parameter::Text(plain(value)));
                 self.push("::text");
             }
@@ -203,15 +210,17 @@ impl Compiled {
                 push_value(&mut self.sql, path);
                 self.push(", ");
                 push_text(&mut self.sql, path);
-                self.push(")");
-                self.push(op);
-                self.push("('\"\"'::jsonb, ");
+                self.push(") ");
+                self.push(op.sign());
+                self.push(" ('\"\"'::jsonb, ");
                 self.parameter(Parameter::Text(text.clone()));
                 self.push("::text)");
             }
             (Path::Body(path), value) => {
                 push_value(&mut self.sql, path);
-                self.push(op);
+                self.push(" ");
+                self.push(op.sign());
+                self.push(" ");
                 self.parameter(Parameter::Text(plain(value)));
                 self.push("::text::jsonb");
             }

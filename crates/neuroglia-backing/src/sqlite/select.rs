@@ -3,7 +3,7 @@
 //! Names come from checked declarations and become text, so that they match the expressions of the declared
 //! indexes; values become parameters, without exception.
 
-use neuroglia::data::{Condition, Direction, Op, Path, Select, Value};
+use neuroglia::data::{Condition, Direction, Path, Select, Value};
 use neuroglia::error::Result;
 use sqlx::Sqlite;
 use sqlx::query::Query;
@@ -65,14 +65,9 @@ impl Compiled {
             }
             Condition::Compare { path, op, value } => {
                 self.sql.push_str(&field(*path));
-                self.sql.push_str(match op {
-                    Op::Equal => " = ",
-                    Op::NotEqual => " <> ",
-                    Op::Less => " < ",
-                    Op::LessOrEqual => " <= ",
-                    Op::Greater => " > ",
-                    Op::GreaterOrEqual => " >= ",
-                });
+                self.sql.push(' ');
+                self.sql.push_str(op.sign());
+                self.sql.push(' ');
                 self.value(value);
             }
             Condition::In { path, values } => {

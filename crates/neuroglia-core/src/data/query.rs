@@ -444,6 +444,20 @@ pub enum Op {
     GreaterOrEqual,
 }
 
+impl Op {
+    /// As SQL writes it.
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "<>",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+        }
+    }
+}
+
 /// One key of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sort {

@@ -303,6 +303,7 @@ impl Gathered {
         }
     }
 
+    /// What is known of a document: the inner `None` when it was removed here.
     fn recall<A: Aggregate>(&self, key: &(&'static str, String)) -> Option<Result<Option<A>>> {
         let &position = self.index.get(key)?;
         Some(self.entries[position].decode())
