@@ -5,8 +5,9 @@
 //! stays. What a look does can be done twice, and by two at once.
 //!
 //! A first that a transaction has locked, of a process that has stopped perhaps, is waited for a moment and then left to
-//! the next look, with its note: it holds up no other line. One that has the mark, as whoever is at work has, is not
-//! written to and so not waited for.
+//! the next look, with its note: it holds up no other line. One that has the mark is not given it again, and whoever is at
+//! work keeps its note, which asks for nothing while it is the first: its end is part of a transaction, so a look that
+//! wrote to it would wait for that, or for the server to end what a dead process has left.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -47,7 +48,7 @@ impl Lines {
         let began = Instant::now();
         let mut refused = BTreeSet::new();
         loop {
-            let mut wanted = doc! { "look": { "$exists": true } };
+            let mut wanted = doc! { "look": { "$exists": true }, "owner": nobody() };
             if !refused.is_empty() {
                 wanted.insert(self.key, doc! { "$nin": refused.iter().collect::<Vec<_>>() });
             }
@@ -137,7 +138,12 @@ impl Lines {
                 some.map(|note| (value(note, "_id"), value(note, "look"))).unzip();
             // What was read with one of these tokens was committed before the lines were looked at.
             (!ids.is_empty()).then(|| {
-                doc! { "_id": { "$in": ids }, "look": { "$in": tokens }, "line": { "$exists": !are_leavers } }
+                doc! {
+                    "_id": { "$in": ids },
+                    "look": { "$in": tokens },
+                    "line": { "$exists": !are_leavers },
+                    "owner": nobody(),
+                }
             })
         };
         let clear = doc! { "$unset": { "look": "" } };
@@ -151,6 +157,11 @@ impl Lines {
             connection.run(collection.update_many(leavers, clear).into_future()).await.map(drop)
         }
     }
+}
+
+/// Of whom nobody is at work on it.
+fn nobody() -> Document {
+    doc! { "$exists": false }
 }
 
 fn value(document: &Document, field: &str) -> Bson {

@@ -398,6 +398,9 @@ async fn a_lane_that_somebody_has_locked_holds_up_no_other() {
     events(&store, &["new"]).await;
     let client = driver::Client::with_uri_str(database.url()).await.expect("a URI");
     let work = client.default_database().expect("it is named").collection::<Document>("ng_work");
+    // Whoever claims may be quicker than another who has read the note of the same piece.
+    let note = doc! { "$set": { "look": "a token" } };
+    work.update_one(doc! { "payload": "\"at work\"" }, note).await.expect("it has its note still");
     let mut stopped = client.start_session().await.expect("a session");
     stopped.start_transaction().await.expect("a transaction");
     for subject in ["at work", "new"] {

@@ -1,5 +1,6 @@
 //! Customers who order all the time, and remember what was accepted.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,6 +37,8 @@ struct Shared {
     /// The ids of the orders that were accepted.
     accepted: Mutex<Vec<String>>,
     refused: AtomicUsize,
+    /// What was said to the one who was refused last.
+    refusal: Mutex<String>,
     have_left: AtomicBool,
 }
 
@@ -73,7 +76,13 @@ impl Customers {
         // Where the store is slow, they take their time.
         let deadline = Instant::now() + PATIENCE + PAUSE_MAX * u32::try_from(count).unwrap_or(u32::MAX);
         while lock(&self.shared.accepted).len() < enough {
-            assert!(Instant::now() < deadline, "in vain waited for {count} more orders");
+            assert!(
+                Instant::now() < deadline,
+                "in vain waited for {count} more orders: {} are accepted of {enough}, {} were refused, the last with: {}",
+                lock(&self.shared.accepted).len(),
+                self.refused(),
+                lock(&self.shared.refusal),
+            );
             std::thread::park_timeout(Duration::from_millis(5));
         }
     }
@@ -133,10 +142,10 @@ impl Shared {
             Some(kept) => kept,
             None => {
                 let door = *doors.get(turn % doors.len().max(1))?;
-                (door, Client::connect(door).ok()?)
+                (door, self.heard(Client::connect(door))?)
             }
         };
-        let answer = client.post("/api/v1/orders", &[("idempotency-key", key)], order).ok()?;
+        let answer = self.heard(client.post("/api/v1/orders", &[("idempotency-key", key)], order))?;
         match answer.status {
             201 => {
                 if !answer.closes() {
@@ -144,9 +153,16 @@ impl Shared {
                 }
                 Some(answer.json()["id"].as_str().expect("an id").to_owned())
             }
-            409 | 502 | 503 | 504 => None,
+            409 | 502 | 503 | 504 => {
+                *lock(&self.refusal) = format!("{}, {}", answer.status, answer.text());
+                None
+            }
             status => panic!("an order was answered with {status}: {}", answer.text()),
         }
+    }
+
+    fn heard<T>(&self, said: io::Result<T>) -> Option<T> {
+        said.inspect_err(|error| *lock(&self.refusal) = error.to_string()).ok()
     }
 }
 
