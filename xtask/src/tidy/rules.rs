@@ -367,6 +367,7 @@ mod tests {
             ("crates/neuroglia-testing/src/services/a.rs", "let server = std::env::var(VARIABLE);"),
             ("crates/neuroglia/tests/it/boot.rs", "static RUNS: AtomicU64 = AtomicU64::new(0);"),
             ("xtask/src/main.rs", "println!(\"{:?}\", std::env::var(\"CARGO\"));"),
+            ("samples/marios-pizzeria/build.rs", "println!(\"{:?}\", std::env::var(\"TARGET\"));"),
         ];
         for (path, text) in sound {
             assert_eq!(broken(path, &format!("//! Doc.\n{text}\n")), [], "{path}: {text}");

@@ -27,9 +27,11 @@ impl Source {
             || rooms.iter().any(|room| self.path.contains(room))
     }
 
-    /// Whether the file belongs to one of the command lines, which speak to people.
+    /// Whether the file belongs to one of the command lines, which speak to people, or is a build script, which speaks
+    /// to cargo.
     pub(super) fn is_command_line(&self) -> bool {
         self.is_below(&["xtask/", "crates/neuroglia-cli/"])
+            || (self.path.ends_with("/build.rs") && !self.path.contains("/src/"))
     }
 
     /// Whether the path begins with one of the prefixes. A prefix without a slash at its end
