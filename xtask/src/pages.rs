@@ -6,11 +6,11 @@
 //! `stages` by the one of the command line, and `unrun: why` is for the rest. [`tidy`](crate::tidy) refuses a block that promises nothing; the step `pages` of
 //! `cargo xtask test` keeps the promises of the first two kinds.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::workspace::{Result, Workspace};
+use crate::workspace::{Result, Workspace, typed};
 
 /// The settings of the sample that the reader of a page has not made yet.
 const NOT_SET: [&str; 5] = ["DATABASE_URL", "JWT_SECRET_KEY", "PORT", "SERVER_PORT", "ADMIN_PORT"];
@@ -106,7 +106,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 /// Runs the block as a reader would, in the root of a fresh clone.
 fn run_block(workspace: &Workspace, place: &str, block: &Block<'_>, exit: i32) -> Result<()> {
     println!("{place}\n  {}", block.lines.join("\n  "));
-    let mut bash = Command::new("bash");
+    let mut bash = typed("bash");
     bash.args(["-c", &format!("set -euo pipefail\n{}", block.lines.join("\n"))]);
     bash.current_dir(&workspace.root).stdin(Stdio::null());
     for name in NOT_SET {

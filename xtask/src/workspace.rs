@@ -3,10 +3,10 @@
 //! `cargo xtask` runs under `cargo run`, which describes *this* package in variables such as
 //! `CARGO_PKG_NAME`. Build scripts of dependencies watch some of them, so a nested cargo that
 //! inherited them would rebuild what an ordinary `cargo test` has built, and the other way round.
-//! [`Workspace::cargo`] takes them out.
+//! [`Workspace::cargo`] and [`typed`] take them out.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -172,8 +172,18 @@ fn read_json(command: &mut Command) -> Result<Value> {
 )]
 fn cargo_in(folder: &Path) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = Command::new(cargo);
+    let mut command = typed(cargo);
     command.current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+/// A command as it is when somebody types it, and no `cargo run` is around.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a chore has no settings; the variables are those of its caller"
+)]
+pub(crate) fn typed(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(describes_a_package) {
             command.env_remove(name);

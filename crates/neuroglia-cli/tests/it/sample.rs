@@ -3,14 +3,13 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use neuroglia_testing::services::Database;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::terminal::{Session, Workshop, free_port};
+use crate::terminal::{Session, Workshop, free_port, typed};
 
 const PACKAGE: [&str; 3] = ["dev", "--package", "marios-pizzeria"];
 const ROLES: [&str; 5] = ["customer", "chef", "driver", "manager", "admin"];
@@ -150,7 +149,7 @@ fn on_postgres_the_pizzeria_is_the_same() {
 #[test]
 fn the_alias_of_the_workspace_explains_itself() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let help = Command::new(env!("CARGO"))
+    let help = typed(env!("CARGO"))
         .args(["neuroglia", "dev", "--help"])
         .current_dir(root)
         .output()

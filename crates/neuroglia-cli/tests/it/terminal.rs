@@ -48,7 +48,7 @@ impl Workshop {
     }
 
     fn metadata(root: &Path) -> Value {
-        let metadata = Command::new(env!("CARGO"))
+        let metadata = typed(env!("CARGO"))
             .args(["metadata", "--no-deps", "--format-version", "1"])
             .current_dir(root)
             .output()
@@ -111,7 +111,7 @@ impl Workshop {
 
     /// Runs a line of shell to its good end, with what is exported and as somebody who can commit.
     pub(crate) fn shell(&self, line: &str) {
-        let mut bash = Command::new("bash");
+        let mut bash = typed("bash");
         bash.args(["-euo", "pipefail", "-c", line]).current_dir(self.path("")).stdin(Stdio::null());
         bash.envs(self.environment.iter().map(|(name, value)| (name, value)));
         for who in ["AUTHOR", "COMMITTER"] {
@@ -178,6 +178,20 @@ impl Workshop {
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Session::start(command)
     }
+}
+
+/// A command as a developer types it: without what cargo tells a test about its own package. Build scripts watch some of
+/// that, and would run again, with all that depends on them, after each change of hands.
+#[expect(clippy::disallowed_methods, reason = "what is exported to a test is what it takes out")]
+pub(crate) fn typed(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let begins = |prefix| name.to_str().is_some_and(|name| name.starts_with(prefix));
+        if begins("CARGO_PKG_") || begins("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 fn copy(from: &Path, to: &Path) {
