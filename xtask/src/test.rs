@@ -11,6 +11,9 @@ use crate::tools::{BASH, CURL, FAKETIME, NGINX, OPENSSL};
 use crate::workspace::{Result, Workspace, run as execute, show};
 use crate::{codegen, openapi, pages, services, tidy, tools};
 
+/// How many tests a test run does at once, to libtest.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
+
 /// The package in which each driver is a feature.
 const DRIVERS: &str = "neuroglia-backing";
 
@@ -139,6 +142,7 @@ impl Step {
                 tools::provide_servers()?;
                 services::mongo()?;
                 let mut tests = cargo();
+                tests.env(TEST_THREADS, threads().to_string());
                 let server = services::Postgres::for_run()?;
                 if let Some(server) = &server {
                     tests.env(services::VARIABLE, &server.url);
@@ -154,6 +158,13 @@ impl Step {
             Self::Openapi => openapi::run(workspace),
         }
     }
+}
+
+/// As many as the caller says, or three for two cores: most tests wait for a process, a server or a dead node's time to end.
+#[expect(clippy::disallowed_methods, reason = "a chore has no settings; the variable is libtest's")]
+fn threads() -> usize {
+    let told = std::env::var(TEST_THREADS).ok().and_then(|told| told.parse().ok());
+    told.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get() * 3 / 2))
 }
 
 /// The features of a package of the workspace, by name.

@@ -166,10 +166,6 @@ fn read_json(command: &mut Command) -> Result<Value> {
     serde_json::from_str(&text).map_err(|error| format!("`{}` wrote no JSON: {error}", show(command)))
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a chore has no settings; the variables are those of its caller"
-)]
 fn cargo_in(folder: &Path) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = typed(cargo);
