@@ -142,7 +142,7 @@ impl Step {
                 tools::provide_servers()?;
                 services::mongo()?;
                 let mut tests = cargo();
-                tests.env(TEST_THREADS, threads().to_string());
+                crowd(&mut tests);
                 let server = services::Postgres::for_run()?;
                 if let Some(server) = &server {
                     tests.env(services::VARIABLE, &server.url);
@@ -160,11 +160,15 @@ impl Step {
     }
 }
 
-/// As many as the caller says, or three for two cores: most tests wait for a process, a server or a dead node's time to end.
+/// Three tests at once for two cores, unless the caller says how many: most wait for a process, a server or a dead node's
+/// time to end.
 #[expect(clippy::disallowed_methods, reason = "a chore has no settings; the variable is libtest's")]
-fn threads() -> usize {
-    let told = std::env::var(TEST_THREADS).ok().and_then(|told| told.parse().ok());
-    told.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get() * 3 / 2))
+fn crowd(tests: &mut Command) {
+    if std::env::var(TEST_THREADS).is_err() {
+        let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get() * 3 / 2);
+        println!("{TEST_THREADS}={threads}");
+        tests.env(TEST_THREADS, threads.to_string());
+    }
 }
 
 /// The features of a package of the workspace, by name.

@@ -10,7 +10,10 @@ use neuroglia::data::{Batch, Change, NativeStep, Store, Write};
 use neuroglia::error::{Error, ErrorKind, Result};
 use neuroglia::id::Ids;
 use neuroglia::messaging::{Parcel, Subscription};
-use neuroglia::work::{Claim, Claimed, Due, Finish, NewWork, OnCrash, QueueRoom, WorkClass, WorkStore};
+use neuroglia::work::{
+    Claim, Claimed, Due, Finish, NewWork, OnCrash, QueueRoom, Revision, Settlement, WorkClass, WorkFilter,
+    WorkState, WorkStore,
+};
 use neuroglia_backing::mongodb::driver::bson::{Document, doc};
 use neuroglia_backing::mongodb::{self, MongoOptions, MongoStore, driver};
 use neuroglia_testing::services::{Mongo, MongoCommand};
@@ -284,17 +287,21 @@ fn job() -> NewWork {
     }
 }
 
+/// A claim of so much at most.
+fn claim_by(node: &Node, limit: u32) -> Claim {
+    Claim {
+        owner: node.id,
+        token: Ids::random().next_uuid(),
+        rooms: vec![QueueRoom { queue: "default".to_owned(), limit }],
+        kinds: vec!["kind".to_owned()],
+    }
+}
+
 /// Asks for a job, which this node claims.
 async fn claim_a_job(store: &MongoStore, node: &Node) -> Claimed {
     let asking = Batch { work: vec![job()], ..batch([]) };
     store.commit(asking).await.expect("a job is asked for");
-    let claim = Claim {
-        owner: node.id,
-        token: Ids::random().next_uuid(),
-        rooms: vec![QueueRoom { queue: "default".to_owned(), limit: 1 }],
-        kinds: vec!["kind".to_owned()],
-    };
-    let mut claimed = store.claim(&claim).await.expect("work is claimed");
+    let mut claimed = store.claim(&claim_by(node, 1)).await.expect("work is claimed");
     assert_eq!(claimed.len(), 1);
     claimed.remove(0)
 }
@@ -381,12 +388,7 @@ async fn a_lane_that_somebody_has_locked_holds_up_no_other() {
     let worker = node("worker");
     store.beat(&worker).await.expect("a node lives");
     let claim = async || {
-        let claim = Claim {
-            owner: worker.id,
-            token: Ids::random().next_uuid(),
-            rooms: vec![QueueRoom { queue: "default".to_owned(), limit: 10 }],
-            kinds: vec!["kind".to_owned()],
-        };
+        let claim = claim_by(&worker, 10);
         let claimed = tokio::time::timeout(Duration::from_secs(8), store.claim(&claim)).await;
         let claimed = claimed.expect("it is not held up").expect("work is claimed");
         let mut subjects: Vec<_> = claimed.into_iter().map(|claimed| claimed.payload).collect();
@@ -414,4 +416,35 @@ async fn a_lane_that_somebody_has_locked_holds_up_no_other() {
     assert_eq!(claim().await, "\"other\"");
     stopped.abort_transaction().await.expect("it is taken back");
     assert_eq!(claim().await, "\"new\"", "its note has stayed");
+}
+
+#[tokio::test]
+async fn a_note_that_was_left_on_work_in_hand_goes_when_that_ends() {
+    let (store, database) = crate::support::mongodb().await;
+    store.migrate(&[], Timestamp::UNIX_EPOCH).await.expect("the store's own collections are made");
+    let worker = node("worker");
+    store.beat(&worker).await.expect("a node lives");
+    events(&store, &["same", "same"]).await;
+    let client = driver::Client::with_uri_str(database.url()).await.expect("a URI");
+    let work = client.default_database().expect("it is named").collection::<Document>("ng_work");
+    for is_last_try in [false, true] {
+        let claimed = store.claim(&claim_by(&worker, 10)).await.expect("work is claimed");
+        assert_eq!((claimed.len(), claimed[0].attempt), (1, 1 + u32::from(is_last_try)));
+        let note = doc! { "$set": { "look": "a token" } };
+        work.update_one(doc! { "state": "running" }, note).await.expect("it has its note still");
+        let failure = "no use".to_owned();
+        let end = if is_last_try {
+            Settlement::Dead { failure }
+        } else {
+            Settlement::Retry { after: Duration::ZERO, failure }
+        };
+        assert_eq!(store.settle(&[(claimed[0].ticket, end)]).await.expect("it is settled"), [true]);
+    }
+    let next = store.claim(&claim_by(&worker, 10)).await.expect("work is claimed");
+    assert_eq!((next.len(), next[0].attempt), (1, 1), "the next of the lane is free");
+    let dead = WorkFilter { states: vec![WorkState::Dead], limit: 10, ..WorkFilter::default() };
+    let dead = store.list_work(&dead).await.expect("it is listed");
+    assert!(store.revise(dead[0].id, &Revision::Delete).await.expect("it may be deleted"));
+    let noted = work.count_documents(doc! { "look": "a token" }).await.expect("it counts");
+    assert_eq!(noted, 0);
 }

@@ -180,8 +180,8 @@ impl Workshop {
     }
 }
 
-/// A command as a developer types it: without what cargo tells a test about its own package. Build scripts watch some of
-/// that, and would run again, with all that depends on them, after each change of hands.
+/// A command as a developer types it: without what cargo tells a test about its own package, as `project.rs` leaves it
+/// out. Build scripts watch some of that, and would run again, with all that depends on them, after each change of hands.
 #[expect(clippy::disallowed_methods, reason = "what is exported to a test is what it takes out")]
 pub(crate) fn typed(program: &str) -> Command {
     let mut command = Command::new(program);

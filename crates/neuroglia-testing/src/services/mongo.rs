@@ -1,4 +1,4 @@
-//! MongoDB, or what stands in for it: one server for many tests, one database for each.
+//! MongoDB, or what stands in for it: a server for many tests, one database for each.
 //!
 //! Unless [`MONGODB_VARIABLE`] names a deployment, it is SecantusDB, which is not MongoDB and must never be taken for it:
 //! what runs against it is said to, on standard error, when a test process first uses it.
@@ -8,6 +8,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Once, OnceLock};
 
 use neuroglia::id::Ids;
@@ -25,6 +26,9 @@ const SCRIPT: &str = concat!(
     include_str!("mongo.sh"),
     include_str!("watch.sh")
 );
+
+/// How many servers the tests of one process share: each computes in one thread.
+const SERVERS: usize = 2;
 
 /// A private server, for tests that stop it.
 #[derive(Debug)]
@@ -155,16 +159,20 @@ pub struct MongoDatabase {
 }
 
 impl MongoDatabase {
-    /// A name for one on the server of this test process; it is there once something is in it.
+    /// A name for one on a server of this test process; it is there once something is in it.
     ///
     /// # Panics
     /// When no server is named and none can be started.
     pub fn create() -> Self {
-        // The process's end closes the pipe of the server's script; a static is never dropped, and need not be.
-        static SHARED: OnceLock<Mongo> = OnceLock::new();
+        // The process's end closes the pipes of the servers' scripts; a static is never dropped, and need not be.
+        static SHARED: [OnceLock<Mongo>; SERVERS] = [const { OnceLock::new() }; SERVERS];
+        static TURN: AtomicUsize = AtomicUsize::new(0);
         match named() {
             Some(server) => Self::of(server, None),
-            None => Self::of(SHARED.get_or_init(Mongo::start_quick).url(), None),
+            None => {
+                let shared = &SHARED[TURN.fetch_add(1, Ordering::Relaxed) % SERVERS];
+                Self::of(shared.get_or_init(Mongo::start_quick).url(), None)
+            }
         }
     }
 

@@ -141,7 +141,8 @@ impl Shared {
         let (door, mut client) = match kept {
             Some(kept) => kept,
             None => {
-                let door = *doors.get(turn % doors.len().max(1))?;
+                let door = doors.get(turn % doors.len().max(1)).copied();
+                let door = self.heard(door.ok_or_else(|| io::Error::other("no door is open")))?;
                 (door, self.heard(Client::connect(door))?)
             }
         };
