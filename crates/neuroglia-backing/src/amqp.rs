@@ -4,8 +4,10 @@
 //! has a durable queue `<application>.<consumer>` and another, `<application>.<consumer>.dead`, for what cannot be
 //! understood; every process of the application declares all of them before it publishes, so that nobody misses what was
 //! raised for them. Queues are quorum queues with a single active consumer: replicated where the broker has several
-//! nodes, and taken from by one process at a time, which keeps their order. A queue that is there already is used as
-//! it is.
+//! nodes, and taken from by one process at a time, which keeps their order. Where the broker says that its
+//! feature flag for them is off, they are durable classic queues. A queue that is there already is used as it is.
+//!
+//! A broker may be far away: all is declared side by side, so that it takes few round trips, however much it is.
 //!
 //! An event has arrived when the broker has confirmed it. When the connection is lost before that, it has not, and is
 //! sent again. What the broker cannot route although a consumer wants it has not arrived either.
@@ -17,12 +19,14 @@ mod queue;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use lapin::options::BasicPublishOptions;
-use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ErrorKind};
 use neuroglia::di::{Lifetime, Service, ServiceCollection};
 use neuroglia::error::{Error, Result};
@@ -51,14 +55,22 @@ pub(crate) fn attach(services: &mut ServiceCollection, url: Url, _: BusOptions) 
 /// How long the broker has to confirm a batch, connecting included; the relay gives a bus five seconds.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// How many consumers are declared side by side, each by three channels: a broker may allow few.
+const DECLARED_AT_ONCE: usize = 16;
+
 /// The media type of an event in the JSON format.
 const STRUCTURED: &str = "application/cloudevents+json";
+
+/// What RabbitMQ says where the feature flag of quorum queues is off. What follows it may be cut off.
+const NO_QUORUM_QUEUES: &str = "of type 'rabbit_quorum_queue'";
 
 /// The exchange and the queues of an application, and what they are declared for.
 #[derive(Debug)]
 struct Topology {
     origin: Arc<Origin>,
     subscriptions: Arc<Subscriptions>,
+    /// Whether the broker is known to offer no quorum queues.
+    lacks_quorum_queues: AtomicBool,
 }
 
 impl Topology {
@@ -72,6 +84,27 @@ impl Topology {
 
     fn dead_letters(&self, consumer: &str) -> String {
         format!("{}.dead", self.queue(consumer))
+    }
+
+    /// Which queues are declared.
+    fn queue_type(&self) -> &'static str {
+        if self.lacks_quorum_queues.load(Ordering::Relaxed) { "classic" } else { "quorum" }
+    }
+
+    /// Notes a refusal because the broker offers no quorum queues. It has ended the connection; the next try does
+    /// without them.
+    fn heed(&self, refusal: &lapin::Error) {
+        let ErrorKind::ProtocolError(refusal) = refusal.kind() else { return };
+        let is_internal = *refusal.kind() == AMQPErrorKind::Hard(AMQPHardError::INTERNALERROR);
+        if is_internal
+            && refusal.get_message().as_str().contains(NO_QUORUM_QUEUES)
+            && !self.lacks_quorum_queues.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                bus = "rabbitmq",
+                "the broker offers no quorum queues; classic ones are declared, which one node keeps"
+            );
+        }
     }
 
     fn consumers(&self) -> BTreeSet<&str> {
@@ -114,7 +147,8 @@ impl AmqpBus {
     pub fn new(url: &Url, origin: Arc<Origin>, subscriptions: Arc<Subscriptions>) -> Result<Self> {
         let name = |way: &str| format!("{} {way}", origin.application());
         let (outgoing, incoming) = (Line::new(url, name("out"))?, Line::new(url, name("in"))?);
-        let topology = Arc::new(Topology { origin, subscriptions });
+        let lacks_quorum_queues = AtomicBool::new(false);
+        let topology = Arc::new(Topology { origin, subscriptions, lacks_quorum_queues });
         Ok(Self { topology, outgoing, incoming, publisher: Mutex::default() })
     }
 
@@ -126,11 +160,12 @@ impl AmqpBus {
             return Ok(publisher);
         }
         let connection = self.outgoing.connection().await?;
-        let channel = line::confirming(&connection).await?;
-        line::declare_exchange(&channel, &self.topology).await?;
+        let mut declaring = Vec::new();
         for consumer in self.topology.consumers() {
-            line::declare_queue(&connection, &self.topology, consumer).await?;
+            declaring.push(line::declare_queue(&connection, &self.topology, consumer));
         }
+        let declaring = stream::iter(declaring).buffer_unordered(DECLARED_AT_ONCE).try_collect::<()>();
+        let (channel, ()) = tokio::try_join!(line::confirming(&connection, &self.topology), declaring)?;
         Ok(Publisher { channel, _connection: connection })
     }
 
@@ -196,10 +231,14 @@ impl EventBus for AmqpBus {
     }
 
     async fn publish(&self, events: &[CloudEvent]) -> Vec<Result<()>> {
+        let known = self.outgoing.current();
         let sent = timeout(PUBLISH_TIMEOUT, self.send(events)).await;
         let outcomes = sent.unwrap_or_else(|_| {
-            // A broker that says nothing may have lost this connection; the next try has another.
-            self.outgoing.forget();
+            // A broker that says nothing may have lost the connection that there was; the next try has another. One that
+            // this try has made leads to a broker far away, and the next try goes on with it.
+            if let Some(known) = &known {
+                self.outgoing.leave(known);
+            }
             Err(Error::unavailable("the broker did not confirm in time"))
         });
         outcomes.unwrap_or_else(|error| events.iter().map(|_| Err(error.echo())).collect())

@@ -25,7 +25,7 @@ pub struct MailSettings {
     pub mail_from: EmailAddress,
     /// The server that takes mail: `smtp://host:587`, or `smtps://user:password@host:465`. `?tls=required` demands
     /// encryption of `smtp:`, which is the default where there is a password; `?tls=opportunistic` takes it where it is
-    /// offered; `?ca=FILE` trusts one more authority. Not set, mail waits in the store.
+    /// offered; `?cacertfile=FILE` trusts that authority and no other. Not set, mail waits in the store.
     #[setting(example = "smtps://mail.example:465", check = a_mail_server)]
     pub smtp_url: Option<Url>,
     /// The host of a server that asks no password, instead of `SMTP_URL`.

@@ -15,6 +15,7 @@ use neuroglia::clock::Timestamp;
 use neuroglia::cluster::Lease;
 use neuroglia::data::{Batch, Migration, MigrationRun, Store};
 use neuroglia::error::Result;
+use neuroglia::messaging::Parcel;
 use neuroglia::work::{Claim, Claimed, Settlement, Ticket};
 use rustix::process::{Signal, getpid, kill_process};
 use uuid::Uuid;
@@ -55,6 +56,7 @@ enum Point {
     FinishBefore,
     FinishAfter,
     RelaySent,
+    IntakeStored,
     WorkClaimed,
     JobMiddle,
     SettleRelease,
@@ -63,7 +65,7 @@ enum Point {
 }
 
 impl Point {
-    const ALL: [(&'static str, Self); 10] = [
+    const ALL: [(&'static str, Self); 11] = [
         // After the effect of a command, before and after it is committed.
         ("commit.before", Self::CommitBefore),
         ("commit.after", Self::CommitAfter),
@@ -72,6 +74,8 @@ impl Point {
         ("finish.after", Self::FinishAfter),
         // Messages have been sent, and still stand in the outbox.
         ("relay.sent", Self::RelaySent),
+        // What a broker has for a consumer is stored, and the broker has not been told.
+        ("intake.stored", Self::IntakeStored),
         // Work is this node's, and has not begun.
         ("work.claimed", Self::WorkClaimed),
         // A job has noted how far it is.
@@ -145,6 +149,15 @@ impl StoreLayer for Perilous {
     async fn confirm_outbox(&self, token: Uuid, ids: &[Uuid]) -> Result<()> {
         self.pass(Point::RelaySent);
         self.behind.confirm_outbox(token, ids).await
+    }
+
+    async fn fan_out(&self, parcels: &[Parcel]) -> Result<u64> {
+        let stored = self.behind.fan_out(parcels).await?;
+        // Only what comes from a broker's queue is for one consumer and no other.
+        if parcels.iter().any(|parcel| parcel.consumer.is_some()) {
+            self.pass(Point::IntakeStored);
+        }
+        Ok(stored)
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>> {

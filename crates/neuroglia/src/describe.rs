@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use neuroglia_core::data::Migration;
 use neuroglia_core::di::ServiceDescription;
 use neuroglia_core::mediation::MessageDescription;
-use neuroglia_core::settings::{Deploy, Schema, Settings};
+use neuroglia_core::settings::{Deploy, Schema, Setting, Settings};
 use neuroglia_core::work::WorkDescription;
 use serde::Serialize;
 
@@ -66,18 +66,12 @@ struct ResourceDescription {
 
 impl ResourceDescription {
     fn all(deploy: &Deploy) -> Vec<Self> {
-        let attached = deploy.settings().filter_map(|setting| Some((setting, setting.url()?)));
-        let resource = attached.map(|(setting, url)| {
-            let host = url.host_str().filter(|host| !host.is_empty());
-            // What would be a host is a part of the file's path.
-            let host = host.filter(|_| url.scheme() != "sqlite");
-            let address = host.map(|host| match url.port() {
-                Some(port) => format!("{host}:{port}"),
-                None => host.to_owned(),
-            });
-            Self { setting: setting.name().to_owned(), kind: parity::kind(deploy, setting), address }
-        });
-        resource.collect()
+        let resource = |setting: &Setting| {
+            let address = parity::address(&parity::attached(setting)?);
+            let (name, kind) = (setting.name().to_owned(), parity::kind(deploy, setting));
+            Some(Self { setting: name, kind, address })
+        };
+        deploy.settings().filter_map(resource).collect()
     }
 }
 

@@ -14,8 +14,8 @@ use std::path::Path;
 
 use neuroglia_core::settings::{Deploy, Environment, Schema, Warning, read_env_file};
 
-pub(crate) use compare::kind;
 pub use compare::{Comparison, Difference};
+pub(crate) use compare::{address, attached, kind};
 
 /// A rule that judges one deploy.
 type Rule = fn(&Deploy) -> Vec<Warning>;
@@ -94,6 +94,7 @@ impl EnvironmentValidator {
     }
 
     /// Says why it does not matter that deploys differ in this variable. The difference is still shown, with the reason.
+    /// A secret in a deploy is no such difference, and matters all the same.
     #[must_use]
     pub fn accept(mut self, variable: &'static str, reason: &'static str) -> Self {
         self.accepted.push((variable, reason));

@@ -42,8 +42,8 @@ impl<S: Settings> App<S> {
     pub async fn start_as(self, role: Role, environment: &Environment) -> Result<Running, StartError> {
         let (host, settings, _) =
             settle(&self, environment).map_err(|(faults, _)| StartError::Faults(faults))?;
-        let site =
-            open_site(&self, &Assignment::of(role), &host, &settings, CancellationToken::new()).await?;
+        let (assignment, interrupt) = (Assignment::of(role), CancellationToken::new());
+        let site = open_site(&self, &assignment, &host, &settings, environment, interrupt).await?;
         let (address, admin_address) = (site.address(), site.admin_address());
         let services = site.services().clone();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -75,7 +75,8 @@ impl<S: Settings> App<S> {
         let starting = Starting::new(&host, CancellationToken::new());
         let assignment = Assignment::of(Role::All);
         let Started { services, .. } =
-            start_services(self, &assignment, &host, &starting, &settings, !C::ANY_SCHEMA).await?;
+            start_services(self, &assignment, &host, &starting, &settings, environment, !C::ANY_SCHEMA)
+                .await?;
         let context = AdminContext::new(services.scope(), self.name);
         let outcome = command.run(&context).await;
         context.tell_others().await;

@@ -1,6 +1,7 @@
 //! Mario's Pizzeria: the composition root, where layers and adapters meet.
 
 pub mod admin;
+mod parity;
 mod security;
 mod settings;
 
@@ -22,6 +23,7 @@ pub fn app() -> App<PizzeriaSettings> {
         .title("Mario's Pizzeria")
         .version(env!("CARGO_PKG_VERSION"))
         .own_prefix("PIZZERIA_")
+        .parity(parity::parity)
         .migrations(pizzeria_application::migrations)
         .services(services)
         .messages(pizzeria_application::messages)

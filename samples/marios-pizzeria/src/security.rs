@@ -57,7 +57,8 @@ pub(crate) fn register(services: &mut ServiceCollection, settings: &PizzeriaSett
 
 /// What the host makes the ids of this issuer's users end with: its name, without the scheme.
 pub(crate) fn accounts_of(issuer: &IssuerSettings) -> String {
-    let place = issuer.issuer.split_once("://").map_or(&*issuer.issuer, |(_, place)| place);
+    let name = issuer.issuer.as_str();
+    let place = name.split_once("://").map_or(name, |(_, place)| place);
     format!("@{}", place.trim_end_matches('/'))
 }
 
@@ -66,7 +67,7 @@ fn accept_tokens_of<'a>(
     services: &'a mut ServiceCollection,
     issuer: &IssuerSettings,
 ) -> &'a mut ServiceCollection {
-    documents::attach(services, &issuer.issuer, issuer.cacertfile.as_deref());
+    documents::attach(services, issuer.issuer.as_str(), issuer.cacertfile.as_deref());
     let issuer = issuer.clone();
     services.add(Service::factory::<IssuerTokens, (Arc<dyn Documents>, Clock), _>(
         Lifetime::Singleton,

@@ -107,7 +107,8 @@ impl Line {
         timeout(self.limit, making).await.map_err(|_| Error::unavailable("the broker does not answer"))?
     }
 
-    fn current(&self) -> Option<Arc<Connection>> {
+    /// The connection that there is.
+    pub(super) fn current(&self) -> Option<Arc<Connection>> {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         current.filter(|current| current.status().connected())
     }
@@ -115,6 +116,12 @@ impl Line {
     /// Does not use the connection that there is any more.
     pub(super) fn forget(&self) {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Does not use this connection any more; one that was made meanwhile stays.
+    pub(super) fn leave(&self, left: &Arc<Connection>) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.take_if(|current| Arc::ptr_eq(current, left));
     }
 
     /// Makes a connection; whoever gives it up before it is made leaves nothing behind.
@@ -211,14 +218,54 @@ fn duplicate(stream: &TcpStream) -> io::Result<net::TcpStream> {
     Ok(socket.into())
 }
 
-/// A channel on which the broker confirms what is published.
-pub(super) async fn confirming(connection: &Connection) -> Result<Channel> {
-    let channel = connection.create_channel().await.map_err(Error::unavailable)?;
+/// A channel on which the broker confirms what is published, to an exchange that is there.
+pub(super) async fn confirming(connection: &Connection, topology: &Topology) -> Result<Channel> {
+    let channel = at_exchange(connection, topology).await.map_err(Error::unavailable)?;
     channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(Error::unavailable)?;
     Ok(channel)
 }
 
-pub(super) async fn declare_exchange(channel: &Channel, topology: &Topology) -> Result<()> {
+/// Declares a consumer's queue, its dead letters, and what is bound to it: in three round trips, however much is bound.
+pub(super) async fn declare_queue(
+    connection: &Connection,
+    topology: &Topology,
+    consumer: &str,
+) -> Result<()> {
+    let declared = declare(connection, topology, consumer).await;
+    declared.map_err(|error| {
+        topology.heed(&error);
+        Error::unavailable(error)
+    })
+}
+
+async fn declare(connection: &Connection, topology: &Topology, consumer: &str) -> lapin::Result<()> {
+    let (queue, dead_letters) = (topology.queue(consumer), topology.dead_letters(consumer));
+    let text = |text: &str| AMQPValue::LongString(text.into());
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), text(topology.queue_type()));
+    let plain = arguments.clone();
+    arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+    // Also for what a broker by itself takes for poison, because it came back too often.
+    arguments.insert("x-dead-letter-exchange".into(), text(""));
+    arguments.insert("x-dead-letter-routing-key".into(), text(&dead_letters));
+    let (channel, (), ()) = tokio::try_join!(
+        at_exchange(connection, topology),
+        ensure_queue(connection, &dead_letters, plain),
+        ensure_queue(connection, &queue, arguments),
+    )?;
+    let mut keys = topology.bindings(consumer).peekable();
+    while let Some(key) = keys.next() {
+        // Whatever is refused closes the channel, so that it is enough to hear of the last one.
+        let options = QueueBindOptions { nowait: keys.peek().is_some() };
+        let (queue, exchange) = (queue.as_str().into(), topology.exchange().into());
+        channel.queue_bind(queue, exchange, key.into(), options, FieldTable::default()).await?;
+    }
+    Ok(())
+}
+
+/// A channel on which the exchange was declared.
+async fn at_exchange(connection: &Connection, topology: &Topology) -> lapin::Result<Channel> {
+    let channel = connection.create_channel().await?;
     let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
     let declared = channel.exchange_declare(
         topology.exchange().into(),
@@ -226,50 +273,21 @@ pub(super) async fn declare_exchange(channel: &Channel, topology: &Topology) -> 
         options,
         FieldTable::default(),
     );
-    declared.await.map_err(Error::unavailable)
-}
-
-/// Declares a consumer's queue, its dead letters, and what is bound to it.
-pub(super) async fn declare_queue(
-    connection: &Connection,
-    topology: &Topology,
-    consumer: &str,
-) -> Result<()> {
-    let (queue, dead_letters) = (topology.queue(consumer), topology.dead_letters(consumer));
-    let text = |text: &str| AMQPValue::LongString(text.into());
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), text("quorum"));
-    ensure_queue(connection, &dead_letters, arguments.clone()).await?;
-    arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
-    // Also for what a broker by itself takes for poison, because it came back too often.
-    arguments.insert("x-dead-letter-exchange".into(), text(""));
-    arguments.insert("x-dead-letter-routing-key".into(), text(&dead_letters));
-    ensure_queue(connection, &queue, arguments).await?;
-    let channel = connection.create_channel().await.map_err(Error::unavailable)?;
-    declare_exchange(&channel, topology).await?;
-    for key in topology.bindings(consumer) {
-        let (queue, exchange) = (queue.as_str().into(), topology.exchange().into());
-        let bound = channel.queue_bind(
-            queue,
-            exchange,
-            key.into(),
-            QueueBindOptions::default(),
-            FieldTable::default(),
-        );
-        bound.await.map_err(Error::unavailable)?;
-    }
-    Ok(())
+    declared.await?;
+    Ok(channel)
 }
 
 /// Declares a queue, unless it is there; whoever made it otherwise knew why.
-async fn ensure_queue(connection: &Connection, name: &str, arguments: FieldTable) -> Result<()> {
-    // A question about a queue that is not there closes its channel.
-    let asked = connection.create_channel().await.map_err(Error::unavailable)?;
-    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-    if asked.queue_declare(name.into(), passive, FieldTable::default()).await.is_ok() {
-        return Ok(());
+async fn ensure_queue(connection: &Connection, name: &str, arguments: FieldTable) -> lapin::Result<()> {
+    let channel = connection.create_channel().await?;
+    let declared = channel.queue_declare(name.into(), QueueDeclareOptions::durable(), arguments).await;
+    let Err(refusal) = declared else { return Ok(()) };
+    if !refusal.is_amqp_soft_error() {
+        return Err(refusal);
     }
-    let channel = connection.create_channel().await.map_err(Error::unavailable)?;
-    let declared = channel.queue_declare(name.into(), QueueDeclareOptions::durable(), arguments);
-    declared.await.map(drop).map_err(Error::unavailable)
+    // It is there and otherwise, or only an operator may make it; the refusal has closed the channel.
+    let channel = connection.create_channel().await?;
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+    let asked = channel.queue_declare(name.into(), passive, FieldTable::default()).await;
+    asked.map(drop).map_err(|_| refusal)
 }

@@ -111,6 +111,10 @@ const FAN_OUT: &str = "INSERT INTO ng_work (id, class, state, queue, kind, lane,
 /// tells the planner that few rows are wanted, for which an index is read in its order.
 const LOCKED_MAX: u32 = 1000;
 
+/// How many behind one in its lane are looked at for one that runs. A number is given before the commit, so that who has
+/// the lower one may come when the higher one has begun; between them are those that were being stored at that moment.
+const BESIDE_MAX: u32 = 32;
+
 /// What is due is made to wait first; what that moved shows in the next claim only, hence the count. Of the lanes, those
 /// with the mark are looked at; see the schema.
 ///
@@ -139,7 +143,13 @@ pub(super) fn claim(kinds: usize) -> String {
                          AND (w.lane IS NULL OR NOT EXISTS ( \
                              SELECT 1 FROM ng_work e WHERE e.kind = w.kind AND e.lane = w.lane \
                                  AND e.lane IS NOT NULL AND e.seq < w.seq \
-                                 AND e.state IN ('waiting', 'scheduled', 'running'))) \
+                                 AND e.state IN ('waiting', 'scheduled', 'running')) \
+                             AND NOT EXISTS ( \
+                                 SELECT 1 FROM ( \
+                                     SELECT e.state FROM ng_work e WHERE e.kind = w.kind AND e.lane = w.lane \
+                                         AND e.lane IS NOT NULL AND e.seq > w.seq \
+                                         AND e.state IN ('waiting', 'scheduled', 'running') \
+                                     ORDER BY e.seq LIMIT {BESIDE_MAX}) AS b WHERE b.state = 'running')) \
                      FOR NO KEY UPDATE SKIP LOCKED) AS l \
                  ORDER BY h.priority DESC, h.seq LIMIT q.most) AS f), \
          u AS ( \

@@ -15,7 +15,7 @@ const PORT_DEFAULT: u16 = 6379;
 ///
 /// `redis://user:password@host:6379/0`, where the user, the password, the port and the number of the database may be
 /// left out; `rediss://` is the same over TLS. Certificates are verified by the authorities that browsers know, or by
-/// those in the file that the parameter `cacert` names.
+/// those in the file that the parameter `cacertfile` names.
 ///
 /// # Errors
 /// What is wrong with it, as a fragment for the report of settings; it shows neither the password nor any value.
@@ -74,9 +74,13 @@ impl Location {
         let mut authorities = None;
         for (name, value) in url.query_pairs() {
             match &*name {
-                "cacert" if is_encrypted && !value.is_empty() => authorities = Some(PathBuf::from(&*value)),
-                "cacert" => return Err("the parameter cacert names a file, for rediss:// only".to_owned()),
-                _ => return Err("the only parameter is cacert, for rediss://".to_owned()),
+                "cacertfile" if is_encrypted && !value.is_empty() => {
+                    authorities = Some(PathBuf::from(&*value));
+                }
+                "cacertfile" => {
+                    return Err("the parameter cacertfile names a file, for rediss:// only".to_owned());
+                }
+                _ => return Err("the only parameter is cacertfile, for rediss://".to_owned()),
             }
         }
         let tls = match is_encrypted {
@@ -151,7 +155,9 @@ mod tests {
         let user = location.user();
         assert_eq!((user.username(), user.password(), user.db()), (Some("ada"), Some("p@ss"), 3));
         assert!(!format!("{location:?}").contains("p@ss"));
-        for url in ["redis://[::1]", "rediss://cache.example?cacert=/etc/ca.pem", "redis://:secret@cache/"] {
+        for url in
+            ["redis://[::1]", "rediss://cache.example?cacertfile=/etc/ca.pem", "redis://:secret@cache/"]
+        {
             assert_eq!(fault(url), None, "{url}");
         }
     }
@@ -165,7 +171,7 @@ mod tests {
             ("redis://ada@cache", "without a password"),
             ("redis://one,two", "several hosts"),
             ("rediss://cache#insecure", "always verified"),
-            ("redis://cache?cacert=/etc/ca.pem", "for rediss:// only"),
+            ("redis://cache?cacertfile=/etc/ca.pem", "for rediss:// only"),
             ("redis://cache?timeout=1", "the only parameter"),
         ] {
             assert!(fault(url).is_some_and(|fault| fault.contains(part)), "{url}: {:?}", fault(url));

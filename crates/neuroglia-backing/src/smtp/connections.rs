@@ -8,7 +8,7 @@ use std::time::Duration;
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{DEFAULT_MECHANISMS, Mechanism};
 use lettre::transport::smtp::client::{
-    AsyncSmtpConnection, Certificate, TlsParameters, TlsParametersBuilder,
+    AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters, TlsParametersBuilder,
 };
 use lettre::transport::smtp::extension::ClientId;
 use neuroglia::error::{Error, Result};
@@ -77,6 +77,8 @@ impl Connections {
     pub(super) async fn to(location: Location) -> Result<Self> {
         let mut tls = TlsParametersBuilder::new(location.host.clone());
         if let Some(file) = &location.authority {
+            // Whoever names an authority trusts no other.
+            tls = tls.certificate_store(CertificateStore::None);
             tls = tls.add_root_certificate(certificates(file).await?);
         }
         let tls = tls
@@ -169,14 +171,13 @@ impl Connection<'_> {
 
 /// The certificates of an authority.
 async fn certificates(file: &Path) -> Result<Certificate> {
-    let fault = |what: &str| Error::invalid("mail.ca", format!("{} {what}", file.display()));
-    let pem =
-        tokio::fs::read(file).await.map_err(|cause| fault("of `ca=` cannot be read").with_source(cause))?;
+    let fault = |what: &str| Error::invalid("mail.ca", format!("{} of `cacertfile=` {what}", file.display()));
+    let pem = tokio::fs::read(file).await.map_err(|cause| fault("cannot be read").with_source(cause))?;
     // A file without any would be taken, and vouch for nobody.
     if !String::from_utf8_lossy(&pem).contains("BEGIN CERTIFICATE") {
-        return Err(fault("of `ca=` has no certificate in PEM"));
+        return Err(fault("has no certificate in PEM"));
     }
-    Certificate::from_pem(&pem).map_err(|cause| fault("of `ca=` is no PEM").with_source(cause))
+    Certificate::from_pem(&pem).map_err(|cause| fault("is no PEM").with_source(cause))
 }
 
 impl fmt::Debug for Connections {

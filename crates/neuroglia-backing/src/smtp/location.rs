@@ -20,7 +20,7 @@ pub(super) struct Location {
     pub(super) port: u16,
     pub(super) encryption: Encryption,
     pub(super) credentials: Option<Credentials>,
-    /// A file with the certificates that vouch for the server, beside those that everybody trusts.
+    /// A file with the certificates that vouch for the server, instead of those that everybody trusts.
     pub(super) authority: Option<PathBuf>,
 }
 
@@ -49,7 +49,7 @@ impl Location {
             _ => return Err("it names no host: write smtp://user:password@host:587".to_owned()),
         };
         if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
-            return Err("nothing may follow the port but `?tls=` and `?ca=`".to_owned());
+            return Err("nothing may follow the port but `?tls=` and `?cacertfile=`".to_owned());
         }
         let credentials = credentials(url)?;
         let (mut tls, mut authority) = (None, None);
@@ -61,9 +61,11 @@ impl Location {
                 ("tls", "required") => tls = Some(Encryption::Required),
                 ("tls", "opportunistic") => tls = Some(Encryption::Opportunistic),
                 ("tls", _) => return Err("`tls=` is `required` or `opportunistic`".to_owned()),
-                ("ca", "") => return Err("`ca=` names a file of certificates in PEM".to_owned()),
-                ("ca", file) => authority = Some(PathBuf::from(file)),
-                (name, _) => return Err(format!("`{name}=` is not known: use `tls=` or `ca=`")),
+                ("cacertfile", "") => {
+                    return Err("`cacertfile=` names a file of certificates in PEM".to_owned());
+                }
+                ("cacertfile", file) => authority = Some(PathBuf::from(file)),
+                (name, _) => return Err(format!("`{name}=` is not known: use `tls=` or `cacertfile=`")),
             }
         }
         let encryption = match tls {
@@ -129,7 +131,7 @@ mod tests {
             ("smtp://ada:pw@127.0.0.1:2525", "127.0.0.1", 2525, Opportunistic, true),
             ("smtp://ada:pw@[::1]:2525", "::1", 2525, Opportunistic, true),
             ("smtps://ada:pw@mail.example", "mail.example", 465, Always, true),
-            ("smtps://mail.example:8465?ca=/etc/ca.pem", "mail.example", 8465, Always, false),
+            ("smtps://mail.example:8465?cacertfile=/etc/ca.pem", "mail.example", 8465, Always, false),
         ];
         for (url, host, port, encryption, known) in table {
             let found = location(url).expect(url);
@@ -146,7 +148,7 @@ mod tests {
             ("smtp://mail.example/inbox", "nothing may follow"),
             ("smtp://mail.example?tls=maybe", "`required` or `opportunistic`"),
             ("smtps://mail.example?tls=required", "encrypted from the start"),
-            ("smtp://mail.example?ca=", "names a file"),
+            ("smtp://mail.example?cacertfile=", "names a file"),
             ("smtp://mail.example?hunter2", "not known"),
             ("smtp://ada@mail.example", "a user and a password"),
             ("smtp://:hunter2@mail.example", "a user and a password"),

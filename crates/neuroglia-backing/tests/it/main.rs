@@ -7,6 +7,7 @@ mod differential;
 mod documents;
 mod encrypted;
 mod letters;
+mod mongodb_concerns;
 mod mongodb_outages;
 mod mongodb_plans;
 mod mongodb_steps;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::pull;
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use neuroglia::error::{ErrorKind, chain};
 use neuroglia::health::Indicator;
 use neuroglia::id::Ids;
@@ -13,7 +14,7 @@ use neuroglia::messaging::{EventBus, EventSource, Inbox, Origin, Subscriptions};
 use neuroglia_backing::nats::{NatsBus, NatsOptions};
 use neuroglia_testing::conformance::bus::{Attached, Bench};
 use neuroglia_testing::services::Nats;
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 
 use crate::letters::{
     PATIENCE, assert_authorities_are_read, assert_bus_is_verified, event, origin, publish, read_by_sdk, send,
@@ -148,6 +149,34 @@ async fn a_stream_that_somebody_deletes_is_declared_again() {
     send(&bus, &sent).await;
     let mut queue = bus.open("bell").await.expect("it is there again");
     assert_eq!(queue.take(10).await.map(|taken| taken.len()).ok(), Some(1));
+}
+
+#[tokio::test]
+async fn what_is_held_is_given_to_nobody_until_its_holder_is_gone() {
+    const WAIT: Duration = Duration::from_secs(4);
+    let origin = origin();
+    let (url, options) = (Nats::shared().url(), NatsOptions { acknowledgement_wait: WAIT });
+    let bus = NatsBus::new(&url.parse().expect("a URL"), options, Arc::clone(&origin), wants());
+    let bus = bus.expect("a sound URL");
+    send(&bus, &event(&origin, "0")).await;
+    let mut queue = bus.open("bell").await.expect("the queue is there");
+    assert_eq!(queue.take(10).await.map(|taken| taken.len()).ok(), Some(1));
+    let bell: Result<jetstream::consumer::Consumer<pull::Config>, _> =
+        stranger().await.get_consumer_from_stream("bell", origin.application()).await;
+    let bell = bell.expect("it is declared");
+    let (began, mut again) = (Instant::now(), interval(WAIT / 16));
+    while began.elapsed() < WAIT * 2 {
+        again.tick().await;
+        queue.hold().await.expect("the server is told");
+        let info = bell.get_info().await.expect("it answers");
+        assert_eq!(info.delivered.consumer_sequence, 1, "what is held was given once more");
+    }
+    drop(queue);
+    let asked = bell.batch().max_messages(1).expires(PATIENCE).messages().await;
+    let mut messages = asked.expect("the server is asked");
+    let given = timeout(PATIENCE, messages.next()).await.expect("it comes again");
+    let given = given.expect("there is one").expect("it is given");
+    assert_eq!(given.info().expect("it is JetStream's").delivered, 2);
 }
 
 #[tokio::test]

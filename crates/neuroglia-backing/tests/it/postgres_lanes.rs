@@ -173,6 +173,19 @@ async fn who_comes_behind_the_last_that_ends_is_not_lost() {
     assert_eq!(claimed_work(&store).await, ["new"]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_a_lower_number_and_comes_later_waits_for_the_head() {
+    let (store, _database) = store().await;
+    let comes = Open::begin(&store, adding(&["lower"]), "SELECT 1").await;
+    store.commit(adding(&["higher"])).await.expect("a batch that breaks no rule is committed");
+    let head = claim(&store).await.remove(0);
+    assert_eq!(head.payload, "\"higher\"");
+    comes.end().await;
+    assert!(claimed_work(&store).await.is_empty(), "two of a lane at once");
+    end(&store, head.ticket).await;
+    assert_eq!(claimed_work(&store).await, ["lower"]);
+}
+
 /// Each fan-out locks in the order of its messages, each batch ends in the order of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fan_outs_and_ends_do_not_lock_each_other_out() {

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use lapin::options::{
-    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
-    QueueDeclareOptions, QueueDeleteOptions,
+    BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, BasicRejectOptions, ConfirmSelectOptions,
+    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 use neuroglia::error::{ErrorKind, chain};
 use neuroglia::health::Indicator;
 use neuroglia::id::Ids;
-use neuroglia::messaging::{EventBus, EventSource, Inbox, Origin, Outcome, Subscriptions};
+use neuroglia::messaging::{EventBus, EventSource, Inbox, Origin, Outcome, Subscription, Subscriptions};
 use neuroglia_backing::amqp::AmqpBus;
 use neuroglia_testing::conformance::bus::{Attached, Bench};
 use neuroglia_testing::services::RabbitMq;
@@ -194,6 +195,110 @@ async fn a_queue_that_somebody_deletes_is_declared_again() {
     send(&bus, &sent).await;
     let mut queue = bus.open("bell").await.expect("the queue is there again");
     assert_eq!(queue.take(10).await.map(|taken| taken.len()).ok(), Some(1));
+}
+
+#[tokio::test]
+async fn a_queue_that_an_operator_has_made_is_used_as_it_is() {
+    let origin = origin();
+    let (_connection, channel) = stranger().await;
+    let name = format!("{}.bell", origin.application());
+    let declare = async || {
+        let (name, durable) = (name.as_str().into(), QueueDeclareOptions::durable());
+        channel.queue_declare(name, durable, FieldTable::default()).await
+    };
+    declare().await.expect("an operator may, and it is a classic one");
+    send(&bus(&RabbitMq::shared().url(), &origin), &event(&origin, "0")).await;
+    let queue = declare().await.expect("it is as the operator made it");
+    assert!(queue.message_count() > 0, "it is bound");
+}
+
+#[tokio::test]
+async fn what_somebody_rejects_is_put_aside_by_the_broker() {
+    let origin = origin();
+    let sent = event(&origin, r#"{"number":7}"#);
+    send(&bus(&RabbitMq::shared().url(), &origin), &sent).await;
+    let (_connection, channel) = stranger().await;
+    let name = format!("{}.bell", origin.application());
+    let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+    let consuming = channel.basic_consume(name.as_str().into(), "stranger".into(), options, arguments);
+    let mut messages = consuming.await.expect("the queue is there");
+    let taken = timeout(PATIENCE, messages.next()).await.expect("it is there");
+    let taken = taken.expect("the queue stays").expect("it is given");
+    let rejected = taken.acker.reject(BasicRejectOptions { requeue: false }).await;
+    assert!(rejected.expect("the broker is told"));
+    let dead_letters = format!("{name}.dead");
+    let arriving = async {
+        loop {
+            let options = BasicGetOptions { no_ack: true };
+            let got = channel.basic_get(dead_letters.as_str().into(), options).await.expect("it answers");
+            match got {
+                Some(letter) => break letter.delivery,
+                None => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let letter = timeout(PATIENCE, arriving).await.expect("it is put aside");
+    assert_eq!(letter.properties.message_id().as_ref().map(ShortString::as_str), Some(sent.id.as_str()));
+}
+
+/// A hundred wants: ten consumers, each of ten events.
+fn many_wants() -> Arc<Subscriptions> {
+    let want = |number: usize| Subscription {
+        consumer: format!("consumer-{}", number / 10),
+        event: match number % 10 {
+            0 => "order.ready".to_owned(),
+            step => format!("order.step-{step}"),
+        },
+        queue: "default".to_owned(),
+        is_ordered: true,
+        attempts_max: 3,
+    };
+    Arc::new(Subscriptions((0..100).map(want).collect()))
+}
+
+#[tokio::test]
+async fn a_broker_far_away_is_published_to_in_the_first_try_however_much_is_declared() {
+    let (origin, strait) = (origin(), Strait::to(RabbitMq::shared().port()));
+    let bus = |port: u16| {
+        let url = format!("amqp://127.0.0.1:{port}").parse().expect("a URL");
+        AmqpBus::new(&url, Arc::clone(&origin), many_wants()).expect("a sound URL")
+    };
+    // How long a broker takes to make twenty queues is another question.
+    send(&bus(RabbitMq::shared().port()), &event(&origin, "0")).await;
+    strait.turn(Weather::Slow(Duration::from_millis(100)));
+    publish(&bus(strait.port()), &event(&origin, "1")).await.expect("it takes few round trips");
+}
+
+#[tokio::test]
+async fn a_connection_that_took_most_of_a_try_to_make_serves_the_next_one() {
+    let (origin, strait) = (origin(), Strait::to(RabbitMq::shared().port()));
+    send(&bus(&RabbitMq::shared().url(), &origin), &event(&origin, "0")).await;
+    // With its three round trips there is no time left for the four that declare and publish.
+    strait.turn(Weather::Slow(Duration::from_millis(300)));
+    send(&bus(&format!("amqp://127.0.0.1:{}", strait.port()), &origin), &event(&origin, "1")).await;
+}
+
+#[tokio::test]
+async fn a_broker_that_offers_no_quorum_queues_is_given_classic_ones() {
+    let broker = RabbitMq::start_without_quorum_queues();
+    let origin = origin();
+    let bus = bus(&broker.url(), &origin);
+    send(&bus, &event(&origin, "0")).await;
+    let mut queue = bus.open("bell").await.expect("the queue is there");
+    assert_eq!(take_until(&mut *queue, |all| !all.is_empty()).await.first().map(String::as_str), Some("0"));
+    let is_taken = async |name: &str, kind: &str| {
+        // Each time by another connection: this refusal ends it.
+        let connection = Connection::connect(&broker.url(), ConnectionProperties::default()).await;
+        let connection = connection.expect("the broker is there");
+        let channel = connection.create_channel().await.expect("a channel");
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString(kind.into()));
+        channel.queue_declare(name.into(), QueueDeclareOptions::durable(), arguments).await.is_ok()
+    };
+    // A broker whose version insists on them offers them all the same, and then they are used.
+    let offered = if is_taken("any", "quorum").await { "quorum" } else { "classic" };
+    let dead_letters = format!("{}.bell.dead", origin.application());
+    assert!(is_taken(&dead_letters, offered).await, "the queues are {offered} ones");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use neuroglia_testing::services::Redis;
 async fn a_certificate_is_verified_up_to_the_name_of_the_host() {
     let server = Redis::start_certified("localhost");
     let at = |host: &str, query: String| format!("rediss://{host}:{}/1{query}", server.port());
-    let authority = format!("?cacert={}", server.authority().display());
+    let authority = format!("?cacertfile={}", server.authority().display());
     let open = async |url: String| {
         connect(&url.parse().expect("a URL"), Default::default(), Clock::system()).await.expect("a sound URL")
     };
@@ -38,7 +38,7 @@ async fn a_file_of_authorities_that_cannot_be_used_ends_the_start() {
     let empty = folder.path().join("empty.pem");
     std::fs::write(&empty, "nothing").expect("a file");
     for (file, part) in [(folder.path().join("missing.pem"), "No such file"), (empty, "no certificate")] {
-        let url = format!("rediss://localhost?cacert={}", file.display()).parse().expect("a URL");
+        let url = format!("rediss://localhost?cacertfile={}", file.display()).parse().expect("a URL");
         let error =
             connect(&url, Default::default(), Clock::system()).await.map(drop).expect_err("it is refused");
         assert!(error.to_string().contains(part), "{error}");

@@ -54,7 +54,7 @@ pub(crate) fn message(key: &str, to: &str) -> Message {
 /// The server by the name that its certificate has, with these parameters.
 fn named(server: &Smtp, scheme: &str, credentials: &str, parameters: &str) -> String {
     let (port, authority) = (server.port(), server.authority());
-    format!("{scheme}://{credentials}localhost:{port}?ca={}{parameters}", authority.display())
+    format!("{scheme}://{credentials}localhost:{port}?cacertfile={}{parameters}", authority.display())
 }
 
 /// What comes of one message.
@@ -138,7 +138,7 @@ async fn a_file_of_an_authority_is_judged_at_the_start() {
     let empty = folder.path().join("empty.pem");
     std::fs::write(&empty, "no certificate").expect("our folder");
     for file in [folder.path().join("none.pem"), empty] {
-        let url = format!("smtps://mail.example?ca={}", file.display()).parse().expect("a URL");
+        let url = format!("smtps://mail.example?cacertfile={}", file.display()).parse().expect("a URL");
         let error = neuroglia_backing::mail::connect(&url).await.map(drop).expect_err("it cannot be used");
         assert_eq!(error.code(), "mail.ca");
         assert!(error.to_string().contains(".pem"), "{error}");

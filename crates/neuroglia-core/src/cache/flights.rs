@@ -2,9 +2,11 @@
 //!
 //! The first who asks computes; the others wait for the outcome and share it, also when it is an error: each of them
 //! trying by itself would press a store that fails already. When whoever computes is cancelled, one of those who wait
-//! takes over, so that nobody is cancelled with somebody else's request. Whoever comes after the end begins anew.
+//! takes over, so that nobody is cancelled with somebody else's request. Whoever comes after the end begins anew, and so
+//! does whoever comes after the key's value was removed: what is computed by then may be of before.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -28,6 +30,8 @@ struct Flight {
     /// Whoever has the turn computes.
     turn: tokio::sync::Mutex<()>,
     outcome: OnceLock<Result<Option<Bytes>>>,
+    /// The key's value was removed since it began.
+    is_overtaken: AtomicBool,
 }
 
 /// How a computation came to its end for one of those who asked.
@@ -39,38 +43,15 @@ pub(super) enum Landed<T> {
 }
 
 /// One who asks; the last to leave takes the flight off the list.
-struct Passenger<'a> {
+pub(super) struct Passenger<'a> {
     flights: &'a Flights,
     key: &'a str,
     flight: Arc<Flight>,
 }
 
 impl Flights {
-    /// Computes, unless somebody does already; then gives what they got. `written` is what others get of a value.
-    ///
-    /// # Errors
-    /// That of the computation, or its [echo](Error::echo) for those who waited.
-    pub(super) async fn join<T>(
-        &self,
-        key: &str,
-        compute: impl Future<Output = Result<T>>,
-        written: impl FnOnce(&T) -> Option<Bytes>,
-    ) -> Result<Landed<T>> {
-        let passenger = self.board(key);
-        let flight = &passenger.flight;
-        let _turn = flight.turn.lock().await;
-        if let Some(outcome) = flight.outcome.get() {
-            return outcome.as_ref().map(|value| Landed::Shared(value.clone())).map_err(Error::echo);
-        }
-        let outcome = compute.await;
-        let shared = outcome.as_ref().map(written).map_err(Error::echo);
-        // Nobody else has the turn.
-        let _ = flight.outcome.set(shared);
-        passenger.flights.land(key, flight);
-        outcome.map(Landed::Own)
-    }
-
-    fn board<'a>(&'a self, key: &'a str) -> Passenger<'a> {
+    /// Has somebody take part in the computation that is under way, or in a new one.
+    pub(super) fn board<'a>(&'a self, key: &'a str) -> Passenger<'a> {
         let mut flights = self.0.lock();
         let listed = match flights.get_mut(key) {
             Some(listed) => listed,
@@ -78,6 +59,13 @@ impl Flights {
         };
         listed.passengers += 1;
         Passenger { flights: self, key, flight: Arc::clone(&listed.flight) }
+    }
+
+    /// The key's value is removed: whoever comes from now on begins anew, and what is being computed is not kept.
+    pub(super) fn overtake(&self, key: &str) {
+        if let Some(listed) = self.0.lock().remove(key) {
+            listed.flight.is_overtaken.store(true, Ordering::SeqCst);
+        }
     }
 
     /// Lets whoever comes from now on begin anew.
@@ -91,6 +79,35 @@ impl Flights {
     #[cfg(test)]
     fn under_way(&self) -> usize {
         self.0.lock().len()
+    }
+}
+
+impl Passenger<'_> {
+    /// Computes, unless somebody does already; then gives what they got. `written` is what others get of a value.
+    ///
+    /// # Errors
+    /// That of the computation, or its [echo](Error::echo) for those who waited.
+    pub(super) async fn join<T>(
+        &self,
+        compute: impl Future<Output = Result<T>>,
+        written: impl FnOnce(&T) -> Option<Bytes>,
+    ) -> Result<Landed<T>> {
+        let flight = &self.flight;
+        let _turn = flight.turn.lock().await;
+        if let Some(outcome) = flight.outcome.get() {
+            return outcome.as_ref().map(|value| Landed::Shared(value.clone())).map_err(Error::echo);
+        }
+        let outcome = compute.await;
+        let shared = outcome.as_ref().map(written).map_err(Error::echo);
+        // Nobody else has the turn.
+        let _ = flight.outcome.set(shared);
+        self.flights.land(self.key, flight);
+        outcome.map(Landed::Own)
+    }
+
+    /// Whether the key's value was removed meanwhile, so that what was computed must not be kept.
+    pub(super) fn is_overtaken(&self) -> bool {
+        self.flight.is_overtaken.load(Ordering::SeqCst)
     }
 }
 
@@ -145,7 +162,7 @@ mod tests {
                     tokio::task::yield_now().await;
                     Ok(7)
                 };
-                number(flights.join("menu", compute, text).await).await
+                number(flights.board("menu").join(compute, text).await).await
             });
         }
         assert!(askers.join_all().await.into_iter().all(|outcome| outcome == Ok(7)));
@@ -165,17 +182,17 @@ mod tests {
                     go_on.notified().await;
                     Err(Error::unavailable("the store is away"))
                 };
-                number(flights.join("menu", compute, text).await).await
+                number(flights.board("menu").join(compute, text).await).await
             }
         });
         begun.notified().await;
         let second = async {
-            number(flights.join("menu", async { unreachable!("somebody computes") }, text).await).await
+            number(flights.board("menu").join(async { unreachable!("somebody computes") }, text).await).await
         };
         let (second, ()) = tokio::join!(second, async { go_on.notify_one() });
         assert_eq!(second, Err("service.unavailable".to_owned()));
         assert_eq!(first.await.expect("no panic"), second);
-        assert_eq!(number(flights.join("menu", async { Ok(8) }, text).await).await, Ok(8));
+        assert_eq!(number(flights.board("menu").join(async { Ok(8) }, text).await).await, Ok(8));
         assert_eq!(flights.under_way(), 0);
     }
 
@@ -190,14 +207,30 @@ mod tests {
                     begun.notify_one();
                     std::future::pending::<Result<u32>>().await
                 };
-                flights.join("menu", compute, text).await.map(|_| ())
+                flights.board("menu").join(compute, text).await.map(|_| ())
             }
         });
         begun.notified().await;
-        let second = async { number(flights.join("menu", async { Ok(9) }, text).await).await };
+        let second = async { number(flights.board("menu").join(async { Ok(9) }, text).await).await };
         let (second, ()) = tokio::join!(second, async { first.abort() });
         assert_eq!(second, Ok(9));
         assert_eq!(flights.under_way(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_comes_after_a_removal_begins_anew() {
+        let flights = Flights::default();
+        let before = flights.board("menu");
+        flights.overtake("menu");
+        let after = flights.board("menu");
+        assert!(before.is_overtaken() && !after.is_overtaken());
+        // The one leaves the other's place on the list alone.
+        assert_eq!(number(before.join(async { Ok(1) }, text).await).await, Ok(1));
+        drop(before);
+        assert_eq!(flights.under_way(), 1);
+        assert_eq!(number(after.join(async { Ok(2) }, text).await).await, Ok(2));
+        assert_eq!(flights.under_way(), 0);
+        flights.overtake("menu");
     }
 
     #[tokio::test]

@@ -8,12 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::flights::{Flights, Landed};
 use super::{Answer, CacheEngine, CacheMeter};
 use crate::di::{Dependencies, Inject, Scope};
-use crate::error::{Result, chain};
+use crate::error::{Error, Result, chain};
 use crate::id::Ids;
 
 /// The largest value that is kept: what is larger would push out many others, and hold up a shared connection.
@@ -21,6 +21,10 @@ pub const ENTRY_BYTES_MAX: usize = 1024 * 1024;
 
 /// The longest key, with its namespaces.
 pub const KEY_BYTES_MAX: usize = 1024;
+
+/// How long one [`Cache::get_or_compute`] waits for the engine, over all commands that it takes: of an engine that answers
+/// each just in time, the first is enough to know that it is no help.
+const WAIT_MAX: Duration = Duration::from_millis(250);
 
 /// Of its time a value loses up to this part at random, so that what was kept together does not end together.
 const JITTER_PART: u32 = 10;
@@ -42,6 +46,22 @@ struct Shared {
     flights: Flights,
     meter: Arc<CacheMeter>,
     ids: Ids,
+}
+
+/// What is left of the time that one question may wait for the engine; all of it when nothing was asked yet.
+///
+/// The first command is bounded by the engine alone, which learns from one that takes too long that it is away.
+#[derive(Default)]
+struct Patience(Option<Duration>);
+
+impl Patience {
+    fn is_over(&self) -> bool {
+        self.0 == Some(Duration::ZERO)
+    }
+
+    fn spend(&mut self, waited: Duration) {
+        self.0 = Some(self.0.unwrap_or(WAIT_MAX).saturating_sub(waited));
+    }
 }
 
 impl Cache {
@@ -68,7 +88,7 @@ impl Cache {
     /// The value of a key; none when there is none, or the cache is away.
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         let key = self.full(key)?;
-        let found = self.read(&key).await;
+        let found = self.read(&key, &mut Patience::default()).await;
         self.count(found.is_some());
         found
     }
@@ -78,23 +98,29 @@ impl Cache {
         if let Some(key) = self.full(key)
             && let Some(bytes) = written(value)
         {
-            self.keep(&key, bytes, ttl).await;
+            self.keep(&key, bytes, ttl, &mut Patience::default()).await;
         }
     }
 
-    /// Forgets the value of a key.
+    /// Forgets the value of a key. What this process computes for it by then is not kept either; another process may
+    /// still keep what it computed of before.
     ///
     /// # Errors
     /// When the cache is away. Whoever forgets a value relies on it; what is kept ends with its time all the same.
     pub async fn remove(&self, key: &str) -> Result<()> {
         let Some(key) = self.full(key) else { return Ok(()) };
-        self.timed(self.shared.engine.remove(&key)).await
+        self.shared.flights.overtake(&key);
+        self.timed(self.shared.engine.remove(&key), &mut Patience::default()).await
     }
 
     /// The value of a key, or else what is computed, which is then kept for at most this time.
     ///
     /// For each key one computation runs at a time in this process. Whoever asks meanwhile waits for it and shares its
     /// outcome; when it is cancelled, one of those who wait computes. An error is not kept.
+    ///
+    /// A cache that is slow is waited for 250 ms, over all that it is asked, or as long as its engine lets it take for the
+    /// first command. After that it has nothing, and what is computed is not kept. What is removed while it is being kept
+    /// is waited for once more, until it is gone.
     ///
     /// # Errors
     /// That of the computation, and never one of the cache.
@@ -105,33 +131,32 @@ impl Cache {
         O: Future<Output = Result<T>> + Send,
     {
         let Some(key) = self.full(key) else { return compute().await };
-        let found = self.read(&key).await;
+        let mut patience = Patience::default();
+        let found = self.read(&key, &mut patience).await;
         self.count(found.is_some());
         if let Some(value) = found {
             return Ok(value);
         }
         let mut kept_back = Some(compute);
-        let landed = self
-            .shared
-            .flights
-            .join(
-                &key,
-                async {
-                    // Whoever had the turn before may have kept it a moment ago.
-                    if let Some(value) = self.read(&key).await {
-                        return Ok(value);
-                    }
-                    let compute = kept_back.take().expect("a computation is run once");
-                    self.tally(&self.shared.meter.computed);
-                    let value = compute().await?;
-                    if let Some(bytes) = written(&value) {
-                        self.keep(&key, bytes, ttl).await;
-                    }
-                    Ok(value)
-                },
-                written,
-            )
-            .await?;
+        let passenger = self.shared.flights.board(&key);
+        let computing = async {
+            // Whoever had the turn before may have kept it a moment ago.
+            if let Some(value) = self.read(&key, &mut patience).await {
+                return Ok(value);
+            }
+            let compute = kept_back.take().expect("a computation is run once");
+            self.tally(&self.shared.meter.computed);
+            let value = compute().await?;
+            if let Some(bytes) = written(&value).filter(|_| !passenger.is_overtaken()) {
+                self.keep(&key, bytes, ttl, &mut patience).await;
+                // What was removed while it was being kept may have been kept after that.
+                if passenger.is_overtaken() {
+                    let _ = self.timed(self.shared.engine.remove(&key), &mut Patience::default()).await;
+                }
+            }
+            Ok(value)
+        };
+        let landed = passenger.join(computing, written).await?;
         match landed {
             Landed::Own(value) => Ok(value),
             Landed::Shared(bytes) => {
@@ -146,27 +171,40 @@ impl Cache {
         }
     }
 
-    async fn read<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        let bytes = self.timed(self.shared.engine.get(key)).await.ok()??;
+    async fn read<T: DeserializeOwned>(&self, key: &str, patience: &mut Patience) -> Option<T> {
+        if patience.is_over() {
+            return None;
+        }
+        let bytes = self.timed(self.shared.engine.get(key), patience).await.ok()??;
         parsed(key, &bytes)
     }
 
-    async fn keep(&self, key: &str, value: Bytes, ttl: Duration) {
+    async fn keep(&self, key: &str, value: Bytes, ttl: Duration, patience: &mut Patience) {
         if value.len() > ENTRY_BYTES_MAX {
             self.tally(&self.shared.meter.oversized);
             return;
         }
+        if patience.is_over() {
+            return;
+        }
         let ttl = ttl.saturating_sub(self.shared.ids.jitter(ttl / JITTER_PART));
         // It is counted, and can be found out again.
-        let _ = self.timed(self.shared.engine.set(key, value, ttl)).await;
+        let _ = self.timed(self.shared.engine.set(key, value, ttl), patience).await;
     }
 
-    /// Waits for the engine, counting how long that takes.
-    async fn timed<T: Unpin>(&self, answer: Answer<'_, T>) -> Result<T> {
+    /// Waits for the engine as long as there is patience, counting how long that takes.
+    async fn timed<T: Unpin>(&self, answer: Answer<'_, T>, patience: &mut Patience) -> Result<T> {
         let began = (!answer.is_ready()).then(Instant::now);
-        let answer = answer.await;
+        let answer = match patience.0 {
+            Some(left) if began.is_some() => {
+                timeout(left, answer).await.unwrap_or_else(|late| Err(Error::unavailable(late)))
+            }
+            _ => answer.await,
+        };
         if let Some(began) = began {
-            self.shared.meter.took(began.elapsed());
+            let waited = began.elapsed();
+            patience.spend(waited);
+            self.shared.meter.took(waited);
         }
         answer.inspect_err(|error| {
             self.tally(&self.shared.meter.failures);

@@ -119,6 +119,10 @@ impl Sessions {
     /// Begins a session of somebody who has proved who they are, and gives its id. The session that they had before is
     /// ended: an id that was known before a login is none after it.
     ///
+    /// What they proved may have changed meanwhile, such as the password, and those who change it may have
+    /// [ended all sessions](Self::end_all) just before this one began. So look once more whether it still holds before you
+    /// give the id away; an id that nobody has opens nothing.
+    ///
     /// # Errors
     /// [`ErrorKind::Unauthenticated`](crate::error::ErrorKind::Unauthenticated) when the identity is anonymous,
     /// `Invalid` when it is larger than [`SESSION_BYTES_MAX`], `Unavailable` when it cannot be kept.
@@ -179,7 +183,8 @@ impl Sessions {
         self.engine.remove(&self.session_key(id)).await
     }
 
-    /// Ends every session of somebody, such as after a new password.
+    /// Ends every session of somebody, such as after a new password: after its commit too, because who logged in by the old
+    /// one until then may have begun another.
     ///
     /// # Errors
     /// `Unavailable` when some may go on.

@@ -40,8 +40,8 @@ struct Life {
     running: HashMap<Ticket, Hand>,
     /// What the store said at the last beat that it has, and it has not.
     unaccounted: HashSet<Ticket>,
-    /// How work ends that was let go of before the store was told.
-    unsettled: HashMap<Ticket, Settlement>,
+    /// How work ends that was let go of before the store was told, and when that was.
+    unsettled: HashMap<Ticket, (Settlement, Instant)>,
     /// Who it was before it let go by itself; the store still thinks that this node lives.
     former: Option<Uuid>,
     /// Who it will be. It may have said so, and not have heard that the store knows.
@@ -89,7 +89,7 @@ impl Membership {
     pub fn let_go(&self, work: Ticket) {
         let mut life = self.life();
         if let Some(end) = life.running.remove(&work).and_then(|hand| hand.end) {
-            life.unsettled.insert(work, end);
+            life.unsettled.insert(work, (end, Instant::now()));
         }
     }
 
@@ -119,7 +119,8 @@ impl Membership {
         life.former = life.id.take().or(life.former);
         life.lost.cancel();
         let running = std::mem::take(&mut life.running);
-        let ends = running.into_iter().filter_map(|(work, hand)| Some((work, hand.end?)));
+        let now = Instant::now();
+        let ends = running.into_iter().filter_map(|(work, hand)| Some((work, (hand.end?, now))));
         life.unsettled.extend(ends);
         life.unaccounted.clear();
     }
@@ -144,16 +145,23 @@ impl Membership {
         [life.former, life.id, life.next].into_iter().flatten().collect()
     }
 
-    /// What the store has to be told of what it says that this node has: of that which nobody here has held for two
-    /// beats, because an answer did not arrive or how it ended could not be told.
+    /// What the store has to be told of what it says, in the last beat that was [heard](Self::heard), that this node has:
+    /// of that which nobody here has held for two beats, because an answer did not arrive or how it ended could not be
+    /// told.
     pub(super) fn owed(&self, held: &[Ticket]) -> Vec<(Ticket, Settlement)> {
         let mut life = self.life();
         let unaccounted: HashSet<_> =
             held.iter().filter(|ticket| !life.running.contains_key(ticket)).copied().collect();
         let before = std::mem::replace(&mut life.unaccounted, unaccounted);
-        life.unsettled.retain(|ticket, _| held.contains(ticket));
+        // What was let go of since the store was asked may have been claimed after it looked: the next beat tells.
+        let asked = life.asked;
+        let is_later = |since: Instant| asked.is_none_or(|asked| since >= asked);
+        life.unsettled.retain(|ticket, (_, since)| held.contains(ticket) || is_later(*since));
         let stranded = life.unaccounted.intersection(&before);
-        let settlement = |ticket| life.unsettled.get(ticket).cloned().unwrap_or(Settlement::Release);
+        let settlement = |ticket| match life.unsettled.get(ticket) {
+            Some((end, _)) => end.clone(),
+            None => Settlement::Release,
+        };
         stranded.map(|ticket| (*ticket, settlement(ticket))).collect()
     }
 
@@ -161,7 +169,8 @@ impl Membership {
     pub(super) fn unsettled(&self) -> Vec<(Ticket, Settlement)> {
         let life = self.life();
         let running = life.running.iter().filter_map(|(work, hand)| Some((work, hand.end.as_ref()?)));
-        running.chain(&life.unsettled).map(|(work, end)| (*work, end.clone())).collect()
+        let let_go = life.unsettled.iter().map(|(work, (end, _))| (work, end));
+        running.chain(let_go).map(|(work, end)| (*work, end.clone())).collect()
     }
 
     pub(super) fn call_off(&self, work: &[Uuid]) {

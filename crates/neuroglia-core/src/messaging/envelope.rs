@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::received::Received;
 use crate::clock::Timestamp;
 use crate::data::OutboxMessage;
 use crate::error::{Error, ErrorKind, Result};
@@ -54,6 +55,7 @@ impl Origin {
 
 /// An event in its envelope.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Received")]
 pub struct CloudEvent {
     /// The version of the specification: `1.0`.
     pub specversion: String,
@@ -65,30 +67,25 @@ pub struct CloudEvent {
     #[serde(rename = "type")]
     pub event_type: String,
     /// The aggregate that it happened to.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// When.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Timestamp>,
     /// The media type of the data: `application/json`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub datacontenttype: Option<String>,
     /// The request or message that began it; an extension.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub correlationid: Option<String>,
     /// The W3C trace context; the distributed tracing extension.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     /// Events with the same key keep their order; the partitioning extension.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub partitionkey: Option<String>,
     /// What is to be known of it; `null` when nothing is.
-    #[serde(default = "nothing")]
     pub data: Box<RawValue>,
-}
-
-fn nothing() -> Box<RawValue> {
-    RawValue::NULL.to_owned()
 }
 
 /// The most bytes of source and id together, and of what an event's order depends on: they become keys of an index,
@@ -159,6 +156,10 @@ impl CloudEvent {
                 return Err(malformed(format!("its `{name}` has more than {KEY_BYTES_MAX} bytes")));
             }
         }
+        // A URI-reference has none, and what an event is known by relies on it.
+        if event.source.contains(char::is_whitespace) {
+            return Err(malformed("its `source` has white space"));
+        }
         if event.source.len() + event.id.len() > KEY_BYTES_MAX {
             return Err(malformed(format!("its `source` and `id` have more than {KEY_BYTES_MAX} bytes")));
         }
@@ -187,7 +188,7 @@ fn root_traceparent(id: Uuid) -> String {
 /// An event, ready to be stored as deliveries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parcel {
-    /// The event's id, with its source when that is another application.
+    /// The event's id, with its source when that is another application or the id has a space.
     pub key: String,
     /// Its name without version, such as `order.created`.
     pub name: String,
@@ -298,6 +299,9 @@ mod tests {
             assert!(refusal(name, "a\u{0}b".into()).contains(name), "{name}");
         }
         assert!(refusal("specversion", "0.3".into()).contains("specversion"));
+        for source in ["/x y", " /x", "/x\u{a0}y"] {
+            assert!(refusal("source", source.into()).contains("`source` has white space"), "{source:?}");
+        }
         assert!(refusal("subject", "s".repeat(KEY_BYTES_MAX + 1).into()).contains("1024 bytes"));
         assert!(refusal("id", "i".repeat(KEY_BYTES_MAX).into()).contains("`source` and `id`"));
         assert!(CloudEvent::read("{").is_err());

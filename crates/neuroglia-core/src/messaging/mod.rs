@@ -13,6 +13,7 @@ mod events;
 mod inbox;
 mod intake;
 mod outbox;
+mod received;
 mod registration;
 mod relay;
 mod shipment;

@@ -346,8 +346,11 @@ impl Bench {
     async fn execute(&self, doer: &Doer, claimed: &Claimed, cancelled: &CancellationToken) -> Result<()> {
         let mut retries = 0;
         loop {
+            // Whatever the handler leaves behind hears that this is over, however it ends: another may begin beside it.
+            let cancelled = cancelled.child_token();
+            let _over = cancelled.clone().drop_guard();
             let scope = self.scopes.scope()?;
-            scope.provide(Run::new(Arc::clone(&self.store), claimed.clone(), cancelled.clone()))?;
+            scope.provide(Run::new(Arc::clone(&self.store), claimed.clone(), cancelled))?;
             scope.provide(Correlation {
                 request_id: claimed.correlation_id.clone(),
                 traceparent: claimed.traceparent.clone(),

@@ -102,12 +102,15 @@ impl Consumer {
         self
     }
 
-    /// Has its deliveries wait in this queue instead of `default`.
+    /// Has its deliveries wait in this queue instead of `default`. What is stored stays where it was put: a release that
+    /// has them wait elsewhere names the former queue by [`Worker::queue`](super::Worker::queue), or nobody handles what is
+    /// left there, and what follows it.
     pub fn queue(self, queue: &'static str) -> Self {
         Self { queue, ..self }
     }
 
-    /// How long a handler may take; a minute when not set.
+    /// How long a handler may take; a minute when not set. Then it is broken off where it awaits, so blocking work goes to
+    /// `tokio::task::spawn_blocking`, with [`Run::cancelled`](super::Run::cancelled).
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }

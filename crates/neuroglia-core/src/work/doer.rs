@@ -1,6 +1,6 @@
 //! Whoever does a kind of work, behind one pointer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -57,21 +57,26 @@ impl<J: Job> Doing for OfJob<J> {
     }
 }
 
-/// Everybody who does something in this process, by kind.
+/// Everybody who does something in this process.
 #[derive(Default)]
-pub struct Doers(HashMap<String, Doer>);
+pub struct Doers {
+    by_kind: HashMap<String, Doer>,
+    /// Where their work may wait although none is put there any more.
+    former_queues: BTreeSet<&'static str>,
+}
 
 impl Doers {
     /// The kinds of work that are done.
     pub fn kinds(&self) -> Vec<String> {
-        let mut kinds: Vec<_> = self.0.keys().cloned().collect();
+        let mut kinds: Vec<_> = self.by_kind.keys().cloned().collect();
         kinds.sort();
         kinds
     }
 
-    /// The queues that they wait in, each once.
+    /// The queues that their work waits in, each once.
     pub fn queues(&self) -> Vec<&'static str> {
-        let mut queues: Vec<_> = self.0.values().map(|doer| doer.queue).collect();
+        let of_doers = self.by_kind.values().map(|doer| doer.queue);
+        let mut queues: Vec<_> = of_doers.chain(self.former_queues.iter().copied()).collect();
         queues.sort_unstable();
         queues.dedup();
         queues
@@ -79,23 +84,29 @@ impl Doers {
 
     /// Whether any of it is not tried again when its process dies.
     pub(crate) fn any_ends_with_its_process(&self) -> bool {
-        self.0.values().any(|doer| doer.on_crash != OnCrash::Retry)
+        self.by_kind.values().any(|doer| doer.on_crash != OnCrash::Retry)
     }
 
     /// Adds who does a kind of work; gives whether nobody did it before.
     pub(crate) fn insert(&mut self, kind: impl Into<String>, doer: Doer) -> bool {
-        self.0.insert(kind.into(), doer).is_none()
+        self.by_kind.insert(kind.into(), doer).is_none()
+    }
+
+    /// Adds a queue in which work may wait although none is put there any more.
+    pub(crate) fn insert_former_queue(&mut self, queue: &'static str) {
+        self.former_queues.insert(queue);
     }
 
     /// Who does a kind of work.
     pub(crate) fn get(&self, kind: &str) -> Option<&Doer> {
-        self.0.get(kind)
+        self.by_kind.get(kind)
     }
 
     /// These and those.
     #[must_use]
     pub fn and(mut self, others: Self) -> Self {
-        self.0.extend(others.0);
+        self.by_kind.extend(others.by_kind);
+        self.former_queues.extend(others.former_queues);
         self
     }
 }

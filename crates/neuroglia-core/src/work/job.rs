@@ -50,11 +50,13 @@ use crate::identity::Correlation;
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The stable name; it stays in stores, so it does not follow the type's name.
     const KIND: &'static str;
-    /// The queue that it waits in.
+    /// The queue that it waits in. What is stored stays where it was put: a release that has it wait elsewhere names the
+    /// former queue by [`Worker::queue`](super::Worker::queue), or nobody does what is left there.
     const QUEUE: &'static str = "default";
     /// How often it is tried in all.
     const ATTEMPTS_MAX: u32 = ATTEMPTS_DEFAULT;
-    /// How long an attempt may take.
+    /// How long an attempt may take. Then it is broken off where it awaits, and
+    /// [`Run::cancelled`](super::Run::cancelled) tells what it left behind.
     const TIMEOUT: Duration = Duration::from_secs(60);
     /// What it means when it is broken off, such as by the death of its process. A process that does any kind which is not
     /// tried again claims nothing ahead of time, so that only what has begun can have been half done.
@@ -68,6 +70,10 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// Does a job. What it saves is committed together with the job's end.
+///
+/// It awaits whatever takes long: one that blocks its thread cannot be timed out or called off, and keeps its place until it
+/// returns. Blocking work goes to `tokio::task::spawn_blocking`, with [`Run::cancelled`](super::Run::cancelled), so that it
+/// hears when its attempt is over.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not do the job `{J}`",
     note = "write `impl JobHandler<{J}> for {Self}`, or name another type as `type Handler` of `{J}`"

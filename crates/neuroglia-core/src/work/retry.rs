@@ -108,6 +108,21 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_that_the_handler_names_is_that_pause_in_every_attempt() {
+        let pause = PAUSE_MAX * 3;
+        let named = |error: Error| error.with_retry(Retry::After(pause));
+        for attempt in 1..10 {
+            let later = Error::unavailable("gateway").with_retry_after(7);
+            for error in [Error::unavailable("gateway"), later, Error::invalid("c", "d")].map(named) {
+                let Settlement::Retry { after, .. } = settle(&error, attempt) else {
+                    panic!("it is tried again: {error:?}")
+                };
+                assert_eq!(after, pause, "attempt {attempt} of {error:?}");
+            }
+        }
+    }
+
+    #[test]
     fn the_last_attempt_is_the_last() {
         assert!(matches!(settle(&Error::unavailable("gateway"), 10), Settlement::Dead { .. }));
     }

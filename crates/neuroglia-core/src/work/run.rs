@@ -76,8 +76,12 @@ impl Run {
         Ok(is_final(error, claimed.attempt, claimed.attempts_max))
     }
 
-    /// Cancelled when the work was called off, when the process is about to end, or when the node was taken for
-    /// dead. Long work looks at it between its steps.
+    /// Cancelled when the work was called off, when the process is about to end, when the node was taken for dead, and
+    /// when the attempt is over, however it ended: what it spawned and left behind would go on beside the next one. Long
+    /// work looks at it between its steps.
+    ///
+    /// A handler that blocks its thread instead of awaiting is not ended by any of these, nor by its time-out, and keeps
+    /// its place and its subject until it returns. Such work goes to `tokio::task::spawn_blocking`, with this token.
     ///
     /// # Errors
     /// Outside of durable work.

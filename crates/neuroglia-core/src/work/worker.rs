@@ -76,6 +76,48 @@ impl Worker {
         self.add(J::KIND, Doer::of_job::<J>())
     }
 
+    /// Goes on taking work from a queue in which nothing is put any more.
+    ///
+    /// What is stored stays in the queue in which it was put. When a consumer or a kind of job moves to another, name the
+    /// one that it leaves until nothing is left there, dead letters included, which are replayed where they were: without
+    /// that nobody would ever do what waits there, and the events of its subjects would wait behind it.
+    ///
+    /// ```
+    /// # extern crate neuroglia_core as neuroglia;
+    /// # use neuroglia::di::Inject;
+    /// # use neuroglia::error::Result;
+    /// # use neuroglia::work::JobHandler;
+    /// # use serde::{Deserialize, Serialize};
+    /// use neuroglia::work::{Job, Worker};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Bake {}
+    ///
+    /// impl Job for Bake {
+    ///     const KIND: &'static str = "bake";
+    ///     /// `kitchen`, before the second oven came.
+    ///     const QUEUE: &'static str = "ovens";
+    ///     type Output = ();
+    ///     type Handler = Baker;
+    /// }
+    /// #
+    /// # #[derive(Inject)]
+    /// # struct Baker {}
+    /// #
+    /// # impl JobHandler<Bake> for Baker {
+    /// #     async fn run(&self, _: Bake) -> Result<()> { Ok(()) }
+    /// # }
+    ///
+    /// fn worker(worker: Worker) -> Worker {
+    ///     worker.job::<Bake>().queue("kitchen")
+    /// }
+    /// # let _ = worker;
+    /// ```
+    pub fn queue(mut self, name: &'static str) -> Self {
+        self.doers.insert_former_queue(name);
+        self
+    }
+
     /// What is listed, in order.
     pub fn descriptions(&self) -> &[WorkDescription] {
         &self.descriptions

@@ -1,7 +1,7 @@
 //! The cache as applications see it, and sessions on it: what fails open, and what fails closed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,30 +16,39 @@ use neuroglia_core::error::{Error, ErrorKind, Result};
 use neuroglia_core::health::Details;
 use neuroglia_core::id::Ids;
 use neuroglia_core::identity::Identity;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
 
 const LONG: Duration = Duration::from_secs(600);
 
-/// A cache in memory that a test can take away.
+/// A cache in memory that a test can take away, or have take its time.
 struct Fickle {
     inner: MemoryCache,
     is_away: AtomicBool,
+    pause_ms: AtomicU64,
 }
 
 impl Fickle {
     fn with(clock: &Clock) -> Arc<Self> {
         let inner = MemoryCache::new(Default::default(), clock.clone());
-        Arc::new(Self { inner, is_away: AtomicBool::new(false) })
+        Arc::new(Self { inner, is_away: AtomicBool::new(false), pause_ms: AtomicU64::new(0) })
     }
 
-    fn answer<'a, T: Send + 'a>(
+    fn answer<'a, T: Send + Unpin + 'a>(
         &'a self,
-        answer: impl FnOnce(&'a MemoryCache) -> Answer<'a, T>,
+        answer: impl FnOnce(&'a MemoryCache) -> Answer<'a, T> + Send + 'a,
     ) -> Answer<'a, T> {
         if self.is_away.load(Ordering::SeqCst) {
             return Answer::later(async { Err(Error::unavailable("the test has taken it away")) });
         }
-        answer(&self.inner)
+        match self.pause_ms.load(Ordering::SeqCst) {
+            0 => answer(&self.inner),
+            pause => Answer::later(async move {
+                sleep(Duration::from_millis(pause)).await;
+                answer(&self.inner).await
+            }),
+        }
     }
 }
 
@@ -53,27 +62,27 @@ impl CacheEngine for Fickle {
     }
 
     fn get<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Bytes>> {
-        self.answer(|inner| inner.get(key))
+        self.answer(move |inner| inner.get(key))
     }
 
     fn get_and_keep<'a>(&'a self, key: &'a str, ttl: Duration) -> Answer<'a, Option<Bytes>> {
-        self.answer(|inner| inner.get_and_keep(key, ttl))
+        self.answer(move |inner| inner.get_and_keep(key, ttl))
     }
 
     fn set<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> Answer<'a, ()> {
-        self.answer(|inner| inner.set(key, value, ttl))
+        self.answer(move |inner| inner.set(key, value, ttl))
     }
 
     fn insert<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> Answer<'a, bool> {
-        self.answer(|inner| inner.insert(key, value, ttl))
+        self.answer(move |inner| inner.insert(key, value, ttl))
     }
 
     fn keep<'a>(&'a self, key: &'a str, ttl: Duration) -> Answer<'a, bool> {
-        self.answer(|inner| inner.keep(key, ttl))
+        self.answer(move |inner| inner.keep(key, ttl))
     }
 
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, ()> {
-        self.answer(|inner| inner.remove(key))
+        self.answer(move |inner| inner.remove(key))
     }
 
     fn check(&self) -> Answer<'_, Details> {
@@ -135,6 +144,76 @@ async fn of_many_who_miss_one_computes_and_errors_are_not_kept() {
         assert_eq!(askers.join_all().await, vec![42; 50]);
         assert_eq!(computed.load(Ordering::SeqCst), 1, "away: {is_away}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_that_answers_each_time_just_in_time_is_not_waited_for_each_time() {
+    let engine = Fickle::with(&clock());
+    let cache = cache(&engine);
+    for (key, pause, is_kept) in [("slow", 200, false), ("slower", 249, false), ("brisk", 80, true)] {
+        engine.pause_ms.store(pause, Ordering::SeqCst);
+        let began = Instant::now();
+        let computed = cache.get_or_compute(key, LONG, || async { Ok(7_u32) }).await;
+        assert_eq!(computed.expect("it is computed"), 7);
+        let waited = began.elapsed();
+        assert!(waited <= Duration::from_millis(252), "{key}: {waited:?}");
+        engine.pause_ms.store(0, Ordering::SeqCst);
+        assert_eq!(cache.get::<u32>(key).await.is_some(), is_kept, "{key}");
+    }
+    // How long it computes is another matter.
+    engine.pause_ms.store(80, Ordering::SeqCst);
+    let long = || async {
+        sleep(LONG).await;
+        Ok(8_u32)
+    };
+    cache.get_or_compute("long", LONG, long).await.expect("it is computed");
+    engine.pause_ms.store(0, Ordering::SeqCst);
+    assert_eq!(cache.get::<u32>("long").await, Some(8));
+}
+
+#[tokio::test]
+async fn what_was_computed_of_before_a_removal_is_not_kept() {
+    let engine = Fickle::with(&clock());
+    let cache = cache(&engine);
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let old = tokio::spawn({
+        let (cache, begun, go_on) = (cache.clone(), Arc::clone(&begun), Arc::clone(&go_on));
+        async move {
+            let compute = || async {
+                begun.notify_one();
+                go_on.notified().await;
+                Ok("old".to_owned())
+            };
+            cache.get_or_compute("menu", LONG, compute).await
+        }
+    });
+    begun.notified().await;
+    cache.remove("menu").await.expect("memory answers");
+    // Whoever asks now does not wait for what was read before.
+    let new = cache.get_or_compute("menu", LONG, || async { Ok("new".to_owned()) });
+    let new = timeout(Duration::from_secs(20), new).await.expect("nobody is waited for");
+    assert_eq!(new.expect("it is computed"), "new");
+    go_on.notify_one();
+    assert_eq!(old.await.expect("no panic").expect("it is computed"), "old");
+    assert_eq!(cache.get::<String>("menu").await.as_deref(), Some("new"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_removed_while_it_was_being_kept_is_gone() {
+    let engine = Fickle::with(&clock());
+    let cache = cache(&engine);
+    engine.pause_ms.store(50, Ordering::SeqCst);
+    let computing = cache.get_or_compute("menu", LONG, || async { Ok("old".to_owned()) });
+    let removing = async {
+        // Both looks and half of the writing.
+        sleep(Duration::from_millis(125)).await;
+        engine.pause_ms.store(0, Ordering::SeqCst);
+        cache.remove("menu").await
+    };
+    let (computed, removed) = tokio::join!(computing, removing);
+    assert_eq!(computed.expect("it is computed"), "old");
+    removed.expect("memory answers");
+    assert_eq!(cache.get::<String>("menu").await, None);
 }
 
 #[tokio::test]

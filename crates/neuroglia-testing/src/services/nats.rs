@@ -1,9 +1,14 @@
 //! NATS with JetStream: one server for many tests, each with an application name of its own.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::private::Private;
 
@@ -13,6 +18,10 @@ const SCRIPT: &str = concat!(
     include_str!("nats.sh"),
     include_str!("watch.sh")
 );
+
+/// How long the server may take to read its configuration again, and how often it is asked meanwhile.
+const RELOAD_MAX: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(10);
 
 /// A private server.
 #[derive(Debug)]
@@ -66,6 +75,34 @@ impl Nats {
         OWN.get_or_init(Self::start)
     }
 
+    /// Gives the user of [`start_for`](Self::start_for) another password until the server is stopped; who is in is put out.
+    ///
+    /// # Panics
+    /// When its folder cannot be written to, or it does not obey.
+    pub fn change_password(&self, user: &str, password: &str) {
+        let (file, pid) = (self.0.folder().join("nats.conf"), self.0.folder().join("pid"));
+        let former = fs::read_to_string(&file).expect("the server's folder is ours");
+        let others = former.lines().filter(|line| !line.starts_with("authorization"));
+        let authorization = format!("authorization {{ user: \"{user}\", password: \"{password}\" }}");
+        let lines: String = others.chain([authorization.as_str()]).flat_map(|line| [line, "\n"]).collect();
+        fs::write(&file, lines).expect("the server's folder is ours");
+
+        let pid = fs::read_to_string(pid).ok().and_then(|pid| Pid::from_raw(pid.trim().parse().ok()?));
+        kill_process(pid.expect("it has begun"), Signal::HUP).expect("it is a child of ours");
+        let began = Instant::now();
+        while !self.lets_in(user, password) {
+            assert!(began.elapsed() < RELOAD_MAX, "it does not read its configuration again");
+            thread::park_timeout(POLL);
+        }
+    }
+
+    fn lets_in(&self, user: &str, password: &str) -> bool {
+        let question =
+            format!("CONNECT {{\"verbose\":false,\"user\":\"{user}\",\"pass\":\"{password}\"}}\r\nPING\r\n");
+        TcpStream::connect(("127.0.0.1", self.0.port()))
+            .is_ok_and(|mut stream| is_answered(&mut stream, question.as_bytes(), "PONG"))
+    }
+
     /// Where it answers.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.0.port())
@@ -111,9 +148,14 @@ fn greets(stream: &mut TcpStream) -> bool {
 fn answers(stream: &mut TcpStream) -> bool {
     const QUESTION: &[u8] =
         b"CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}\r\nSUB me 1\r\nPUB $JS.API.INFO me 0\r\n\r\n";
+    is_answered(stream, QUESTION, "account_info_response")
+}
+
+/// Whether this word comes in answer to a question, and no refusal.
+fn is_answered(stream: &mut TcpStream, question: &[u8], word: &str) -> bool {
     let mut answer = Vec::new();
     let mut bytes = [0; 4096];
-    if stream.write_all(QUESTION).is_err() {
+    if stream.write_all(question).is_err() {
         return false;
     }
     loop {
@@ -125,7 +167,7 @@ fn answers(stream: &mut TcpStream) -> bool {
         if text.contains("\r\nHMSG ") || text.contains("\r\n-ERR") {
             return false;
         }
-        if text.contains("account_info_response") {
+        if text.contains(word) {
             return true;
         }
     }

@@ -1,6 +1,7 @@
 //! PostgreSQL: one server for many tests, one database for each.
 
 use std::fmt;
+use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::OnceLock;
@@ -58,6 +59,32 @@ impl Postgres {
         let most = if is_full { "1048576" } else { "unlimited" };
         let done = script(SCRIPT, "limit").arg(self.0.folder()).arg(most).stdin(Stdio::null()).status();
         assert!(done.is_ok_and(|status| status.success()), "the server's processes are limited");
+    }
+
+    /// Has the server know one more user, who may do everything and is let in by a password alone.
+    ///
+    /// # Panics
+    /// When the server refuses, or its folder cannot be written to.
+    pub fn add_user(&self, name: &str, password: &str) {
+        self.tell(&format!("CREATE ROLE {name} SUPERUSER LOGIN PASSWORD '{password}'"));
+        let path = self.0.folder().join("data/pg_hba.conf");
+        let rules = fs::read_to_string(&path).expect("the server's folder is ours");
+        // The first rule that fits is the one that counts.
+        fs::write(&path, format!("host all {name} all password\n{rules}"))
+            .expect("the server's folder is ours");
+        self.tell("SELECT pg_reload_conf()");
+    }
+
+    /// Gives a user another password; who is in stays in.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub fn change_password(&self, name: &str, password: &str) {
+        self.tell(&format!("ALTER ROLE {name} PASSWORD '{password}'"));
+    }
+
+    fn tell(&self, sql: &str) {
+        psql(&self.url(), sql).expect("the server obeys its superuser");
     }
 
     /// The certificate of the authority that certified it.

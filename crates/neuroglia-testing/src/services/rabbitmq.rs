@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use neuroglia::id::Ids;
+
 use super::private::{Private, free_port};
 
 const SCRIPT: &str = concat!(
@@ -32,7 +34,15 @@ impl RabbitMq {
     /// # Panics
     /// When RabbitMQ is not installed, or the broker does not start.
     pub fn start() -> Self {
-        Self::start_with("", answers)
+        Self::start_with("", "", answers)
+    }
+
+    /// Starts one that offers no quorum queues, if it can do without: RabbitMQ 3.11 and newer cannot.
+    ///
+    /// # Panics
+    /// When RabbitMQ is not installed, or the broker does not start.
+    pub fn start_without_quorum_queues() -> Self {
+        Self::start_with("", "classic", answers)
     }
 
     /// Starts one that speaks TLS only, with a certificate for this name of its host and no other.
@@ -40,12 +50,12 @@ impl RabbitMq {
     /// # Panics
     /// When RabbitMQ or openssl is not installed, or the broker does not start.
     pub fn start_certified(host: &str) -> Self {
-        Self::start_with(host, |_| true)
+        Self::start_with(host, "", |_| true)
     }
 
-    fn start_with(host: &str, is_ready: fn(&mut TcpStream) -> bool) -> Self {
+    fn start_with(host: &str, queues: &str, is_ready: fn(&mut TcpStream) -> bool) -> Self {
         let mapper = free_port();
-        let more = format!("{},{mapper},{host}", free_port());
+        let more = format!("{},{mapper},{host},{queues}", free_port());
         Self { server: Private::start(SCRIPT, "rabbitmq", Some(&more), is_ready), mapper }
     }
 
@@ -107,6 +117,25 @@ impl RabbitMq {
     pub fn add_user(&self, name: &str, password: &str) {
         self.control(&["add_user", name, password]);
         self.control(&["set_permissions", name, ".*", ".*", ".*"]);
+    }
+
+    /// Gives a user another password; who is in stays in.
+    ///
+    /// # Panics
+    /// When it does not obey.
+    pub fn change_password(&self, name: &str, password: &str) {
+        self.control(&["change_password", name, password]);
+    }
+
+    /// Makes a virtual host, which has exchanges and queues of its own; gives where it answers, as `guest`.
+    ///
+    /// # Panics
+    /// When it does not obey.
+    pub fn create_host(&self) -> String {
+        let host = Ids::random().next_uuid().simple().to_string();
+        self.control(&["add_vhost", &host]);
+        self.control(&["set_permissions", "-p", &host, "guest", ".*", ".*", ".*"]);
+        format!("{}/{host}", self.url())
     }
 
     fn control(&self, order: &[&str]) {

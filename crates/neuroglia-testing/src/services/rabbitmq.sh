@@ -1,8 +1,9 @@
 # RabbitMQ, as `watch.sh` has it: a node with a port mapper of its own, so that it knows no other node.
 #
-# The further argument after PORT has two more ports and perhaps a name: DISTRIBUTION,MAPPER,HOST. With the name the broker speaks
-# TLS only, with a certificate for it by the authority in FOLDER/ca.crt. The system's own command is passed over, as it
-# insists on the system's user and folders.
+# The further argument after PORT has two more ports and perhaps a name and a word: DISTRIBUTION,MAPPER,HOST,classic. With the
+# name the broker speaks TLS only, with a certificate for it by the authority in FOLDER/ca.crt. With the word it begins without
+# the feature flag of quorum queues, unless its version insists on it. The system's own command is passed over, as it insists
+# on the system's user and folders.
 programs=/usr/lib/rabbitmq/bin
 
 find_server() {
@@ -39,10 +40,16 @@ ssl_options.keyfile = $folder/server.key
 END
     fi
     echo '[].' >"$folder/plugins"
+    set --
+    case $more in
+    *,classic)
+        set -- RABBITMQ_FEATURE_FLAGS=implicit_default_bindings,maintenance_mode_status,user_limits,virtual_host_metadata
+        ;;
+    esac
     rm -f "$folder/node"
     begin epmd -port "$mapper" -address 127.0.0.1
     mv "$folder/pid" "$folder/mapper"
-    begin env HOME="$folder" RABBITMQ_NODENAME="t$port@localhost" RABBITMQ_NODE_PORT="$port" \
+    begin env "$@" HOME="$folder" RABBITMQ_NODENAME="t$port@localhost" RABBITMQ_NODE_PORT="$port" \
         RABBITMQ_DIST_PORT="$distribution" RABBITMQ_MNESIA_BASE="$folder/data" RABBITMQ_LOG_BASE="$folder/logs" \
         RABBITMQ_CONFIG_FILE="$folder/rabbitmq" RABBITMQ_ENABLED_PLUGINS_FILE="$folder/plugins" \
         RABBITMQ_PID_FILE="$folder/node" RABBITMQ_CONF_ENV_FILE=/dev/null ERL_EPMD_PORT="$mapper" \

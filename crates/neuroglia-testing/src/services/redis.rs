@@ -65,6 +65,22 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.0.port())
     }
 
+    /// Has a server of [`start_guarded`](Self::start_guarded) ask for another password until it is stopped; who is in stays
+    /// in.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub fn change_password(&self, old: &str, new: &str) {
+        let orders = format!("AUTH {old}\r\nCONFIG SET requirepass {new}\r\nQUIT\r\n");
+        let mut answers = String::new();
+        let told = TcpStream::connect(("127.0.0.1", self.port())).and_then(|mut stream| {
+            stream.write_all(orders.as_bytes())?;
+            stream.read_to_string(&mut answers)
+        });
+        let is_obeyed = told.is_ok() && answers == "+OK\r\n+OK\r\n+OK\r\n";
+        assert!(is_obeyed, "it does not obey: {told:?}, {answers:?}");
+    }
+
     /// Stops the server.
     ///
     /// # Panics

@@ -4,7 +4,8 @@
 
 What has arrived stands in FOLDER/arrived, one JSON document a line, as Python's own parser reads it. A file
 FOLDER/ways/ADDRESS says what happens to mail for that address; its words are those of `answer` below. With `starttls`
-or `wrapped`, it speaks TLS with the certificate in FOLDER; with `auth`, it takes mail only from the user of `KNOWN`.
+or `wrapped`, it speaks TLS with the certificate in FOLDER; with `auth`, it takes mail only from the user of `KNOWN`, and
+from nobody while there is a file FOLDER/changed.
 """
 
 import asyncio
@@ -82,7 +83,7 @@ class Handler:
 
 
 def let_in(server, session, envelope, mechanism, data):
-    known = (data.login, data.password) == KNOWN
+    known = (data.login, data.password) == KNOWN and not os.path.exists(os.path.join(folder, "changed"))
     return AuthResult(success=known, handled=known, auth_data=data)
 
 

@@ -127,6 +127,16 @@ impl Smtp {
             .expect("the server's folder is ours");
     }
 
+    /// Changes the password of the user of [`Smtp::CREDENTIALS`] to one that nobody knows, or back; who is in stays in.
+    ///
+    /// # Panics
+    /// When its folder cannot be written to, or it is changed back without having been changed.
+    pub fn change_password(&self, is_unknown: bool) {
+        let sign = self.0.folder().join("changed");
+        let done = if is_unknown { fs::write(&sign, "") } else { fs::remove_file(&sign) };
+        done.expect("the server's folder is ours");
+    }
+
     /// What has arrived, in order.
     ///
     /// # Panics
@@ -137,6 +147,14 @@ impl Smtp {
         // A line without an end is being written.
         let lines = lines.split_inclusive('\n').filter(|line| line.ends_with('\n'));
         lines.map(|line| serde_json::from_str(line).expect("a line is a document")).collect()
+    }
+
+    /// Stops the server.
+    ///
+    /// # Panics
+    /// When the script that watches it is gone.
+    pub fn stop(&mut self) {
+        self.0.stop();
     }
 
     /// Ends the server as a crash would.

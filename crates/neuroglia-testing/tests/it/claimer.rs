@@ -1,6 +1,9 @@
 //! Who does work, on a store that does not answer as it should, and at its end: in a time that passes by itself.
 
+mod left_behind;
+mod options;
 mod scopes;
+mod told_late;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -11,7 +14,7 @@ use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
 use neuroglia::cluster::{self, Beat, HEARTBEAT, Heart, Membership, NODE_TTL, Node, NodeName};
 use neuroglia::data::memory::MemoryStore;
-use neuroglia::data::{self, Store, UnitOfWork};
+use neuroglia::data::{self, Batch, Store, UnitOfWork};
 use neuroglia::di::{Inject, Service, ServiceCollection, Services};
 use neuroglia::error::{Error, Result, VersionConflict};
 use neuroglia::hosting::{HostedService, Stopping};
@@ -39,8 +42,15 @@ struct Whims {
     settles_nothing: AtomicBool,
     /// It hears how work ended, and its next answer is lost.
     loses_an_answer: AtomicBool,
+    /// It fails, for another reason, when it is next told how work ended.
+    refuses_an_end: AtomicBool,
     /// It hears of no node.
     is_deaf: AtomicBool,
+    /// It hears a node, and the answer is on its way until the test lets it arrive.
+    delays_a_beat: AtomicBool,
+    beat_arrives: Notify,
+    /// How long what succeeded is kept, each time.
+    kept: Mutex<Vec<Duration>>,
     /// How often it was asked for work.
     claims: AtomicU32,
     /// A node has heard that something was called off.
@@ -56,6 +66,12 @@ struct Whimsical {
 impl StoreLayer for Whimsical {
     fn behind(&self) -> &dyn Store {
         &self.store
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<()> {
+        let kept = batch.finish.as_ref().map(|finish| finish.keep);
+        self.whims.kept.lock().expect("no panic while held").extend(kept);
+        self.behind().commit(batch).await
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>> {
@@ -77,12 +93,18 @@ impl StoreLayer for Whimsical {
         if !beat.cancelled.is_empty() {
             self.whims.has_told_of_the_end.store(true, Ordering::SeqCst);
         }
+        if self.whims.delays_a_beat.swap(false, Ordering::SeqCst) {
+            self.whims.beat_arrives.notified().await;
+        }
         Ok(beat)
     }
 
     async fn settle(&self, settlements: &[(Ticket, Settlement)]) -> Result<Vec<bool>> {
         if self.whims.settles_nothing.load(Ordering::SeqCst) {
             return Err(Error::unavailable("not now"));
+        }
+        if self.whims.refuses_an_end.swap(false, Ordering::SeqCst) {
+            return Err(Error::internal("it stumbled"));
         }
         let settled = self.behind().settle(settlements).await;
         if self.whims.loses_an_answer.swap(false, Ordering::SeqCst) {
@@ -386,23 +408,6 @@ async fn what_runs_is_broken_off_when_its_service_is_ended_from_outside() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn how_work_ended_is_told_also_when_the_store_was_away_for_long() {
-    let app = App::start(Worker::new().job::<Burn>(), 1).await;
-    app.whims.settles_nothing.store(true, Ordering::SeqCst);
-    app.ask(&Burn {}).await;
-    // Longer than whoever did it tries to tell.
-    sleep(Duration::from_secs(60)).await;
-    let running = app.work(WorkState::Running).await;
-    assert_eq!(running.len(), 1, "nobody else may begin it");
-    app.whims.settles_nothing.store(false, Ordering::SeqCst);
-    app.until("its end", HEARTBEAT * 3, async |app| app.work(WorkState::Dead).await.len() == 1).await;
-    let dead = app.work(WorkState::Dead).await.remove(0);
-    assert_eq!(dead.attempt, 1);
-    assert_eq!(app.bakery.begun(), ["burnt"], "it was done again");
-    assert!(dead.failures[0].error.contains("it is black"), "{dead:?}");
-}
-
-#[tokio::test(start_paused = true)]
 async fn after_a_claim_that_failed_it_is_looked_again_soon_also_by_who_hears() {
     let app = App::start(Worker::new().job::<Bake>(), 1).await;
     let _hearing = app.services.get::<Wake>().expect("it is registered").hearing();
@@ -544,20 +549,6 @@ async fn what_a_node_lets_go_of_follows_what_its_kind_says() {
     app.whims.is_deaf.store(false, Ordering::SeqCst);
     app.until("it comes back", NODE_TTL, async |_| membership.current().is_some()).await;
     app.follows_its_kind("its process could not say that it lives, and let go of it").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn how_work_ended_is_told_also_by_a_node_that_let_go_meanwhile() {
-    let app = App::start(Worker::new().job::<Burn>(), 1).await;
-    app.whims.settles_nothing.store(true, Ordering::SeqCst);
-    app.ask(&Burn {}).await;
-    app.until("it burns", SOON, async |app| app.bakery.begun().len() == 1).await;
-    app.whims.is_deaf.store(true, Ordering::SeqCst);
-    sleep(NODE_TTL * 3).await;
-    app.whims.settles_nothing.store(false, Ordering::SeqCst);
-    app.whims.is_deaf.store(false, Ordering::SeqCst);
-    app.until("its end", NODE_TTL, async |app| app.work(WorkState::Dead).await.len() == 1).await;
-    assert_eq!(app.bakery.begun(), ["burnt"], "it was done again");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,5 @@
-//! Who leads the schedule stands down when somebody else has the lease, or when it may be taken for dead: in a time that
-//! passes as fast as it is told to.
+//! Who leads the schedule stands down when somebody else has the lease, when it may be taken for dead, or when its process
+//! ends: in a time that passes as fast as it is told to.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +19,7 @@ use neuroglia::schedule::{Planner, Schedule, ScheduledTask, Scheduler, Tick};
 use neuroglia::work;
 use neuroglia_testing::workbench::new_id;
 use neuroglia_testing::{Layered, StoreLayer};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// The lease of the leader.
@@ -26,6 +27,10 @@ const LEASE: &str = "scheduler";
 
 /// Longer than the lease lasts, unless it is renewed.
 const LEASE_OVER: Duration = Duration::from_secs(11);
+
+/// By then who does not lead has asked for the lease, and planned what is due: at least two seconds before that is over
+/// when its leader is gone, who has renewed it not more than four before.
+const TAKEN_OVER: Duration = Duration::from_secs(4);
 
 /// By then a leader has asked again whether it leads, and planned what it found due before that.
 const ASKED_AGAIN: Duration = Duration::from_secs(5);
@@ -88,6 +93,7 @@ struct App {
     clock: Clock,
     is_deaf: Arc<AtomicBool>,
     stop: CancellationToken,
+    planner: JoinHandle<Result<()>>,
 }
 
 impl App {
@@ -121,8 +127,8 @@ impl App {
         tokio::spawn(async move { heart.run(until).await });
         let planner: Planner = services.scope().inject().expect("it was entered");
         let until = stop.clone();
-        tokio::spawn(async move { planner.run(until).await });
-        Self { services, store, clock, is_deaf, stop }
+        let planner = tokio::spawn(async move { planner.run(until).await });
+        Self { services, store, clock, is_deaf, stop, planner }
     }
 
     /// The last time that was planned.
@@ -190,6 +196,26 @@ async fn a_leader_that_may_be_taken_for_dead_stands_down_until_it_is_heard_again
     let last = app.plans_nothing().await;
     app.is_deaf.store(false, Ordering::SeqCst);
     app.plans_again(last).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_process_is_about_to_end_gives_the_lease_to_another_at_once() {
+    let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::with_clock(clock.clone()));
+    let process = async || App::on(Arc::clone(&store), clock.clone(), Scheduler::new().task::<Sweep>()).await;
+    let leader = process().await;
+    leader.plans_again(None).await;
+    let other = process().await;
+    other.pass(ASKED_AGAIN).await;
+    assert!(!leader.planner.is_finished() && !other.planner.is_finished());
+    // Right after it has planned, when it would not look again for almost a second.
+    leader.plans_again(leader.last().await).await;
+    leader.services.get::<Stopping>().expect("it is registered").begin();
+    leader.pass(STEP * 2).await;
+    assert!(leader.planner.is_finished(), "it waits for its next look");
+    let last = leader.last().await;
+    other.pass(TAKEN_OVER).await;
+    assert!(other.last().await > last, "nobody leads until the lease is over");
 }
 
 #[tokio::test(start_paused = true)]

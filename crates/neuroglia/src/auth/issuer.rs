@@ -11,6 +11,7 @@
 //!   just said that it does not know the key either, and otherwise nobody can say: that is 503 and not 401.
 
 mod claims;
+mod iss;
 mod key_ring;
 mod key_set;
 
@@ -38,6 +39,8 @@ use claims::Claims;
 use key_ring::{KeyRing, KeySource};
 use key_set::ALGORITHMS;
 
+pub use iss::IssuerUrl;
+
 /// Whose access tokens are accepted beside our own.
 ///
 /// As the section `auth` of an application's settings its variables are `AUTH_ISSUER` and so on; as an `Option` of one
@@ -47,7 +50,7 @@ use key_set::ALGORITHMS;
 pub struct IssuerSettings {
     /// The outside issuer of access tokens (`iss`), at whose URL it says where its keys are.
     #[setting(example = "https://id.example/realms/pizza", check = an_issuer)]
-    pub issuer: String,
+    pub issuer: IssuerUrl,
     /// Whom its access tokens must be for (`aud`).
     #[setting(example = "marios-pizzeria")]
     pub audience: String,
@@ -63,10 +66,9 @@ pub struct IssuerSettings {
     pub roles_claim: String,
 }
 
-#[expect(clippy::ptr_arg, reason = "a check gets a reference to the field's type")]
-fn an_issuer(issuer: &String) -> Result<(), String> {
-    let url = issuer.parse::<Url>().map_err(|problem| problem.to_string())?;
-    published(&url)?;
+fn an_issuer(issuer: &IssuerUrl) -> Result<(), String> {
+    let url = issuer.url();
+    published(url)?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err("an issuer is a URL without ? and #".to_owned());
     }
@@ -78,9 +80,8 @@ fn a_place_of_keys(url: &Option<Url>) -> Result<(), String> {
 }
 
 fn has_a_certificate(settings: &IssuerSettings, problems: &mut Problems) {
-    let asked = settings.jwks_url.clone().or_else(|| settings.issuer.parse().ok());
-    let is_encrypted = asked.is_some_and(|url| url.scheme() == "https");
-    if settings.cacertfile.is_some() && !is_encrypted {
+    let asked = settings.jwks_url.as_ref().unwrap_or_else(|| settings.issuer.url());
+    if settings.cacertfile.is_some() && asked.scheme() != "https" {
         problems.add("cacertfile", "says whose certificate an issuer has: use https://, which asks for one");
     }
 }
@@ -119,20 +120,21 @@ impl IssuerTokens {
         cryptography::install();
         let validations = ALGORITHMS.map(|algorithm| {
             let mut validation = Validation::new(algorithm);
-            validation.set_issuer(&[&settings.issuer]);
+            validation.set_issuer(&[settings.issuer.as_str()]);
             validation.set_audience(&[&settings.audience]);
             validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
             validation.validate_exp = false;
             validation.validate_nbf = false;
             validation
         });
-        let source = KeySource { issuer: settings.issuer.clone(), jwks_url: settings.jwks_url.clone() };
+        let issuer = settings.issuer.as_str().to_owned();
+        let source = KeySource { issuer, jwks_url: settings.jwks_url.clone() };
         Self(Arc::new(Inner { settings, validations, keys: KeyRing::new(source, documents), clock }))
     }
 
     /// Whose they are.
     pub fn issuer(&self) -> &str {
-        &self.0.settings.issuer
+        self.0.settings.issuer.as_str()
     }
 
     /// Whom a token speaks of.
@@ -172,7 +174,7 @@ impl IssuerTokens {
         if now >= claims.exp + leeway {
             return Err(expired());
         }
-        claims.identity(&settings.issuer, &settings.roles_claim).ok_or_else(invalid)
+        claims.identity(settings.issuer.as_str(), &settings.roles_claim).ok_or_else(invalid)
     }
 }
 

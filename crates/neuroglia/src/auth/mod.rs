@@ -21,7 +21,7 @@ mod cryptography;
 
 pub(crate) use authenticator::bearer;
 pub use authenticator::{Authentication, Authenticator};
-pub use issuer::{IssuerSettings, IssuerTokens, TokensByIssuer};
+pub use issuer::{IssuerSettings, IssuerTokens, IssuerUrl, TokensByIssuer};
 pub use password::Passwords;
 pub(crate) use session_cookies::COOKIE_NAME;
 pub use session_cookies::{PresentedSession, SessionCookies, SetCookie};

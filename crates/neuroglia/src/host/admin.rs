@@ -59,7 +59,9 @@ pub(super) fn run<S: Settings>(
         let starting = Starting::new(&host, interrupt.clone());
         // A command works on all that there is, and runs nothing beside it.
         let assignment = Assignment::of(Role::All);
-        let started = start_services(&app, &assignment, &host, &starting, &settings, !command.any_schema);
+        let check_schema = !command.any_schema;
+        let started =
+            start_services(&app, &assignment, &host, &starting, &settings, environment, check_schema);
         let mut started = std::pin::pin!(started);
         let started = loop {
             tokio::select! {

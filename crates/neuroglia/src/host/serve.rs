@@ -42,7 +42,8 @@ pub(super) fn run<S: Settings>(app: App<S>, environment: &Environment, assignmen
         Ok(runtime) => runtime,
         Err(problem) => return failed_early(app.name, &problem),
     };
-    let code = runtime.block_on(serve_until_signal(&app, assignment, &host, &settings, &telemetry));
+    let code =
+        runtime.block_on(serve_until_signal(&app, assignment, &host, &settings, environment, &telemetry));
     // A task that blocks its thread does not hold the exit.
     runtime.shutdown_timeout(LAST_TASKS);
     drop(telemetry);
@@ -54,6 +55,7 @@ async fn serve_until_signal<S: Settings>(
     assignment: &Assignment,
     host: &HostSettings,
     settings: &Arc<S>,
+    environment: &Environment,
     telemetry: &TelemetryGuard,
 ) -> ExitCode {
     let mut signals = match Signals::install() {
@@ -61,7 +63,8 @@ async fn serve_until_signal<S: Settings>(
         Err(problem) => return failed_early(app.name, &problem),
     };
     let interrupt = CancellationToken::new();
-    let mut starting = std::pin::pin!(open_site(app, assignment, host, settings, interrupt.clone()));
+    let opening = open_site(app, assignment, host, settings, environment, interrupt.clone());
+    let mut starting = std::pin::pin!(opening);
     let mut interrupted = None;
     let opened = loop {
         tokio::select! {
@@ -145,11 +148,12 @@ pub(crate) async fn open_site<S: Settings>(
     assignment: &Assignment,
     host: &HostSettings,
     settings: &Arc<S>,
+    environment: &Environment,
     interrupt: CancellationToken,
 ) -> Result<Site, StartError> {
     let starting = Starting::new(host, interrupt);
     let Started { services, web, hosted } =
-        start_services(app, assignment, host, &starting, settings, true).await?;
+        start_services(app, assignment, host, &starting, settings, environment, true).await?;
     let web = assignment.role.answers_http().then_some(web);
     let document = (web.is_some() && host.http.docs).then(|| openapi_maker(app));
     let about = About { name: app.name, version: app.version, role: assignment.role };

@@ -17,6 +17,7 @@ use neuroglia_core::work::{self, WorkPlan};
 
 use super::HostSettings;
 use crate::app::App;
+use crate::parity;
 use crate::process::Role;
 use crate::process::backlog::Depths;
 use crate::process::hosted::Hosted;
@@ -159,6 +160,7 @@ pub(crate) async fn start_services<S: Settings>(
     host: &HostSettings,
     starting: &Starting,
     settings: &Arc<S>,
+    environment: &Environment,
     check_schema: bool,
 ) -> Result<Started, StartError> {
     let Collected { services: collection, web, hosted } = collect(app, assignment, host, settings);
@@ -173,7 +175,8 @@ pub(crate) async fn start_services<S: Settings>(
         }
     };
     let singleton = UnderConstruction::default();
-    let services = starting.bound(&singleton, graph.start_telling(|name| singleton.begin(name))).await?;
+    let awaited = Awaited { singleton: &singleton, environment, store: store_of::<S> };
+    let services = starting.bound(awaited, graph.start_telling(|name| singleton.begin(name))).await?;
     let judged = starting.bound("the store", prepare_store(app.name, &services, check_schema)).await;
     let failed = match judged {
         Ok(faults) if faults.is_empty() => return Ok(Started { services, web, hosted }),
@@ -182,6 +185,29 @@ pub(crate) async fn start_services<S: Settings>(
     };
     starting.clean_up().bound(end_services(&services)).await;
     Err(failed)
+}
+
+/// What a start waits for, as operators know it: the store by what this deploy attaches.
+struct Awaited<'a> {
+    singleton: &'a UnderConstruction,
+    environment: &'a Environment,
+    store: fn(&Environment) -> Option<String>,
+}
+
+impl fmt::Display for Awaited<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.singleton.to_string();
+        let store = if name == "`dyn Store`" { (self.store)(self.environment) } else { None };
+        f.write_str(store.as_ref().unwrap_or(&name))
+    }
+}
+
+/// The store with its kind and address; none where no URL says them.
+fn store_of<S: Settings>(environment: &Environment) -> Option<String> {
+    let deploy = Deploy::of(&Schema::of::<(HostSettings, S)>(), environment);
+    let setting = deploy.setting("DATABASE_URL")?;
+    let address = parity::address(&setting.url()?)?;
+    Some(format!("the store ({} at {address})", parity::kind(&deploy, setting)))
 }
 
 /// Migrates a store that began with the process; tells what is wrong with the schema of another.

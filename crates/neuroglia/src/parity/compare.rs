@@ -4,6 +4,7 @@ use std::fmt;
 
 use neuroglia_core::settings::{Deploy, Setting};
 use serde::Serialize;
+use url::Url;
 
 /// In what deploys differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,7 +36,8 @@ impl Comparison {
         let first = deploys.first().into_iter().flat_map(|(_, deploy)| deploy.settings());
         let mut differences: Vec<_> =
             first.flat_map(|setting| differences(setting.name(), deploys)).collect();
-        for difference in &mut differences {
+        // A difference may be meant; a secret beside the code never is.
+        for difference in differences.iter_mut().filter(|difference| difference.code != SECRET) {
             if let Some((_, reason)) = accepted.iter().find(|(name, _)| *name == difference.at) {
                 difference.matters = false;
                 difference.why = format!("accepted: {reason}");
@@ -72,6 +74,9 @@ impl fmt::Display for Comparison {
     }
 }
 
+/// The code of a secret in a deploy.
+const SECRET: &str = "parity.secret";
+
 const NOT_SET: &str = "not set";
 pub(super) const UNKNOWN: &str = "in a file that is not here";
 
@@ -94,9 +99,9 @@ fn differences(name: &str, deploys: &[(String, Deploy)]) -> Vec<Difference> {
     let secrets = row(|_, setting| if setting.holds_secret() { "here" } else { "not here" }.to_owned());
     if is(Setting::holds_secret) {
         let why = "a deploy is kept with the code, and is no place for a secret: name a file by …_FILE";
-        found.push(difference(true, "parity.secret", secrets, why));
+        found.push(difference(true, SECRET, secrets, why));
     }
-    if is(Setting::is_url) {
+    if is(attaches) {
         let (kinds, versions) = (row(kind), row(|deploy, setting| version(deploy, setting).1));
         if kinds.iter().any(|kind| kind == UNKNOWN) {
             let why = "nobody can tell what is attached; say it by …_VERSION, such as `postgres 15`";
@@ -125,10 +130,36 @@ fn differences(name: &str, deploys: &[(String, Deploy)]) -> Vec<Difference> {
     found
 }
 
+/// The one variable that attaches a resource and is no URL: the host of a mail server.
+const MAIL_HOST: &str = "EMAIL_SMTP_HOST";
+
+/// Whether it is there to attach a resource.
+fn attaches(setting: &Setting) -> bool {
+    setting.is_url() || setting.name() == MAIL_HOST
+}
+
+/// The URL of what it attaches.
+pub(crate) fn attached(setting: &Setting) -> Option<Url> {
+    if setting.name() == MAIL_HOST {
+        return format!("smtp://{}", setting.text()?).parse().ok();
+    }
+    setting.url()
+}
+
+/// Where that is: host and port, where it has them; nothing else of its URL.
+pub(crate) fn address(url: &Url) -> Option<String> {
+    // What would be a host is a part of the file's path.
+    let host = url.host_str().filter(|host| !host.is_empty() && url.scheme() != "sqlite")?;
+    Some(match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    })
+}
+
 /// Of what kind the resource is: URLs of one engine are of one kind, encrypted or not.
 pub(crate) fn kind(deploy: &Deploy, setting: &Setting) -> String {
     let said = version(deploy, setting).0;
-    let Some(url) = setting.url() else {
+    let Some(url) = attached(setting) else {
         return if setting.is_set() { said } else { NOT_SET.to_owned() };
     };
     let kind = match url.scheme() {

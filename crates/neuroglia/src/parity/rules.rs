@@ -4,7 +4,7 @@ use neuroglia_core::settings::{Deploy, Setting, Warning};
 use url::{Host, Url};
 
 use super::Rule;
-use super::compare::{UNKNOWN, kind};
+use super::compare::{UNKNOWN, attached, kind};
 
 /// The framework's own rules.
 pub(super) const ALL: [Rule; 5] = [forgotten, alone, in_the_open, known_to_all, one_face];
@@ -49,13 +49,15 @@ fn alone(deploy: &Deploy) -> Vec<Warning> {
 /// What is said between machines can be read by others, unless it is encrypted.
 fn in_the_open(deploy: &Deploy) -> Vec<Warning> {
     let open = deploy.settings().filter_map(|setting| {
-        let url = setting.url()?;
+        let url = attached(setting)?;
         let fix = protection(&url)?;
+        // A host alone cannot say it.
+        let place = if setting.is_url() { "" } else { "a URL with " };
         (!is_local(&url)).then(|| Warning {
             code: "parity.plain_text",
             what: format!("`{}` goes over the network unencrypted", setting.name()),
             at: setting.name().to_owned(),
-            fix: format!("use {fix}, unless the network itself is trusted"),
+            fix: format!("use {place}{fix}, unless the network itself is trusted"),
         })
     });
     open.collect()

@@ -163,6 +163,7 @@ mod tests {
 
     use neuroglia_core::data::memory::MemoryStore;
     use neuroglia_core::di::Service;
+    use neuroglia_core::work::Worker;
 
     use super::*;
 
@@ -187,6 +188,19 @@ mod tests {
         for wrong in ["mail:0", "mail:x", ":2", ""] {
             assert!(choice(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_former_queue_is_one_of_the_process_and_may_have_a_limit() {
+        let queues = |queues: &[&str]| {
+            let queues: Vec<QueueChoice> =
+                queues.iter().map(|choice| choice.parse().expect("a choice")).collect();
+            let doers = Worker::new().queue("kitchen").register(&mut ServiceCollection::new());
+            let doers = Role::All.doers(doers, Doers::default());
+            Assignment { role: Role::All, queues }.plan(doers, 4).expect("it is known").queues
+        };
+        assert_eq!(queues(&[]), BTreeMap::from([("kitchen".to_owned(), 4)]));
+        assert_eq!(queues(&["kitchen:2"]), BTreeMap::from([("kitchen".to_owned(), 2)]));
     }
 
     #[test]

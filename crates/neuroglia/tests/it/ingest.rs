@@ -9,6 +9,7 @@ use neuroglia::di::{Inject, Service};
 use neuroglia::domain::DomainEvent;
 use neuroglia::error::Result;
 use neuroglia::mediation::EventHandler;
+use neuroglia::messaging::CloudEvent;
 use neuroglia::settings::{Environment, Settings};
 use neuroglia::web::{EventIngestion, IngestKeys, IngestSettings};
 use neuroglia::webhook::WebhookKey;
@@ -144,6 +145,50 @@ async fn an_event_is_kept_once_in_whatever_form_it_comes() {
 }
 
 #[tokio::test]
+async fn data_that_comes_as_bytes_is_what_a_consumer_gets() {
+    let shop = Shop::open(&[("EVENT_INGEST_KEY", KEY)]).await;
+    let mut event = event("1");
+    event.as_object_mut().expect("an object").remove("data");
+    for (wrong, why) in [
+        (json!({"data_base64": "!"}), "not base64"),
+        (json!({"data_base64": "RGVhciBNYXJpbw=="}), "not JSON"),
+        (json!({"data_base64": "eyJudW1iZXIiOjd9", "datacontenttype": "image/png"}), "datacontenttype"),
+        (json!({"data_base64": "eyJudW1iZXIiOjd9", "data": {"number": 8}}), "both"),
+    ] {
+        let mut event = event.clone();
+        event.as_object_mut().expect("an object").extend(wrong.as_object().expect("an object").clone());
+        let reply = shop.post(&[("content-type", STRUCTURED)], &event.to_string()).await;
+        assert_eq!((reply.status, reply.problem_code().as_str()), (400, "event.malformed"), "{wrong}");
+        assert!(reply.text().contains(why), "{}", reply.text());
+    }
+    assert_eq!(shop.kept().await, []);
+    event["data_base64"] = "eyJudW1iZXIiOjd9".into();
+    assert_eq!(shop.post(&[("content-type", STRUCTURED)], &event.to_string()).await.status, 202);
+    let kept = shop.kept().await;
+    let read: CloudEvent = serde_json::from_str(&kept[0].payload).expect("an envelope is an event");
+    assert_eq!(read.data.get(), r#"{"number":7}"#);
+}
+
+#[tokio::test]
+async fn two_events_are_never_taken_for_one() {
+    let shop = Shop::open(&[("EVENT_INGEST_KEY", KEY)]).await;
+    let post = async |source: &str, id: &str| {
+        let mut event = event(id);
+        event["source"] = source.into();
+        shop.post(&[("content-type", STRUCTURED)], &event.to_string()).await
+    };
+    for (source, id) in [("/shop", "/x 1"), ("/x", "1"), ("/x", "y z")] {
+        assert_eq!(post(source, id).await.status, 202, "{source} {id}");
+    }
+    let reply = post("/x y", "z").await;
+    assert_eq!((reply.status, reply.problem_code().as_str()), (400, "event.malformed"));
+    assert!(reply.text().contains("`source` has white space"), "{}", reply.text());
+    let kept = shop.kept().await;
+    let keys: Vec<_> = kept.iter().filter_map(|work| work.key.as_deref()).collect();
+    assert_eq!(keys, ["/shop /x 1", "/x 1", "/x y z"]);
+}
+
+#[tokio::test]
 async fn events_that_nobody_here_wants_are_taken_and_passed_over() {
     let shop = Shop::open(&[("EVENT_INGEST_KEY", KEY)]).await;
     for event_type in ["io.other.order.ready.v1", "io.shop.order.paid.v1", "thing"] {
@@ -223,11 +268,16 @@ async fn what_is_no_event_is_refused_and_nothing_of_its_batch_is_kept() {
     let reply = shop.post(&[("content-type", BATCH)], &batch).await;
     assert_eq!(reply.status, 400);
     assert!(reply.text().contains("/1"), "{}", reply.text());
+    let attributes =
+        [("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-source", "/kitchen"), ("ce-type", "thing")];
     for (headers, body, status) in [
         (&structured[..], "no JSON", 400),
         (&[("content-type", BATCH)], "{}", 400),
         (&[("content-type", "application/json"), ("ce-id", "1")], "{}", 400),
         (&[("content-type", "application/json"), ("ce-id", "%ff")], "{}", 400),
+        // The signature covers the body alone.
+        (&[&attributes[..], &[("ce-data", "7")]].concat(), "", 400),
+        (&[&attributes[..], &[("ce-data_base64", "Nw==")]].concat(), "", 400),
         (&[("content-type", "text/plain"), ("ce-id", "1")], "text", 415),
         (&[("content-type", "application/json")], "{}", 415),
         (&[], "{}", 415),
@@ -237,6 +287,18 @@ async fn what_is_no_event_is_refused_and_nothing_of_its_batch_is_kept() {
     let large = json!({"specversion": "1.0", "data": "x".repeat(5_000)}).to_string();
     assert_eq!(shop.post(&structured, &large).await.status, 413);
     assert_eq!(shop.kept().await, []);
+}
+
+#[tokio::test]
+async fn what_another_application_means_by_its_event_is_not_asked() {
+    let shop = Shop::open(&[("EVENT_INGEST_KEY", KEY)]).await;
+    let picture = json!({
+        "specversion": "1.0", "id": "p-1", "source": "/camera", "type": "com.example.picture.taken",
+        "datacontenttype": "image/png", "data_base64": "iVBORw0KGgo=",
+    });
+    let batch = json!([picture, event("1")]).to_string();
+    assert_eq!(shop.post(&[("content-type", BATCH)], &batch).await.status, 202);
+    assert_eq!(shop.kept().await.len(), 1);
 }
 
 #[tokio::test]

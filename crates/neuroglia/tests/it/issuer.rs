@@ -14,7 +14,7 @@ use neuroglia_core::clock::{Clock, Timestamp};
 use neuroglia_core::documents::{Documents, MemoryDocuments};
 use neuroglia_core::error::{Error, ErrorKind, Result};
 use neuroglia_core::id::Ids;
-use neuroglia_core::settings::Secret;
+use neuroglia_core::settings::{Environment, Secret};
 use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{
@@ -130,7 +130,7 @@ fn claims() -> Value {
 
 fn settings() -> IssuerSettings {
     IssuerSettings {
-        issuer: ISSUER.to_owned(),
+        issuer: ISSUER.try_into().expect("a URL"),
         audience: "marios-pizzeria".to_owned(),
         jwks_url: None,
         cacertfile: None,
@@ -346,6 +346,52 @@ async fn an_issuer_that_goes_away_takes_no_key_with_it() {
     publish(&documents, &[signer.jwk("k-1"), new.jwk("k-2")]);
     advance(Duration::from_secs(60)).await;
     tokens.verify(&new.token("k-2")).await.expect("a good token");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issuer_that_publishes_no_key_has_taken_all_of_them_back() {
+    let signer = Signer::ec();
+    let symmetric = json!({"kty": "oct", "kid": "k-1", "k": encoded([7; 32])});
+    let none: &[Value] = &[];
+    for keys in [none, &[symmetric]] {
+        let documents = published(&[signer.jwk("k-1")]);
+        let tokens = tokens(&documents);
+        tokens.verify(&signer.token("k-1")).await.expect("a good token");
+        publish(&documents, keys);
+        advance(Duration::from_secs(600)).await;
+        // Who names a key that is not known has the keys asked for, and waits.
+        assert_eq!(refused(&tokens, &Signer::ec().token("k-2")).await, "auth.token_invalid");
+        assert_eq!(refused(&tokens, &signer.token("k-1")).await, "auth.token_invalid");
+        publish(&documents, &[signer.jwk("k-1")]);
+        advance(Duration::from_secs(60)).await;
+        tokens.verify(&signer.token("k-1")).await.expect("it is published again");
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_is_known_by_the_text_of_its_name() {
+    let signer = Signer::ed();
+    for name in ["https://id.example", "https://ID.example:443/"] {
+        let pairs = [("ISSUER", name), ("AUDIENCE", "marios-pizzeria")];
+        let loaded = Environment::from_pairs(pairs).load::<IssuerSettings>(&[]);
+        let settings = loaded.settings.expect("an issuer");
+        let documents = Arc::new(MemoryDocuments::new());
+        let place = "https://id.example/.well-known/openid-configuration";
+        documents.publish(url(place), json!({"issuer": name, "jwks_uri": keys_url().as_str()}));
+        documents.publish(keys_url(), json!({"keys": [signer.jwk("k-1")]}));
+        let tokens = IssuerTokens::new(settings, documents, clock_at(START_S));
+        let token = |issuer: &str| {
+            let mut claims = claims();
+            claims["iss"] = json!(issuer);
+            signer.sign(&signer.header("k-1"), &claims)
+        };
+        tokens.verify(&token(name)).await.expect("a good token");
+        for other in ["https://id.example", "https://id.example/", "https://ID.example:443/"] {
+            if other != name {
+                assert_eq!(refused(&tokens, &token(other)).await, "auth.token_invalid", "{other}");
+            }
+        }
+    }
 }
 
 /// Nobody ever answers.

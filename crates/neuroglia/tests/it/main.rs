@@ -13,6 +13,7 @@ mod layers;
 mod metrics;
 mod openapi;
 mod parity;
+mod queues;
 mod roles;
 mod server;
 mod settings;

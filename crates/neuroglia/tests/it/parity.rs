@@ -3,6 +3,7 @@
 use std::env;
 use std::process::{Command, Output};
 
+use neuroglia::auth::IssuerSettings;
 use neuroglia::parity::{Comparison, EnvironmentValidator};
 use neuroglia::settings::{Deploy, Environment, Schema, Secret, Settings, Warning};
 use serde_json::Value;
@@ -129,6 +130,52 @@ fn what_others_can_read_is_found_unless_it_stays_on_the_machine() {
     }
 }
 
+#[derive(Settings)]
+#[expect(dead_code, reason = "only their declarations are of interest")]
+struct OutsideSettings {
+    /// Whose tokens are accepted.
+    #[setting(section)]
+    auth: Option<IssuerSettings>,
+    /// The host of a server that sends mail.
+    email_smtp_host: Option<String>,
+}
+
+fn outside(pairs: &[(&str, &str)]) -> Deploy {
+    Deploy::of(&Schema::of::<OutsideSettings>(), &Environment::from_pairs(pairs.iter().copied()))
+}
+
+#[test]
+fn what_is_attached_by_another_text_than_a_plain_url_is_judged_like_one() {
+    let plain = |pairs: &[(&str, &str)]| -> Vec<String> {
+        let warnings = EnvironmentValidator::default().validate(&outside(pairs));
+        assert!(warnings.iter().all(|warning| warning.code == "parity.plain_text"), "{warnings:?}");
+        warnings.into_iter().map(|warning| warning.at).collect()
+    };
+    assert_eq!(plain(&[("AUTH_ISSUER", "http://id.example")]), ["AUTH_ISSUER"]);
+    assert_eq!(plain(&[("EMAIL_SMTP_HOST", "mail.example")]), ["EMAIL_SMTP_HOST"]);
+    for local in ["localhost", "127.0.0.1", "[::1]"] {
+        let issuer = format!("http://{local}:8080");
+        assert_eq!(plain(&[("AUTH_ISSUER", &issuer), ("EMAIL_SMTP_HOST", local)]), [""; 0], "{local}");
+    }
+    assert_eq!(plain(&[("AUTH_ISSUER", "https://id.example")]), [""; 0]);
+}
+
+#[test]
+fn what_is_attached_by_another_text_than_a_plain_url_is_compared_like_one() {
+    let compared = |one: &[(&str, &str)], other: &[(&str, &str)]| {
+        let deploys = [("dev".to_owned(), outside(one)), ("production".to_owned(), outside(other))];
+        EnvironmentValidator::default().compare(&deploys)
+    };
+    let (issuer, host) = (("AUTH_ISSUER", "http://localhost:8080"), ("EMAIL_SMTP_HOST", "localhost"));
+    let comparison = compared(&[issuer, host], &[]);
+    let expected = [("parity.kind", "AUTH_ISSUER", true), ("parity.kind", "EMAIL_SMTP_HOST", true)];
+    assert_eq!(found(&comparison), expected);
+    assert_eq!(comparison.differences[0].values, ["http", "not set"]);
+    assert_eq!(comparison.differences[1].values, ["smtp", "not set"]);
+    let elsewhere = [("AUTH_ISSUER", "https://id.example"), ("EMAIL_SMTP_HOST", "mail.example")];
+    assert_eq!(found(&compared(&[issuer, host], &elsewhere)), []);
+}
+
 #[test]
 fn a_password_that_everybody_knows_is_found_and_not_shown() {
     for url in ["amqps://guest:guest@bus", "rediss://cache:cache@cache", "rediss://:changeme@cache"] {
@@ -200,15 +247,16 @@ fn another_kind_or_version_of_a_server_matters_and_a_number_does_not() {
 fn a_secret_has_no_place_in_a_deploy_and_is_not_shown() {
     let key = "tX8vQ2mK5wR9zB4nL7cJ1hG6fD3sP0yA";
     let url = format!("postgres://mario:{key}@db/shop");
-    let comparison = compared(
-        &EnvironmentValidator::default(),
-        &[&[("DATABASE_URL", &url)], &[("DATABASE_URL", "postgres://mario@db/shop"), ("SIGNING_KEY", key)]],
-    );
-    assert_eq!(
-        found(&comparison),
-        [("parity.secret", "DATABASE_URL", true), ("parity.secret", "SIGNING_KEY", true)]
-    );
-    assert!(!comparison.to_string().contains(key), "{comparison}");
+    let accepting = EnvironmentValidator::default().accept("DATABASE_URL", "each has a server of its own");
+    for validator in [EnvironmentValidator::default(), accepting] {
+        let open = [("DATABASE_URL", "postgres://mario@db/shop"), ("SIGNING_KEY", key)];
+        let comparison = compared(&validator, &[&[("DATABASE_URL", &url)], &open]);
+        assert_eq!(
+            found(&comparison),
+            [("parity.secret", "DATABASE_URL", true), ("parity.secret", "SIGNING_KEY", true)]
+        );
+        assert!(!comparison.to_string().contains(key), "{comparison}");
+    }
 }
 
 #[test]

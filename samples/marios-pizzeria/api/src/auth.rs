@@ -8,7 +8,7 @@ use neuroglia::error::Result;
 use neuroglia::mediation::Mediator;
 use neuroglia::settings::Secret;
 use neuroglia::web::{Arrival, Json, NoContent, RateLimit, WithCookie, controller};
-use pizzeria_application::accounts::{AccessTokenDto, Identify, LogIn};
+use pizzeria_application::accounts::{AccessTokenDto, ConfirmLogin, Identify, LogIn};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -65,8 +65,11 @@ impl AuthController {
     ) -> Result<WithCookie<NoContent>> {
         self.limits.admit(&arrival, &body.username).await?;
         let password = Secret::new(body.password);
-        let identity = self.mediator.send(Identify { username: body.username, password }).await?;
-        Ok(WithCookie { cookie: self.cookies.begin(&presented, &identity).await?, body: NoContent })
+        let login = self.mediator.send(Identify { username: body.username, password }).await?;
+        let cookie = self.cookies.begin(&presented, &login.identity).await?;
+        // Without the cookie nobody has the session. The one that came along has ended in any case.
+        self.mediator.send(ConfirmLogin(login)).await?;
+        Ok(WithCookie { cookie, body: NoContent })
     }
 
     /// End the session of the cookie, if there is one.

@@ -23,6 +23,7 @@ pub mod feed;
 pub mod accounts;
 
 mod house;
+mod page_by_page;
 mod schema;
 
 pub use house::House;
@@ -37,7 +38,7 @@ use pizzeria_domain::order::{
     OrderDeliveryStarted, OrderDriverAssigned, OrderLate, OrderPaymentChanged, OrderReady,
 };
 
-use accounts::{CreateUser, Identify, LogIn, ResetUser};
+use accounts::{ConfirmLogin, CreateUser, EndSessions, Identify, LogIn, ResetUser};
 use customers::{
     DismissNotification, GetMyProfile, KeepActiveOrders, ListMyNotifications, ListMyOrders, NotifyCustomer,
     ReadNotification, UpdateMyProfile,
@@ -104,6 +105,7 @@ pub fn messages(messages: Messages) -> Messages {
         .command::<TrimFeed>()
         .query::<LogIn>()
         .query::<Identify>()
+        .query::<ConfirmLogin>()
         .command::<CreateUser>()
         .command::<ResetUser>()
         .event::<PizzaCreated, RenewEdition>()
@@ -133,6 +135,7 @@ pub fn worker(worker: Worker) -> Worker {
         .job::<CapturePayment>()
         .job::<GiveBackPayment>()
         .job::<NotePayment>()
+        .job::<EndSessions>()
 }
 
 fn notifications() -> Consumer {

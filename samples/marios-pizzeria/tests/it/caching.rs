@@ -83,13 +83,34 @@ async fn the_menu_is_read_from_the_cache_and_an_order_is_priced_from_the_store()
         let shown = shop.order(&order.id).await.json();
         assert_eq!(shown["lines"][0]["unit_price"]["amount"], "19.39", "{shown}");
 
-        let metrics = shop.get_admin("/metrics").send().await.text();
         for family in ["cache_hits_total", "cache_misses_total", "cache_computed_total"] {
-            let sample = metrics.lines().find(|line| line.starts_with(family)).expect(family);
-            assert!(!sample.ends_with(" 0"), "{sample}");
+            assert!(counted(&shop, family).await > 0.0, "{family}");
         }
+        // Of a cache in the process' own memory no time is taken.
+        let is_timed = counted(&shop, "cache_duration_seconds_count").await > 0.0;
+        assert_eq!(is_timed, cache != "memory:", "{cache}");
+        assert_eq!(is_timed, counted(&shop, "cache_duration_seconds_sum").await > 0.0, "{cache}");
         shop.close().await;
     }
+}
+
+/// One figure of the metrics.
+async fn counted(shop: &Shop, name: &str) -> f64 {
+    let metrics = shop.get_admin("/metrics").send().await.text();
+    let figure = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    figure.expect(name).parse().expect("a number")
+}
+
+#[tokio::test]
+async fn a_cache_that_does_not_answer_is_counted() {
+    let mut redis = Redis::start();
+    let shop = Opening::new().set("CACHE_URL", &redis.url()).set("ADMIN_PORT", "0").open().await;
+    menu(&shop).await;
+    let before = counted(&shop, "cache_failures_total").await;
+    redis.stop();
+    menu(&shop).await;
+    assert!(counted(&shop, "cache_failures_total").await > before);
+    shop.close().await;
 }
 
 #[tokio::test]

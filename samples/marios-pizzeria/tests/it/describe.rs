@@ -119,12 +119,18 @@ fn the_document_says_what_is_refused() {
 #[test]
 fn what_is_attached_is_described_without_its_secrets() {
     let database = "postgres://mario:hunter2@db.example.com:6432/shop?application_name=hunter3";
-    let variables =
-        [("DATABASE_URL", database), ("CACHE_URL", "redis://:hunter2@cache"), ("JWT_SECRET_KEY", JWT_KEY)];
+    let variables = [
+        ("DATABASE_URL", database),
+        ("CACHE_URL", "redis://:hunter2@cache"),
+        ("AUTH_ISSUER", "https://id.example:8443/realms/pizza"),
+        ("AUTH_AUDIENCE", "pizza"),
+        ("EMAIL_SMTP_HOST", "letters.example"),
+        ("JWT_SECRET_KEY", JWT_KEY),
+    ];
     for form in [&["describe"][..], &["describe", "--json"]] {
         let output = pizzeria(form, &variables);
         let text = String::from_utf8_lossy(&output.stdout);
-        for address in ["db.example.com:6432", "cache"] {
+        for address in ["db.example.com:6432", "cache", "id.example:8443", "letters.example"] {
             assert!(text.contains(address), "{address} in {text}");
         }
         assert!(!text.contains("hunter"), "{text}");

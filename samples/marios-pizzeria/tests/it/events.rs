@@ -1,10 +1,13 @@
 //! Live events, as clients follow them.
 
+use std::time::Duration;
+
+use neuroglia::clock::Clock;
 use neuroglia_testing::TestStream;
 use pizzeria_application::feed::{NumberEvents, TrimFeed};
 use serde_json::{Value, json};
 
-use crate::shop::{Engine, Opening, Person, Shop, eventually};
+use crate::shop::{Engine, Opening, Person, Shop, eventually, guest_order};
 
 async fn follow(shop: &Shop, person: &Person, after: Option<&str>) -> TestStream {
     let request = shop.get("/api/v1/events").bearer(&person.token);
@@ -183,6 +186,22 @@ async fn numbers_are_given_once_however_many_readers_number() {
         assert_eq!(numbers, (1..=10).map(Some).collect::<Vec<_>>());
         shop.close().await;
     }
+}
+
+#[tokio::test]
+async fn events_of_one_order_keep_their_order_whatever_the_clocks_of_processes_say() {
+    let shop = Opening::new().on(Engine::Sqlite).open().await;
+    let fast = shop.beside_with_clock(Clock::manual(Clock::system().now() + Duration::from_secs(300))).await;
+    let placed = fast.post("/api/v1/orders").json(&guest_order()).send().await.assert_status(201).json();
+    let order = placed["id"].as_str().expect("an id");
+    // Each of these steps happens before the order was placed, by the clock of the process that takes it.
+    shop.bring_to(order, "ready").await;
+    shop.settled().await;
+    fast.stop().await;
+    let mut stream = follow(&shop, &shop.people.manager, Some("0")).await;
+    assert_eq!(names(&read(&mut stream, 4).await), TO_READY);
+    drop(stream);
+    shop.close().await;
 }
 
 #[tokio::test]

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use neuroglia::clock::{Clock, Timestamp};
 use neuroglia::webhook::WebhookKey;
+use neuroglia::work::{Job, NewWork, WorkFilter, WorkState};
+use neuroglia_testing::workbench::{enqueue, named};
 use neuroglia_testing::{Strait, TestApp, TestRequest, TestResponse, Weather};
 use pizzeria_application::orders::ExpireUnpaidOrders;
-use pizzeria_application::payments::ForgetWebhooks;
+use pizzeria_application::payments::{AuthorisePayment, ForgetWebhooks, GiveBackPayment};
 use serde_json::{Value, json};
 
 use crate::process::Premises;
@@ -87,9 +89,14 @@ impl Counter {
 
     /// Charges a card for an order, as an attempt does of which nothing was written down; the gateway's id of it.
     async fn charge(&self, order: &str) -> String {
+        self.try_to_charge(order).await.expect("the sandbox behaves")
+    }
+
+    /// The same, unless the sandbox misbehaves.
+    async fn try_to_charge(&self, order: &str) -> Option<String> {
         let charge = json!({"amount": "38.78", "currency": "USD", "reference": order, "source": "tok_visa"});
         let charged = self.sandbox.post("/v1/payments").bearer(API_KEY).json(&charge).send().await;
-        charged.assert_status(201).json()["id"].as_str().expect("an id").to_owned()
+        (charged.status == 201).then(|| charged.json()["id"].as_str().expect("an id").to_owned())
     }
 
     /// Waits until an order has this status, and its payment that one.
@@ -310,7 +317,10 @@ async fn an_order_that_is_paid_otherwise_still_expires_and_is_given_back() {
         .await;
     let at = Clock::system().now() - Duration::from_secs(15 * 60);
     counter.shop.change_one("orders", &order, |order| order["placed_at"] = json!(at)).await;
-    assert_eq!(counter.shop.send(ExpireUnpaidOrders {}).await.expect("an answer"), 1);
+    assert_eq!(
+        counter.shop.send(ExpireUnpaidOrders { now: Clock::system().now() }).await.expect("an answer"),
+        1
+    );
     counter.wait_for(&order, "cancelled", "refunded").await;
     eventually("the money is back", async || {
         counter.ledger(&order).await == ["decline", "authorize", "refund"]
@@ -338,6 +348,39 @@ async fn an_order_that_is_cancelled_before_the_answer_is_given_back_all_the_same
     eventually("the gateway has charged", async || counter.ledger(&order).await == ["authorize"]).await;
     counter.shop.done(&order, "cancel").await;
     counter.wait_for(&order, "cancelled", "refunded").await;
+    eventually("the money is back", async || counter.ledger(&order).await == ["authorize", "refund"]).await;
+    counter.close().await;
+}
+
+#[tokio::test]
+async fn a_charge_that_is_carried_out_long_after_the_order_was_cancelled_is_given_back() {
+    let counter = Counter::open().await;
+    counter.misbehave("error", 50).await;
+    let order = counter.order("tok_visa").await;
+    counter.shop.done(&order, "cancel").await;
+    counter.wait_for(&order, "cancelled", "refunded").await;
+    // The gateway had nothing, and is to be asked again.
+    let store = counter.shop.store();
+    let work = async |kind: &str, states: &[WorkState]| {
+        let (kind, states) = (Some(kind.to_owned()), states.to_vec());
+        let filter = WorkFilter { kind, states, limit: 10, ..WorkFilter::default() };
+        store.list_work(&filter).await.expect("the store answers")
+    };
+    let again = async || {
+        let planned = work(GiveBackPayment::KIND, &[WorkState::Scheduled]).await;
+        planned.into_iter().find(|look| look.payload.contains(r#""looks":1"#))
+    };
+    eventually("another look is planned", async || again().await.is_some()).await;
+    eventually("nobody tries to charge any more", async || {
+        work(AuthorisePayment::KIND, &[WorkState::Done]).await.len() == 1
+    })
+    .await;
+    let again = again().await.expect("it is planned for later");
+
+    eventually("the charge is carried out", async || counter.try_to_charge(&order).await.is_some()).await;
+    let now =
+        NewWork { queue: again.queue, payload: again.payload, ..named(GiveBackPayment::KIND, "replaced") };
+    enqueue(&*store, [now]).await;
     eventually("the money is back", async || counter.ledger(&order).await == ["authorize", "refund"]).await;
     counter.close().await;
 }

@@ -1,15 +1,31 @@
-//! What the scheduler does, each command as its task sends it.
+//! What the scheduler does, each command as its task sends it, and tasks as they run.
 
-use neuroglia::clock::Clock;
-use pizzeria_application::orders::{ExpireUnpaidOrders, MarkLateOrders};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use neuroglia::clock::{Clock, Timestamp};
+use neuroglia::data::{Batch, Change, PAGE_LIMIT_MAX, Write};
+use neuroglia::di::Service;
+use neuroglia::schedule::{QUEUE, ScheduledTask};
+use neuroglia::work::{NewWork, WorkFilter, WorkState};
+use neuroglia_testing::workbench::{enqueue, job};
+use pizzeria_application::feed::TrimEveryMinute;
+use pizzeria_application::orders::{
+    ExpireEveryMinute, ExpireUnpaidOrders, MarkLateEveryMinute, MarkLateOrders,
+};
+use pizzeria_application::payments::ForgetEveryMinute;
 use pizzeria_application::statistics::ReportDay;
 use serde_json::{Value, json};
 
-use crate::shop::{Engine, Opening, Shop};
+use crate::shop::{Engine, Opening, Shop, eventually};
+
+fn now() -> Timestamp {
+    Clock::system().now()
+}
 
 /// Has something of an order happened so many minutes ago.
 async fn minutes_ago(shop: &Shop, id: &str, member: &str, minutes: u64) {
-    let at = Clock::system().now() - std::time::Duration::from_secs(minutes * 60);
+    let at = now() - Duration::from_secs(minutes * 60);
     shop.change_one("orders", id, |order| order[member] = json!(at)).await;
 }
 
@@ -39,7 +55,8 @@ async fn card_orders_that_nobody_paid_for_expire_and_cash_orders_wait() {
         minutes_ago(&shop, &fresh, "placed_at", 14).await;
         minutes_ago(&shop, &cash, "placed_at", 60).await;
 
-        assert_eq!(shop.send(ExpireUnpaidOrders {}).await.expect("an answer"), 2, "{engine:?}");
+        let expire = || shop.send(ExpireUnpaidOrders { now: now() });
+        assert_eq!(expire().await.expect("an answer"), 2, "{engine:?}");
         for id in [&declined, &unanswered] {
             let order = shop.order(id).await.json();
             assert_eq!(
@@ -51,7 +68,7 @@ async fn card_orders_that_nobody_paid_for_expire_and_cash_orders_wait() {
         for id in [&authorized, &fresh, &cash] {
             assert_eq!(shop.order(id).await.json()["status"], "pending");
         }
-        assert_eq!(shop.send(ExpireUnpaidOrders {}).await.expect("an answer"), 0);
+        assert_eq!(expire().await.expect("an answer"), 0);
         let active = shop.read(customer, "/api/v1/me").await["active_orders"].as_array().map(Vec::len);
         assert_eq!(active, Some(3), "what expired is not under way");
         shop.close().await;
@@ -68,7 +85,8 @@ async fn an_order_that_waits_too_long_is_marked_once() {
             minutes_ago(&shop, id, "ready_at", minutes).await;
         }
         for marked in [1, 0] {
-            assert_eq!(shop.send(MarkLateOrders {}).await.expect("an answer"), marked, "{engine:?}");
+            let number = shop.send(MarkLateOrders { now: now() }).await.expect("an answer");
+            assert_eq!(number, marked, "{engine:?}");
         }
         assert!(shop.order(&late).await.json()["late_at"].is_string());
         assert_eq!(shop.order(&fresh).await.json()["late_at"], Value::Null);
@@ -106,7 +124,124 @@ async fn the_daily_report_is_of_the_day_before_on_the_pizzerias_clock() {
 #[tokio::test]
 async fn nobody_is_told_when_nobody_wants_the_report() {
     let shop = Shop::open().await;
-    shop.send(ReportDay { morning: Clock::system().now() }).await.expect("nothing to do");
+    shop.send(ReportDay { morning: now() }).await.expect("nothing to do");
     assert_eq!(shop.documents("outgoing_mail").await, [] as [Value; 0]);
+    shop.close().await;
+}
+
+/// Has a task run as it does at this time of its schedule, once, and waits until it has.
+async fn tick<T: ScheduledTask>(shop: &Shop, due: Timestamp) {
+    let run = NewWork {
+        queue: QUEUE.to_owned(),
+        payload: json!(due).to_string(),
+        attempts_max: 1,
+        correlation_id: Some("a-tick".to_owned()),
+        ..job(&format!("schedule:{}", T::NAME))
+    };
+    let live = WorkFilter {
+        id: Some(run.id),
+        states: vec![WorkState::Waiting, WorkState::Scheduled, WorkState::Running],
+        limit: 1,
+        ..WorkFilter::default()
+    };
+    let store = shop.store();
+    enqueue(&*store, [run]).await;
+    eventually("it has run", async || store.list_work(&live).await.expect("a list").is_empty()).await;
+}
+
+#[tokio::test]
+async fn no_order_is_given_up_or_late_before_its_time_where_a_clock_is_fast() {
+    let minutes = |count: u64| Duration::from_secs(count * 60);
+    let clock = Clock::manual(now() + minutes(5));
+    let opening = Opening::new().on(Engine::Sqlite).services(move |services| {
+        services.replace(Service::instance(clock.clone()));
+    });
+    let shop = opening.open().await;
+    let (unpaid, waiting) = (shop.guest_order().await.id, shop.guest_order().await.id);
+    pay_by_card(&shop, &unpaid, "failed").await;
+    minutes_ago(&shop, &unpaid, "placed_at", 12).await;
+    shop.bring_to(&waiting, "ready").await;
+    minutes_ago(&shop, &waiting, "ready_at", 27).await;
+
+    // Each is three minutes short of its time, which the clock of this process has seen pass.
+    for (due, status, is_late) in [(now(), "pending", false), (now() + minutes(4), "cancelled", true)] {
+        tick::<ExpireEveryMinute>(&shop, due).await;
+        tick::<MarkLateEveryMinute>(&shop, due).await;
+        assert_eq!(shop.order(&unpaid).await.json()["status"], status);
+        assert_eq!(shop.order(&waiting).await.json()["late_at"].is_string(), is_late);
+    }
+    shop.close().await;
+}
+
+/// A pizzeria with one order more than a page has.
+async fn busy_shop() -> Shop {
+    let shop = Shop::open().await;
+    for _ in 0..=PAGE_LIMIT_MAX {
+        shop.guest_order().await;
+    }
+    shop.settled().await;
+    shop
+}
+
+/// How many documents of a collection have this in this member.
+async fn count(shop: &Shop, collection: &'static str, member: &str, what: impl Fn(&Value) -> bool) -> usize {
+    shop.documents(collection).await.iter().filter(|document| what(&document[member])).count()
+}
+
+#[tokio::test]
+async fn more_than_a_page_of_orders_expires_in_one_run() {
+    let shop = busy_shop().await;
+    let long_ago = now() - Duration::from_secs(60 * 60);
+    let declined = json!({"method": "credit_card", "status": "failed", "source": null, "reference": null});
+    shop.change("orders", |order| {
+        order["payment"] = declined.clone();
+        order["placed_at"] = json!(long_ago);
+    })
+    .await;
+    tick::<ExpireEveryMinute>(&shop, now()).await;
+    assert_eq!(count(&shop, "orders", "status", |status| status != "cancelled").await, 0);
+    let told = shop.events().await.into_iter().filter(|event| event.name == "order.cancelled");
+    let by: BTreeSet<_> = told.map(|event| event.correlation_id).collect();
+    assert_eq!(by, BTreeSet::from([Some("a-tick".to_owned())]), "one run did all of it");
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn more_than_a_page_of_orders_is_marked_late_in_one_run() {
+    let shop = busy_shop().await;
+    let long_ago = now() - Duration::from_secs(60 * 60);
+    shop.change("orders", |order| {
+        order["status"] = json!("ready");
+        order["ready_at"] = json!(long_ago);
+    })
+    .await;
+    tick::<MarkLateEveryMinute>(&shop, now()).await;
+    assert_eq!(count(&shop, "orders", "late_at", Value::is_null).await, 0);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn more_than_a_page_of_the_feed_is_forgotten_in_one_run() {
+    let shop = busy_shop().await;
+    assert!(count(&shop, "feed_entries", "at", Value::is_string).await > PAGE_LIMIT_MAX as usize);
+    shop.change("feed_entries", |entry| entry["at"] = json!("2026-01-01T00:00:00.000000Z")).await;
+    tick::<TrimEveryMinute>(&shop, now()).await;
+    assert_eq!(shop.documents("feed_entries").await, [] as [Value; 0]);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn more_than_a_page_of_webhooks_is_forgotten_in_one_run() {
+    let shop = Shop::open().await;
+    let heard = |number: u32| {
+        let id = format!("m-{number}");
+        let body = json!({"id": id, "at": "2026-01-01T00:00:00.000000Z"}).to_string();
+        Write { collection: "payment_webhooks", id, change: Change::Insert { body } }
+    };
+    let writes = (0..=PAGE_LIMIT_MAX).map(heard).collect();
+    let batch = Batch { at: now(), writes, ..Batch::default() };
+    shop.store().commit(batch).await.expect("they are stored");
+    tick::<ForgetEveryMinute>(&shop, now()).await;
+    assert_eq!(shop.documents("payment_webhooks").await, [] as [Value; 0]);
     shop.close().await;
 }

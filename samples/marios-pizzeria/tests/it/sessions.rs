@@ -5,10 +5,13 @@ use std::time::Duration;
 use http::Method;
 use neuroglia::clock::{Clock, Timestamp};
 use neuroglia::di::Service;
+use neuroglia::error::ErrorKind;
 use neuroglia::settings::Secret;
+use neuroglia::work::{Job, NewWork, WorkFilter};
 use neuroglia_testing::services::Redis;
+use neuroglia_testing::workbench::{enqueue, named};
 use neuroglia_testing::{TestApp, TestRequest, TestResponse};
-use pizzeria_application::accounts::ResetUser;
+use pizzeria_application::accounts::{ConfirmLogin, EndSessions, Identify, ResetUser};
 use pizzeria_domain::user::Role;
 use serde_json::json;
 
@@ -169,22 +172,68 @@ async fn a_new_password_ends_every_session_of_the_account() {
         let shop = Opening::new().set("CACHE_URL", cache).open().await;
         open_account(&shop, NAME, PASSWORD).await;
         let sessions = [logged_in(&shop).await, logged_in(&shop).await];
-        let reset = |password: &str| ResetUser {
-            username: NAME.to_owned(),
-            name: "Mario".to_owned(),
-            role: Role::Customer,
-            password: Secret::new(password.to_owned()),
-        };
         shop.send(reset(PASSWORD)).await.expect("nothing changes");
         profile(&shop, &sessions[0]).await.assert_status(200);
         shop.send(reset("another password")).await.expect("a new password");
         for cookie in sessions {
             profile(&shop, &cookie).await.problem(401, "auth.required");
         }
+        // Until that is done, sessions of the new password end too.
+        shop.worked_off().await;
         let anew = cookie(&logging_in(&shop, "another password").send().await.assert_status(204));
         profile(&shop, &anew).await.assert_status(200);
         shop.close().await;
     }
+}
+
+fn reset(password: &str) -> ResetUser {
+    ResetUser {
+        username: NAME.to_owned(),
+        name: "Mario".to_owned(),
+        role: Role::Customer,
+        password: Secret::new(password.to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_a_new_password_overtakes_opens_nothing() {
+    let shop = Shop::open().await;
+    open_account(&shop, NAME, PASSWORD).await;
+    let login = async || {
+        let password = Secret::new(PASSWORD.to_owned());
+        shop.send(Identify { username: NAME.to_owned(), password }).await.expect("the password is right")
+    };
+    shop.send(ConfirmLogin(login().await)).await.expect("nothing has changed");
+    // Its password was found right, and its session is still to begin.
+    let overtaken = login().await;
+    shop.send(reset("another password")).await.expect("a new password");
+    let refused = shop.send(ConfirmLogin(overtaken)).await.expect_err("it was of the old password");
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::Unauthenticated, "auth.credentials"));
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_session_that_began_while_a_new_password_was_committed_ends_after_it() {
+    let shop = Shop::open().await;
+    open_account(&shop, NAME, PASSWORD).await;
+    let store = shop.store();
+    let ending =
+        || WorkFilter { kind: Some(EndSessions::KIND.to_owned()), limit: 10, ..WorkFilter::default() };
+    shop.send(reset(PASSWORD)).await.expect("nothing changes");
+    assert!(store.list_work(&ending()).await.expect("the store answers").is_empty(), "nothing has changed");
+    shop.send(reset("another password")).await.expect("a new password");
+    let asked = store.list_work(&ending()).await.expect("the store answers").remove(0);
+    shop.worked_off().await;
+
+    // As if it had begun between the end of all sessions and the commit.
+    let cookie = cookie(&logging_in(&shop, "another password").send().await.assert_status(204));
+    profile(&shop, &cookie).await.assert_status(200);
+    let after =
+        NewWork { queue: asked.queue, payload: asked.payload, ..named(EndSessions::KIND, "replaced") };
+    enqueue(&*store, [after]).await;
+    shop.worked_off().await;
+    profile(&shop, &cookie).await.problem(401, "auth.required");
+    shop.close().await;
 }
 
 #[tokio::test]

@@ -285,6 +285,14 @@ impl Shop {
         TestApp::start(marios_pizzeria::app(), self.variables.clone()).await
     }
 
+    /// Another process of it, with another clock.
+    pub(crate) async fn beside_with_clock(&self, clock: Clock) -> TestApp {
+        let app = marios_pizzeria::app().services(move |services, _| {
+            services.replace(Service::instance(clock.clone()));
+        });
+        TestApp::start(app, self.variables.clone()).await
+    }
+
     /// Ends it as a signal would.
     pub(crate) async fn close(self) {
         self.app.stop().await;

@@ -21,6 +21,19 @@ const NO_COLLECTION: i32 = 26;
 /// No such index, or one that is still being built.
 const NO_INDEX: i32 = 27;
 
+/// The commands of schemas and documents, whose changes are kept as all others are, unless the step says otherwise.
+const WRITING: [&str; 9] = [
+    "create",
+    "createIndexes",
+    "drop",
+    "dropIndexes",
+    "collMod",
+    "insert",
+    "update",
+    "delete",
+    "findAndModify",
+];
+
 /// A command, and what takes back what it does.
 type Planned = (Document, Vec<Document>);
 
@@ -84,11 +97,11 @@ pub(super) async fn take_back(connection: &Connection, command: Document) -> Res
 }
 
 async fn try_run(connection: &Connection, mut command: Document) -> Result<mongodb::error::Result<()>> {
-    let is_schema = command.keys().next().is_some_and(|name| {
-        matches!(name.as_str(), "create" | "createIndexes" | "drop" | "dropIndexes" | "collMod")
-    });
-    if is_schema && !command.contains_key("writeConcern") {
-        command.insert("writeConcern", doc! { "w": "majority" });
+    let changes = command.keys().next().is_some_and(|name| WRITING.contains(&name.as_str()));
+    if changes {
+        let mut concern = command.get_document("writeConcern").cloned().unwrap_or(doc! { "w": "majority" });
+        concern.entry("j".to_owned()).or_insert(Bson::Boolean(true));
+        command.insert("writeConcern", concern);
     }
     // Unless it is told so, the server waits for every member that votes, also for one that is away.
     if command.contains_key("createIndexes") && !command.contains_key("commitQuorum") {

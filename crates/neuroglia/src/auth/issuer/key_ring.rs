@@ -6,7 +6,8 @@
 //!   waits for it.
 //! * Keys are fetched again after ten minutes, beside the request that finds them old: a key that the issuer has taken
 //!   back is not good for much longer, and nobody waits.
-//! * An issuer that is away changes nothing about the keys that are known, however long that lasts.
+//! * An issuer that is away changes nothing about the keys that are known, however long that lasts. One that publishes
+//!   no key that could verify has taken all of them back; the log warns of it.
 //! * A fetch is a task of its own: a client that hangs up does not cancel it for the others.
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -180,7 +181,12 @@ impl Inner {
             None => self.discover().await?,
         };
         let document = self.documents.get(&url).await?;
-        key_set::read(&document).ok_or_else(|| Error::unavailable("what is published is no set of keys"))
+        let keys = key_set::read(&document);
+        let keys = keys.ok_or_else(|| Error::unavailable("what is published is no set of keys"))?;
+        if keys.is_empty() {
+            tracing::warn!("the issuer publishes no key that could verify a token; all tokens are refused");
+        }
+        Ok(keys)
     }
 
     /// Where the keys are, as the issuer says (OpenID Connect Discovery 1.0, section 4).

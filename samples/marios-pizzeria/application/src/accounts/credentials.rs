@@ -26,12 +26,11 @@ impl Credentials {
             Err(_) => None,
         };
         let right = self.passwords.verify(password, user.as_ref().map(User::password_hash)).await?;
-        user.filter(|_| right).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Unauthenticated,
-                "auth.credentials",
-                "the user name or the password is wrong",
-            )
-        })
+        user.filter(|_| right).ok_or_else(wrong_credentials)
     }
+}
+
+/// The answer to whoever cannot log in, whatever is wrong.
+pub(super) fn wrong_credentials() -> Error {
+    Error::new(ErrorKind::Unauthenticated, "auth.credentials", "the user name or the password is wrong")
 }

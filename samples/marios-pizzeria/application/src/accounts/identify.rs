@@ -1,6 +1,7 @@
 //! Find out who somebody is by user name and password.
 
 use neuroglia::di::Inject;
+use neuroglia::domain::Aggregate;
 use neuroglia::error::Result;
 use neuroglia::identity::Identity;
 use neuroglia::mediation::{Query, QueryHandler};
@@ -17,8 +18,17 @@ pub struct Identify {
     pub password: Secret<String>,
 }
 
+/// Who somebody has proved to be.
+#[derive(Debug)]
+pub struct Identified {
+    /// Who.
+    pub identity: Identity,
+    /// The version of the account that it was proved to.
+    pub version: u64,
+}
+
 impl Query for Identify {
-    type Response = Identity;
+    type Response = Identified;
     type Handler = IdentifyHandler;
 }
 
@@ -29,7 +39,8 @@ pub struct IdentifyHandler {
 }
 
 impl QueryHandler<Identify> for IdentifyHandler {
-    async fn handle(&self, query: Identify) -> Result<Identity> {
-        self.credentials.check(&query.username, query.password).await.map(|user| identity_of(&user))
+    async fn handle(&self, query: Identify) -> Result<Identified> {
+        let user = self.credentials.check(&query.username, query.password).await?;
+        Ok(Identified { identity: identity_of(&user), version: user.version() })
     }
 }

@@ -10,14 +10,16 @@ use neuroglia::domain::Aggregate;
 use neuroglia::error::{Error, Result};
 use neuroglia::mediation::{Command, CommandHandler};
 use neuroglia::settings::Secret;
+use neuroglia::work::Jobs;
 use pizzeria_domain::stamp::Stamp;
 use pizzeria_domain::user::{Role, User, Username};
 
+use super::EndSessions;
 use super::create_user::USERNAME;
 use super::ports::PasswordHasher;
 
 /// Make an account again what it is said to be; what is right already does not change. With another password or role its
-/// sessions are ended.
+/// sessions are ended: at once, and once more after the commit, for whoever was logging in meanwhile.
 #[derive(Clone)]
 pub struct ResetUser {
     /// The name to log in with.
@@ -41,6 +43,7 @@ pub struct ResetUserHandler {
     users: Repository<User>,
     passwords: Arc<dyn PasswordHasher>,
     sessions: Arc<Sessions>,
+    jobs: Jobs,
     clock: Clock,
 }
 
@@ -60,6 +63,7 @@ impl CommandHandler<ResetUser> for ResetUserHandler {
         }
         if is_another {
             self.sessions.end_all(user.id().as_str()).await?;
+            self.jobs.enqueue(&EndSessions { user: user.id().clone() })?;
         }
         self.users.save(&mut user)
     }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) const NUMBER: Field<FeedEntry, i64> = Field::new("number");
 pub(super) const OWNER: Field<FeedEntry, String> = Field::new("owner");
+pub(super) const ORDER: Field<FeedEntry, OrderId> = Field::new("order_id");
 pub(super) const AT: Field<FeedEntry, Timestamp> = Field::new("at");
 
 /// An event as the feed keeps it.
@@ -27,6 +28,7 @@ pub(super) struct FeedEntry {
     pub(super) order_id: OrderId,
     /// The account that placed the order.
     pub(super) owner: Option<UserId>,
+    /// When, and later than what happened to the order before, so that what is numbered together has this order.
     pub(super) at: Timestamp,
     #[serde(skip)]
     pub(super) root: Root,

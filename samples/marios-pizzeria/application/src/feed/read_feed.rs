@@ -56,7 +56,7 @@ pub struct FeedEventDto {
     /// To which order.
     #[schemars(with = "Uuid")]
     pub order_id: String,
-    /// When.
+    /// When; later than what happened to the order before it, whatever the clocks of processes say.
     #[schemars(with = "Time")]
     pub at: Timestamp,
 }

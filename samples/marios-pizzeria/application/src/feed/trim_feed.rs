@@ -6,10 +6,11 @@ use neuroglia::clock::Clock;
 use neuroglia::data::{PAGE_LIMIT_MAX, Query as Find, Repository};
 use neuroglia::di::Inject;
 use neuroglia::error::Result;
-use neuroglia::mediation::{Command, CommandHandler, Mediator};
+use neuroglia::mediation::{Command, CommandHandler};
 use neuroglia::schedule::{Schedule, ScheduledTask, Tick};
 
 use super::entry::{AT, FeedEntry};
+use crate::page_by_page::PageByPage;
 
 /// How long an event is in the feed: as long as that, a client that was away misses nothing.
 const KEEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -44,7 +45,7 @@ impl CommandHandler<TrimFeed> for TrimFeedHandler {
 /// Trims the feed every minute.
 #[derive(Inject)]
 pub struct TrimEveryMinute {
-    mediator: Mediator,
+    pages: PageByPage,
 }
 
 impl ScheduledTask for TrimEveryMinute {
@@ -52,6 +53,6 @@ impl ScheduledTask for TrimEveryMinute {
     const SCHEDULE: Schedule = Schedule::every(Duration::from_secs(60));
 
     async fn run(&self, _: Tick) -> Result<()> {
-        self.mediator.send(TrimFeed {}).await.map(drop)
+        self.pages.send(TrimFeed {}).await.map(drop)
     }
 }

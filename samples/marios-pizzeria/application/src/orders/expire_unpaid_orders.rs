@@ -2,22 +2,26 @@
 
 use std::time::Duration;
 
-use neuroglia::clock::{Clock, Timestamp};
+use neuroglia::clock::Timestamp;
 use neuroglia::data::{Field, PAGE_LIMIT_MAX, Query as Find, Repository};
 use neuroglia::di::Inject;
 use neuroglia::error::Result;
-use neuroglia::mediation::{Command, CommandHandler, Mediator};
+use neuroglia::mediation::{Command, CommandHandler};
 use neuroglia::schedule::{Schedule, ScheduledTask, Tick};
 use pizzeria_domain::order::{Order, OrderStatus, PaymentStatus};
 
 use super::STATUS;
+use crate::page_by_page::PageByPage;
 
 const PAYMENT_STATUS: Field<Order, String> = Field::new(Order::PAYMENT_STATUS_PATH);
 const PLACED_AT: Field<Order, Timestamp> = Field::new(Order::PLACED_AT_PATH);
 
 /// Give up the orders that nobody has paid for in time, at most a hundred at once; answers with their number.
 #[derive(Debug, Clone)]
-pub struct ExpireUnpaidOrders {}
+pub struct ExpireUnpaidOrders {
+    /// When they are judged, by the store's clock: that of a process may be minutes fast.
+    pub now: Timestamp,
+}
 
 impl Command for ExpireUnpaidOrders {
     type Response = usize;
@@ -28,12 +32,11 @@ impl Command for ExpireUnpaidOrders {
 #[derive(Inject)]
 pub struct ExpireUnpaidOrdersHandler {
     orders: Repository<Order>,
-    clock: Clock,
 }
 
 impl CommandHandler<ExpireUnpaidOrders> for ExpireUnpaidOrdersHandler {
-    async fn handle(&self, _: ExpireUnpaidOrders) -> Result<usize> {
-        let now = self.clock.now();
+    async fn handle(&self, command: ExpireUnpaidOrders) -> Result<usize> {
+        let now = command.now;
         let unpaid = [PaymentStatus::Authorizing, PaymentStatus::Failed, PaymentStatus::Refunded];
         let overdue = STATUS
             .eq(OrderStatus::Pending.as_str())
@@ -53,15 +56,15 @@ impl CommandHandler<ExpireUnpaidOrders> for ExpireUnpaidOrdersHandler {
 /// Gives up unpaid orders every minute.
 #[derive(Inject)]
 pub struct ExpireEveryMinute {
-    mediator: Mediator,
+    pages: PageByPage,
 }
 
 impl ScheduledTask for ExpireEveryMinute {
     const NAME: &'static str = "expire-unpaid-orders";
     const SCHEDULE: Schedule = Schedule::every(Duration::from_secs(60));
 
-    async fn run(&self, _: Tick) -> Result<()> {
-        let expired = self.mediator.send(ExpireUnpaidOrders {}).await?;
+    async fn run(&self, tick: Tick) -> Result<()> {
+        let expired = self.pages.send(ExpireUnpaidOrders { now: tick.due }).await?;
         if expired > 0 {
             tracing::info!(orders.expired = expired, "unpaid orders were given up");
         }

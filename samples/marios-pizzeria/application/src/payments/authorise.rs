@@ -53,7 +53,7 @@ impl AuthorisePaymentHandler {
         let Some(mut order) = self.till.order(job.order).await? else { return Ok(()) };
         if order.status() == OrderStatus::Cancelled {
             // A try before this one may have charged it, whatever was written down since.
-            self.jobs.enqueue(&GiveBackPayment { order: job.order })?;
+            self.jobs.enqueue(&GiveBackPayment::of(job.order))?;
             return Ok(());
         }
         let payment = order.payment();

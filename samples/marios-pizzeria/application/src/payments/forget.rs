@@ -6,17 +6,15 @@ use neuroglia::clock::Clock;
 use neuroglia::data::{PAGE_LIMIT_MAX, Query as Find, Repository};
 use neuroglia::di::Inject;
 use neuroglia::error::Result;
-use neuroglia::mediation::{Command, CommandHandler, Mediator};
+use neuroglia::mediation::{Command, CommandHandler};
 use neuroglia::schedule::{Schedule, ScheduledTask, Tick};
 
 use super::hear::{AT, HeardWebhook};
+use crate::page_by_page::PageByPage;
 
 /// How long a webhook's id is kept, as long as a delivery's. One that comes again after that is signed anew by the
 /// gateway, and tells old news.
 const KEEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
-/// How often a hundred are forgotten at a time.
-const ROUNDS_MAX: usize = 100;
 
 /// Forget which webhooks were heard long ago, at most a hundred at once; answers with their number.
 #[derive(Debug, Clone)]
@@ -48,7 +46,7 @@ impl CommandHandler<ForgetWebhooks> for ForgetWebhooksHandler {
 /// Forgets every minute.
 #[derive(Inject)]
 pub struct ForgetEveryMinute {
-    mediator: Mediator,
+    pages: PageByPage,
 }
 
 impl ScheduledTask for ForgetEveryMinute {
@@ -56,11 +54,6 @@ impl ScheduledTask for ForgetEveryMinute {
     const SCHEDULE: Schedule = Schedule::every(Duration::from_secs(60));
 
     async fn run(&self, _: Tick) -> Result<()> {
-        for _ in 0..ROUNDS_MAX {
-            if self.mediator.send(ForgetWebhooks {}).await? < PAGE_LIMIT_MAX as usize {
-                break;
-            }
-        }
-        Ok(())
+        self.pages.send(ForgetWebhooks {}).await.map(drop)
     }
 }

@@ -1,19 +1,36 @@
 //! Have the gateway give back what it has of a cancelled order.
 
+use std::time::Duration;
+
 use neuroglia::di::Inject;
 use neuroglia::error::{Error, Result};
-use neuroglia::work::{Job, JobHandler};
+use neuroglia::work::{Job, JobHandler, JobOptions, Jobs};
 use pizzeria_domain::order::{OrderId, OrderStatus, Payment, PaymentStatus};
 use serde::{Deserialize, Serialize};
 
 use super::gateway::{Attached, valid};
 use super::till::{ATTEMPTS_MAX, QUEUE, Till, is_held};
 
+/// When the gateway is asked again, after each time that it had nothing of the last attempt: a charge whose answer did
+/// not come may be carried out after the order was cancelled, and without webhooks nobody tells of it.
+const LOOK_AGAIN_AFTER: [Duration; 3] =
+    [Duration::from_secs(60), Duration::from_secs(10 * 60), Duration::from_secs(60 * 60)];
+
 /// Have the gateway give back whatever it has of a cancelled order.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct GiveBackPayment {
     /// Which order.
     pub order: OrderId,
+    /// How often the gateway was asked in vain.
+    #[serde(default)]
+    pub looks: u8,
+}
+
+impl GiveBackPayment {
+    /// For the first time.
+    pub(super) const fn of(order: OrderId) -> Self {
+        Self { order, looks: 0 }
+    }
 }
 
 impl Job for GiveBackPayment {
@@ -29,6 +46,7 @@ impl Job for GiveBackPayment {
 pub struct GiveBackPaymentHandler {
     till: Till,
     attached: Attached,
+    jobs: Jobs,
 }
 
 impl JobHandler<GiveBackPayment> for GiveBackPaymentHandler {
@@ -56,6 +74,14 @@ impl GiveBackPaymentHandler {
         let valid = valid(&payments);
         let was_declined = is_first && valid.is_some_and(|payment| payment.status == PaymentStatus::Failed);
         let status = if was_declined { PaymentStatus::Failed } else { PaymentStatus::Refunded };
+        let is_answered =
+            was_declined || valid.is_some_and(|payment| payment.status != PaymentStatus::Failed);
+        if let Some(pause) = LOOK_AGAIN_AFTER.get(usize::from(job.looks)).filter(|_| !is_answered) {
+            let again = GiveBackPayment { looks: job.looks + 1, ..job };
+            // Whoever cancels and whoever finds it cancelled may each have asked for the first look.
+            let once = format!("{}.{}", again.order, again.looks);
+            self.jobs.enqueue_with(&again, JobOptions::default().after(*pause).unique(once))?;
+        }
         self.till.note(&mut order, status, valid.map(|payment| payment.id.clone()))
     }
 }

@@ -37,7 +37,7 @@ impl EventHandler<OrderCancelled> for RequestPayment {
     async fn handle(&self, event: &OrderCancelled) -> Result<()> {
         use PaymentStatus::{Authorized, Authorizing, Captured};
         if matches!(event.payment_status, Authorizing | Authorized | Captured) {
-            self.jobs.enqueue(&GiveBackPayment { order: event.order_id })?;
+            self.jobs.enqueue(&GiveBackPayment::of(event.order_id))?;
         }
         Ok(())
     }

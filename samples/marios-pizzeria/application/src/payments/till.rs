@@ -46,7 +46,7 @@ impl Till {
         payment: Option<String>,
     ) -> Result<()> {
         if order.status() == OrderStatus::Cancelled && is_held(status) {
-            self.jobs.enqueue(&GiveBackPayment { order: *order.id() })?;
+            self.jobs.enqueue(&GiveBackPayment::of(*order.id()))?;
         }
         let known = order.payment();
         // The answer that names it may come after the webhook that did not.

@@ -311,8 +311,9 @@ fn a_store_that_does_not_answer_is_waited_for_as_long_as_the_start_may_take() {
     for arguments in [&["web"][..], &["admin", "seed"]] {
         let finished = premises.run(arguments);
         finished.assert_code(1);
-        let why = "`dyn Store` did not answer within 1s (STARTUP_TIMEOUT)";
-        assert!(finished.stderr.contains(why), "{}", finished.stderr);
+        let why =
+            format!("the store (postgres at 127.0.0.1:{port}) did not answer within 1s (STARTUP_TIMEOUT)");
+        assert!(finished.stderr.contains(&why), "{}", finished.stderr);
         let said = format!("{}{}", finished.stdout, finished.stderr);
         assert!(!said.contains("Gorgonzola7"), "{said}");
     }

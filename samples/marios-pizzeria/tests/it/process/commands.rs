@@ -138,17 +138,19 @@ fn a_file_of_variables_in_the_folder_is_not_read() {
     assert!(!shown.stdout.contains("987654321"), "{}", shown.stdout);
 }
 
+/// Writes down what a deploy sets.
+fn deploy(premises: &Premises, name: &str, text: &str) {
+    let folder = premises.path(name);
+    std::fs::create_dir(&folder).expect("the folder is ours");
+    std::fs::write(folder.join("app.env"), text).expect("the folder is ours");
+}
+
 #[test]
 fn deploys_that_attach_something_else_are_told_apart_by_the_exit_code() {
     let premises = Premises::new();
-    let deploy = |name: &str, text: &str| {
-        let folder = premises.path(name);
-        std::fs::create_dir(&folder).expect("the folder is ours");
-        std::fs::write(folder.join("app.env"), text).expect("the folder is ours");
-    };
-    deploy("dev", "DATABASE_URL=sqlite://dev.db\nPORT=8000\n");
-    deploy("test", "DATABASE_URL=sqlite:///srv/pizzeria.db\nPORT=80\n");
-    deploy("production", "DATABASE_URL=postgres://mario@db/pizzeria\n");
+    deploy(&premises, "dev", "DATABASE_URL=sqlite://dev.db\nPORT=8000\n");
+    deploy(&premises, "test", "DATABASE_URL=sqlite:///srv/pizzeria.db\nPORT=80\n");
+    deploy(&premises, "production", "DATABASE_URL=postgres://mario@db/pizzeria\n");
     let alike = premises.run(&["config", "--parity", "dev", "test"]);
     assert!(alike.assert_code(0).stdout.contains("nothing that matters differs"), "{}", alike.stdout);
     let other = premises.run(&["config", "--json", "--parity", "dev", "test", "production"]);
@@ -158,6 +160,24 @@ fn deploys_that_attach_something_else_are_told_apart_by_the_exit_code() {
     assert_eq!(first["values"], serde_json::json!(["sqlite", "sqlite", "postgres"]));
     let missing = premises.run(&["config", "--parity", "dev", "staging"]);
     assert!(missing.assert_code(64).stderr.contains("there is no staging"), "{}", missing.stderr);
+}
+
+#[test]
+fn a_gateway_that_nobody_listens_to_is_a_warning_at_the_check_and_at_the_start() {
+    let nobody = Premises::furnished();
+    let deaf = nobody.clone().set("PAYMENT_URL", "https://127.0.0.1:9");
+    let deaf = deaf.set("PAYMENT_API_KEY", "Wx7pQ2vT9mLk");
+    let heard = deaf.clone().set("PAYMENT_WEBHOOK_KEY", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let what = "the gateway's webhooks are refused";
+    for (premises, warns) in [(&nobody, false), (&deaf, true), (&heard, false)] {
+        let checked = premises.run(&["config", "--check"]);
+        assert_eq!(checked.assert_code(0).stderr.contains(what), warns, "{}", checked.stderr);
+    }
+    let process = deaf.open();
+    let is_of_it = |line: &Value| line.to_string().contains(what);
+    let warning = process.wait_for_line("warning", is_of_it);
+    assert_eq!(warning["level"], "WARN", "{warning}");
+    process.close().assert_code(0);
 }
 
 #[test]

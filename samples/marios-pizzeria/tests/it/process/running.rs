@@ -14,6 +14,9 @@ use tempfile::TempDir;
 
 use super::{Answer, Client, PATIENCE, eventually};
 
+/// How many lines of a process are shown when its test fails.
+const LAST_LINES: usize = 30;
+
 /// A process that is killed when it is dropped.
 pub(crate) struct Process {
     pid: Pid,
@@ -217,9 +220,16 @@ impl Process {
 }
 
 impl Drop for Process {
+    #[expect(clippy::print_stderr, reason = "a failed test shows what its processes said")]
     fn drop(&mut self) {
         self.signal(Signal::KILL);
         self.seen.wait(PATIENCE, |state| state.status);
+        if thread::panicking() {
+            // Why a test failed is often what a process said last.
+            let state = self.seen.state();
+            let last = &state.stdout[state.stdout.len().saturating_sub(LAST_LINES)..];
+            eprintln!("process {:?} said last:\n{}", self.pid, last.join("\n"));
+        }
     }
 }
 

@@ -36,7 +36,7 @@ const ADDRESSES: [(&str, &str); 5] = [
 ];
 
 /// Addresses that may have no password.
-const OPEN_ADDRESSES: [&str; 2] = ["PAYMENT_URL", "AUTH_JWKS_URL"];
+const OPEN_ADDRESSES: [&str; 3] = ["PAYMENT_URL", "AUTH_ISSUER", "AUTH_JWKS_URL"];
 
 /// The password in an address.
 fn password_in(address: &str) -> &str {

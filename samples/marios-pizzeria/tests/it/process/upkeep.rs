@@ -2,33 +2,29 @@
 
 use std::time::{Duration, Instant};
 
+use neuroglia::data::{Batch, Change, Write};
 use neuroglia::id::Ids;
 use neuroglia::messaging::{Parcel, Subscription};
 use neuroglia::work::{Settlement, WorkFilter, WorkState};
 use neuroglia_testing::services::Database;
 use neuroglia_testing::workbench::asking;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{PATIENCE, Premises, eventually, guest_order};
+use super::work::with_store;
+use super::{PATIENCE, Premises, Process, eventually, guest_order};
 
 #[test]
 fn an_export_is_one_order_a_line_and_nothing_else() {
     let premises = Premises::furnished();
     assert_eq!(premises.run(&["admin", "export-orders"]).assert_code(0).stdout, "");
     let process = premises.open();
-    let mut placed = Vec::new();
-    // More than a page of the store.
-    for number in 0..101 {
-        let order = guest_order(&format!("+1 555 {number:04}"), &format!("order {number}"));
-        let answer = process.post("/api/v1/orders", &[], &order);
-        assert_eq!(answer.status, 201, "{}", answer.text());
-        placed.push(answer.json()["id"].clone());
-    }
+    let placed = place_more_than_a_page(&process);
     let exported = premises.run(&["admin", "export-orders"]);
     exported.assert_code(0);
     let lines = exported.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     let orders: Vec<_> = lines.collect();
-    assert_eq!(orders.iter().map(|order| order["id"].clone()).collect::<Vec<_>>(), placed);
+    let ids: Vec<_> = orders.iter().map(|order| order["id"].as_str().unwrap_or_default()).collect();
+    assert_eq!(ids, placed);
     assert_eq!(orders[7]["notes"], "order 7");
     assert!(!exported.stdout.contains("tracking"), "no way into an order leaves with it");
 
@@ -38,6 +34,87 @@ fn an_export_is_one_order_a_line_and_nothing_else() {
     let rebuilt = premises.run(&["admin", "rebuild-statistics"]);
     assert_eq!(rebuilt.assert_code(0).stdout.trim_end(), "the statistics are rebuilt");
     process.close().assert_code(0);
+}
+
+/// Has more orders placed than the store has on a page; their ids, the oldest first.
+fn place_more_than_a_page(process: &Process) -> Vec<String> {
+    let place = |number: u32| {
+        let order = guest_order(&format!("+1 555 {number:04}"), &format!("order {number}"));
+        let answer = process.post("/api/v1/orders", &[], &order);
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.json()["id"].as_str().expect("an id").to_owned()
+    };
+    (0..101).map(place).collect()
+}
+
+/// Changes orders behind the application's back.
+fn spoil(premises: &Premises, orders: &[String], change: impl Fn(&mut Value)) {
+    with_store(premises, async |store| {
+        let mut writes = Vec::new();
+        for id in orders {
+            let found = store.load("orders", id).await.expect("it answers").expect("it is there");
+            let mut order = serde_json::from_str(&found.body).expect("JSON");
+            change(&mut order);
+            let change = Change::Update { expected: found.version, body: order.to_string() };
+            writes.push(Write { collection: "orders", id: id.clone(), change });
+        }
+        let at = store.now().await.expect("it tells its time");
+        store.commit(Batch { at, writes, ..Batch::default() }).await.expect("it is stored");
+    });
+}
+
+/// What each order costs, the oldest first.
+fn totals(premises: &Premises) -> Vec<Value> {
+    let exported = premises.run(&["admin", "export-orders"]);
+    let lines = exported.assert_code(0).stdout.lines();
+    lines.map(|line| serde_json::from_str::<Value>(line).expect("JSON")["total"].clone()).collect()
+}
+
+#[test]
+fn corrupted_orders_are_named_put_right_and_then_gone() {
+    let premises = Premises::furnished();
+    let process = premises.open();
+    let placed = place_more_than_a_page(&process);
+    process.close().assert_code(0);
+    let sound = totals(&premises);
+    spoil(&premises, &placed, |order| order["total"]["amount"] = json!("1.00"));
+    let spoilt = totals(&premises);
+    assert_ne!(spoilt, sound);
+
+    let fix = |arguments: &[&str]| premises.run(&[&["admin", "fix-corrupted-orders"], arguments].concat());
+    let what = |id: &String| format!("order {id}: its total is 1.00 USD instead of 38.78 USD\n");
+    let named: String = placed.iter().map(what).collect();
+    // A dry run names the same each time, and changes nothing.
+    for _ in 0..2 {
+        let said = format!("{named}101 would be put right, 0 for a person to look at\n");
+        assert_eq!(fix(&["--dry-run"]).assert_code(0).stdout, said);
+        assert_eq!(totals(&premises), spoilt);
+    }
+    let said = format!("{named}101 put right, 0 for a person to look at\n");
+    assert_eq!(fix(&[]).assert_code(0).stdout, said);
+    assert_eq!(totals(&premises), sound);
+    assert_eq!(fix(&[]).assert_code(0).stdout, "0 put right, 0 for a person to look at\n");
+}
+
+#[test]
+fn an_order_that_a_person_has_to_look_at_is_told_by_the_exit_code() {
+    let premises = Premises::furnished();
+    let process = premises.open();
+    let placed = process.post("/api/v1/orders", &[], &guest_order("+1 555 0100", "")).json();
+    process.close().assert_code(0);
+    let id = placed["id"].as_str().expect("an id").to_owned();
+    spoil(&premises, std::slice::from_ref(&id), |order| {
+        let mut second = order["lines"][0].clone();
+        second["unit_price"]["currency"] = json!("EUR");
+        order["lines"].as_array_mut().expect("a list").push(second);
+    });
+    for (arguments, done) in [(&["--dry-run"][..], "would be put right"), (&[], "put right")] {
+        let finished = premises.run(&[&["admin", "fix-corrupted-orders"], arguments].concat());
+        let said = &finished.assert_code(65).stdout;
+        assert!(said.starts_with(&format!("order {id}: ")), "{said}");
+        assert!(said.ends_with(&format!("\n0 {done}, 1 for a person to look at\n")), "{said}");
+        assert!(finished.stderr.contains("1 orders need a person"), "{}", finished.stderr);
+    }
 }
 
 /// Two events that their consumers failed at for good.

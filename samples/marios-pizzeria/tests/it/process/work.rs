@@ -1,16 +1,17 @@
 //! Worker and scheduler as processes, and what operators do with durable work.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use neuroglia::data::Store;
 use neuroglia::work::{Due, NewWork, Revision, Settlement};
 use neuroglia_backing::store::connect;
-use neuroglia_testing::workbench::{asking, enqueue, job};
+use neuroglia_testing::workbench::{asking, enqueue, job, new_id};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{Client, PATIENCE, Premises, Process, eventually};
+use super::{Client, PATIENCE, Premises, Process, eventually, guest_order};
 
 /// The database behind the application's back.
 pub(super) fn with_store<T>(premises: &Premises, work: impl AsyncFnOnce(Arc<dyn Store>) -> T) -> T {
@@ -82,12 +83,18 @@ fn a_queue_that_nobody_has_is_a_fault_of_the_command_line() {
     premises.run(&["worker", "--queues", "default:none"]).assert_code(64);
 }
 
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// What the metrics say of one family, labels and all.
+fn metric(metrics: &str, name: &str) -> Option<u64> {
+    metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
 /// Leaves work behind in each state that a metric is about.
 async fn leave_much(store: &dyn Store) {
-    let hour = Duration::from_secs(60 * 60);
-    let long_ago = store.now().await.expect("it tells its time") - hour;
+    let long_ago = store.now().await.expect("it tells its time") - HOUR;
     let waiting = [Due::At(long_ago), Due::Now, Due::Now].map(|due| NewWork { due, ..job("nobodys") });
-    let later = NewWork { due: Due::After(hour), ..job("nobodys") };
+    let later = NewWork { due: Due::After(HOUR), ..job("nobodys") };
     let lanes = ["a", "b"].map(|lane| NewWork { lane: Some(lane.into()), ..job("lanes") });
     enqueue(store, waiting.into_iter().chain([later]).chain(lanes).chain([job("dies"), job("stops")])).await;
     let claim = asking(store, &["lanes", "dies", "stops"], 10).await;
@@ -101,7 +108,7 @@ async fn leave_much(store: &dyn Store) {
             let settlement = match &*claimed.kind {
                 "dies" => Settlement::Dead { failure },
                 "stops" => Settlement::Park { failure },
-                _ => Settlement::Retry { after: hour, failure },
+                _ => Settlement::Retry { after: HOUR, failure },
             };
             (claimed.ticket, settlement)
         })
@@ -115,22 +122,81 @@ fn metrics_show_what_waits_and_since_when() {
     let premises = operators(Premises::furnished());
     with_store(&premises, async |store| leave_much(&*store).await);
     let web = premises.open();
-    let read = |metrics: &str, name: &str| -> Option<f64> {
-        metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
-    };
     let metrics = eventually("it was looked up", || {
         let metrics = ask(&web, "/metrics").text();
-        (read(&metrics, "work_waiting ") == Some(3.0)).then_some(metrics)
+        (metric(&metrics, "work_waiting") == Some(3)).then_some(metrics)
     });
     for (name, value) in
-        [("work_scheduled ", 3.0), ("work_lanes_held ", 2.0), ("dead_letters ", 2.0), ("work_running ", 0.0)]
+        [("work_scheduled", 3), ("work_lanes_held", 2), ("dead_letters", 2), ("work_running", 0)]
     {
-        assert_eq!(read(&metrics, name), Some(value), "{name}: {metrics}");
+        assert_eq!(metric(&metrics, name), Some(value), "{name}: {metrics}");
     }
-    let oldest = read(&metrics, r#"work_waiting_oldest_milliseconds{queue="default"} "#);
-    let hour_ms = 60.0 * 60.0 * 1000.0;
-    assert!(oldest.is_some_and(|oldest| (hour_ms..2.0 * hour_ms).contains(&oldest)), "{oldest:?}: {metrics}");
+    let oldest = metric(&metrics, r#"work_waiting_oldest_milliseconds{queue="default"}"#);
+    let oldest = oldest.map(Duration::from_millis);
+    assert!(oldest.is_some_and(|oldest| (HOUR..2 * HOUR).contains(&oldest)), "{oldest:?}: {metrics}");
     web.close().assert_code(0);
+}
+
+#[test]
+fn metrics_show_what_was_sent_and_done_and_that_nothing_waits_any_more() {
+    const ORDERS: u64 = 3;
+    let premises = operators(Premises::furnished());
+    let metrics = |process: &Process| ask(process, "/metrics").text();
+
+    // What is committed while the bus is away stays in the outbox.
+    let web = premises.clone().set("EVENT_BUS_URL", "amqp://mario:hunter2@127.0.0.1:9").open();
+    for number in 0..ORDERS {
+        let placed = web.post("/api/v1/orders", &[], &guest_order(&format!("+1 555 {number:04}"), ""));
+        assert_eq!(placed.status, 201, "{}", placed.text());
+    }
+    eventually("the bus takes nothing", || {
+        (metric(&metrics(&web), "relay_returned_total") > Some(0)).then_some(())
+    });
+    assert_eq!(metric(&metrics(&web), "relay_sent_total"), Some(0));
+    web.close().assert_code(0);
+
+    // The first of each subject is held here, as by a relay that takes its time: nothing passes it.
+    let token = new_id();
+    let mut held = Vec::new();
+    let waiting = eventually("all of it is held", || {
+        let (taken, waiting) = with_store(&premises, async |store| {
+            let taken = store.claim_outbox(token, 100, HOUR).await.expect("it answers");
+            (taken, store.outbox(1000).await.expect("it answers"))
+        });
+        held.extend(taken.iter().map(|message| message.id));
+        let subjects: BTreeSet<_> = waiting.iter().map(|message| &message.subject).collect();
+        (held.len() == subjects.len()).then_some(waiting.len() as u64)
+    });
+    assert!(waiting >= ORDERS, "{waiting} wait");
+    let all = premises.open_as("all");
+    let depth = |metrics: &str| {
+        Some((metric(metrics, "outbox_messages")?, metric(metrics, "outbox_oldest_milliseconds")?))
+    };
+    let before = eventually("what waits was looked up", || {
+        let metrics = metrics(&all);
+        let (messages, oldest) = depth(&metrics)?;
+        (messages == waiting && oldest > 0).then_some(metrics)
+    });
+    assert_eq!(metric(&before, "relay_sent_total"), Some(0), "{before}");
+    let done_before = metric(&before, "work_done_total").expect("it is shown");
+
+    with_store(&premises, async |store| {
+        store.return_outbox(token, &held, Duration::ZERO).await.expect("it answers");
+    });
+    eventually("all of it is handled", || {
+        // The statistics and the live feed each hear of every order.
+        (metric(&metrics(&all), "work_done_total") >= Some(done_before + 2 * ORDERS)).then_some(())
+    });
+    let after = eventually("what waits was looked up again", || {
+        let metrics = metrics(&all);
+        let is_idle = ["work_waiting", "work_running"].iter().all(|name| metric(&metrics, name) == Some(0));
+        (is_idle && depth(&metrics) == Some((0, 0))).then_some(metrics)
+    });
+    assert_eq!(metric(&after, "relay_sent_total"), Some(waiting), "each once: {after}");
+    for name in ["relay_returned_total", "work_dead_total", "work_lost_total", "dead_letters"] {
+        assert_eq!(metric(&after, name), Some(0), "{name}: {after}");
+    }
+    all.close().assert_code(0);
 }
 
 #[test]

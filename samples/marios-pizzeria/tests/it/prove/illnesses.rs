@@ -4,19 +4,20 @@
 //! The effect that is waited for is an e-mail to who ordered. On its way are the store, the bus, a handler, a job and the
 //! mail server, so whichever of them was ill, it arrives when all of them are well.
 
+mod servers;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use neuroglia::id::Ids;
-use neuroglia_testing::services::{Mongo, Redis, Smtp};
+use neuroglia_testing::services::{Database, Smtp};
 use neuroglia_testing::{Strait, Weather};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::matrix::Bus;
-use super::town::Ground;
-use super::{Books, Engine, at_once, report};
-use crate::process::{Answer, Premises, Process, eventually, guest_order};
+use super::{Books, at_once, is_full, report};
+use crate::process::{Answer, Client, Premises, Process, eventually, guest_order};
+use servers::Server;
 
 /// How long an illness lasts.
 const ILL: Duration = Duration::from_secs(3);
@@ -58,19 +59,65 @@ enum Illness {
     Silent,
     Slow,
     HalfOpen,
+    /// It is stopped, and started again on the same port with the same data.
+    Restarted,
+    /// The password is changed, and later changed back.
+    WrongCredentials,
 }
 
-const ILLNESSES: [Illness; 5] =
-    [Illness::Refused, Illness::Reset, Illness::Silent, Illness::Slow, Illness::HalfOpen];
+const ILLNESSES: [Illness; 7] = [
+    Illness::Refused,
+    Illness::Reset,
+    Illness::Silent,
+    Illness::Slow,
+    Illness::HalfOpen,
+    Illness::Restarted,
+    Illness::WrongCredentials,
+];
 
 impl Illness {
     const fn weather(self) -> Weather {
         match self {
             Self::Refused => Weather::Closed,
-            Self::Reset => Weather::Fair,
+            Self::Reset | Self::Restarted | Self::WrongCredentials => Weather::Fair,
             Self::Silent => Weather::Silent,
             Self::Slow => Weather::Slow(Duration::from_millis(100)),
             Self::HalfOpen => Weather::HalfOpen,
+        }
+    }
+
+    /// Whether it is the server that is ill, and not the way to it.
+    const fn is_of_the_server(self) -> bool {
+        matches!(self, Self::Restarted | Self::WrongCredentials)
+    }
+}
+
+impl Resource {
+    /// What it suffers in this form. Those that start in no time suffer everything in any.
+    fn illnesses(self) -> impl Iterator<Item = Illness> {
+        let has_all = is_full() || matches!(self, Self::Redis | Self::Nats | Self::Smtp);
+        ILLNESSES.into_iter().filter(move |illness| has_all || !illness.is_of_the_server())
+    }
+
+    /// The setting that leads to it.
+    const fn variable(self) -> &'static str {
+        match self {
+            Self::Postgres | Self::Mongo => "DATABASE_URL",
+            Self::Redis => "CACHE_URL",
+            Self::RabbitMq | Self::Nats => "EVENT_BUS_URL",
+            Self::Smtp => "SMTP_URL",
+        }
+    }
+
+    /// What health calls it.
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Mongo => "mongodb",
+            Self::Redis => "redis",
+            Self::RabbitMq => "rabbitmq",
+            Self::Nats => "nats",
+            Self::Smtp => "smtp",
         }
     }
 }
@@ -78,13 +125,8 @@ impl Illness {
 #[test]
 fn whatever_ails_a_resource_nothing_is_lost_and_nobody_starts_again() {
     at_once(RESOURCES.len(), RESOURCES, |resource| {
-        let _turn = match resource {
-            Resource::RabbitMq => Bus::RabbitMq.take_turns(),
-            Resource::Nats => Bus::Nats.take_turns(),
-            Resource::Postgres | Resource::Mongo | Resource::Redis | Resource::Smtp => None,
-        };
-        let ward = Ward::open(resource);
-        let asked: usize = ILLNESSES.into_iter().map(|illness| ward.suffer(illness)).sum();
+        let mut ward = Ward::open(resource);
+        let asked: usize = resource.illnesses().map(|illness| ward.suffer(illness)).sum();
         ward.pizzeria.close().assert_code(0);
         let orders = Books::open(&ward.database).documents("orders").len();
         assert_eq!(orders, asked, "{resource:?}: each that was asked for is there once");
@@ -96,13 +138,14 @@ struct Ward {
     resource: Resource,
     pizzeria: Process,
     strait: Strait,
+    /// Where mail goes, unless the mail server is the one that is ill.
     smtp: Smtp,
     /// Where the orders are, by the straight way.
     database: String,
     _premises: Premises,
-    _ground: Ground,
-    _redis: Option<Redis>,
-    _mongo: Option<Mongo>,
+    /// Deleted while its server still runs.
+    _postgres: Option<Database>,
+    server: Server,
 }
 
 /// A guest's order: the key that it is asked for by, and who is told of it.
@@ -133,58 +176,26 @@ impl Asked {
 
 impl Ward {
     fn open(resource: Resource) -> Self {
-        let smtp = Smtp::start();
-        let redis = (resource == Resource::Redis).then(Redis::start);
-        // Not one that the environment names: that is elsewhere, and the way through the strait leads to this machine.
-        let mongo = (resource == Resource::Mongo).then(Mongo::start);
-        let engine = if resource == Resource::Postgres { Engine::Postgres } else { Engine::Sqlite };
-        let (premises, ground) = engine.attach(Premises::new());
-        let premises = match &mongo {
-            // The server names itself to a driver that looks for the others of its set.
-            Some(mongo) => premises.set("DATABASE_URL", format!("{}shop?directConnection=true", mongo.url())),
-            None => premises,
-        };
-        let premises = premises.set("SMTP_URL", smtp.url()).set("HTTP_RATE_LIMIT", "10000/1s");
-        let premises = premises.set("HTTP_REQUEST_TIMEOUT", REQUEST_TIMEOUT);
-        let premises = match resource {
-            Resource::RabbitMq => Bus::RabbitMq.attach(premises),
-            Resource::Nats => Bus::Nats.attach(premises),
-            _ => premises,
-        };
-        let premises = match &redis {
-            Some(redis) => premises.set("CACHE_URL", redis.url()),
-            None => premises,
-        };
+        let (smtp, server) = (Smtp::start(), Server::start(resource));
+        let postgres = (resource == Resource::Postgres).then(|| Database::create_on(&server.url));
+        let there = postgres.as_ref().map_or_else(|| server.url.clone(), Database::url);
+        let premises = Premises::new().set("SMTP_URL", smtp.url()).set("HTTP_RATE_LIMIT", "10000/1s");
+        let premises = premises.set("HTTP_REQUEST_TIMEOUT", REQUEST_TIMEOUT).set("ADMIN_PORT", "0");
+        let premises = premises.set(resource.variable(), there.as_str());
         premises.run(&["admin", "migrate"]).assert_code(0);
         premises.run(&["admin", "seed"]).assert_code(0);
 
         let database = premises.setting("DATABASE_URL").to_owned();
-        let variable = match resource {
-            Resource::Postgres | Resource::Mongo => "DATABASE_URL",
-            Resource::Redis => "CACHE_URL",
-            Resource::RabbitMq | Resource::Nats => "EVENT_BUS_URL",
-            Resource::Smtp => "SMTP_URL",
-        };
-        let mut url: Url = premises.setting(variable).parse().expect("a URL");
+        let mut url: Url = there.parse().expect("a URL");
         let strait = Strait::to(url.port().expect("it names a port"));
         url.set_port(Some(strait.port())).expect("it has a host");
-        let premises = premises.set(variable, url.as_str());
+        let premises = premises.set(resource.variable(), url.as_str());
         let pizzeria = premises.open_as("all");
-        Self {
-            resource,
-            pizzeria,
-            strait,
-            smtp,
-            database,
-            _premises: premises,
-            _ground: ground,
-            _redis: redis,
-            _mongo: mongo,
-        }
+        Self { resource, pizzeria, strait, smtp, database, _premises: premises, _postgres: postgres, server }
     }
 
     /// Gives how many orders were asked for.
-    fn suffer(&self, illness: Illness) -> usize {
+    fn suffer(&mut self, illness: Illness) -> usize {
         // What it tells of is on its way when the illness begins.
         let before = Asked::new();
         let accepted = self.order(&before).expect("all are well");
@@ -193,7 +204,7 @@ impl Ward {
         eventually("somebody is on the way", || (self.strait.cut() > 0).then_some(()));
 
         let began = Instant::now();
-        self.strait.turn(illness.weather());
+        self.fall_ill(illness);
         let (mut slowest, mut during) = (Duration::ZERO, Vec::new());
         while began.elapsed() < ILL {
             if illness == Illness::Reset {
@@ -215,9 +226,12 @@ impl Ward {
             std::thread::park_timeout(PAUSE);
         }
         assert!(slowest < ANSWER_MAX, "{self:?} {illness:?}: somebody waited {slowest:?}");
+        if illness.is_of_the_server() {
+            eventually("operators see that it is ill", || (!self.is_up()?).then_some(()));
+        }
 
+        self.recover(illness);
         let well = Instant::now();
-        self.strait.turn(Weather::Fair);
         // Who was not answered, or was told "later", asks again: nobody gets a second order.
         for (asked, order) in &during {
             let again = eventually("an order is accepted", || self.order(asked));
@@ -243,6 +257,35 @@ impl Ward {
             "{resource:?} {illness:?}: {orders} orders, the slowest answer after {slowest:.1?}, all done {recovered:.1?} after it was well"
         ));
         orders + 1
+    }
+
+    fn fall_ill(&mut self, illness: Illness) {
+        self.strait.turn(illness.weather());
+        match illness {
+            Illness::Restarted => self.server.stop(),
+            Illness::WrongCredentials => {
+                self.server.change_password(true);
+                // Who is in stays in, until he has to come in again.
+                self.strait.cut();
+            }
+            _ => {}
+        }
+    }
+
+    fn recover(&mut self, illness: Illness) {
+        match illness {
+            Illness::Restarted => self.server.start_again(),
+            Illness::WrongCredentials => self.server.change_password(false),
+            _ => self.strait.turn(Weather::Fair),
+        }
+    }
+
+    /// What health says of the resource.
+    fn is_up(&self) -> Option<bool> {
+        let mut client = Client::connect(self.pizzeria.admin_address()).ok()?;
+        let health = client.request("GET", "/health/ready", &[], b"").ok()?.json();
+        let kind = self.resource.kind();
+        health["checks"].as_array()?.iter().find(|check| check["kind"] == kind)?["up"].as_bool()
     }
 
     fn get(&self, path: &str) -> Option<Answer> {
@@ -279,7 +322,8 @@ impl Ward {
 
     /// The ids of the messages to an address.
     fn mail_to(&self, address: &str) -> BTreeSet<String> {
-        let arrived = self.smtp.arrived().into_iter().filter(|mail| mail.to == [address]);
+        let smtp = self.server.as_smtp().unwrap_or(&self.smtp);
+        let arrived = smtp.arrived().into_iter().filter(|mail| mail.to == [address]);
         let id = |headers: Vec<(String, String)>| {
             headers.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("message-id")).expect("an id").1
         };

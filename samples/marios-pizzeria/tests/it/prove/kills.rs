@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use super::ticks::assert_each_once;
 use super::town::{ground, killed, perilous};
 use super::{
-    Customers, Engine, RECOVERY_MAX, RECOVERY_P99, Town, at_once, is_full, percentiles, report, times,
+    Bus, Customers, Engine, RECOVERY_MAX, RECOVERY_P99, Town, at_once, is_full, percentiles, report, times,
 };
 use crate::process::{Process, eventually};
 
@@ -27,12 +27,12 @@ const CASES: [(&str, &str); 9] = [
 
 #[test]
 fn killed_at_each_point_on_sqlite_nothing_is_lost_or_doubled() {
-    at_once(3, CASES, |(role, point)| kill_at(Engine::Sqlite, role, point));
+    at_once(3, CASES, |(role, point)| kill_at(Engine::Sqlite, Bus::Local, role, point));
 }
 
 #[test]
 fn killed_at_each_point_on_postgres_nothing_is_lost_or_doubled() {
-    at_once(3, CASES, |(role, point)| kill_at(Engine::Postgres, role, point));
+    at_once(3, CASES, |(role, point)| kill_at(Engine::Postgres, Bus::Local, role, point));
 }
 
 /// One place for each role, for what has no time for all of them.
@@ -43,22 +43,52 @@ const PLACES: [(&str, &str); 3] =
 #[test]
 fn killed_at_each_point_on_mongodb_nothing_is_lost_or_doubled() {
     let cases = if is_full() { &CASES[..] } else { &PLACES };
-    at_once(1, cases.iter().copied(), |(role, point)| kill_at(Engine::Mongo, role, point));
+    at_once(1, cases.iter().copied(), |(role, point)| kill_at(Engine::Mongo, Bus::Local, role, point));
+}
+
+/// Where who dies while a broker carries the events; the first of them are for what has no time for all.
+const BROKER_CASES: [(&str, &str); 4] = [
+    ("worker", "finish.before:9"),
+    ("worker", "intake.stored:5"),
+    ("worker", "finish.after:9"),
+    ("web", "relay.sent:5"),
+];
+
+#[test]
+fn killed_while_rabbitmq_carries_the_events_nothing_is_lost_or_doubled() {
+    kill_beside(Bus::RabbitMq, Engine::Postgres, times(2, BROKER_CASES.len()));
+}
+
+/// Who takes over from a dead taker waits for what that had in hand, so that such a death is for the full form.
+#[test]
+fn killed_while_nats_carries_the_events_nothing_is_lost_or_doubled() {
+    kill_beside(Bus::Nats, Engine::Sqlite, times(1, BROKER_CASES.len()));
+}
+
+fn kill_beside(bus: Bus, engine: Engine, count: usize) {
+    at_once(2, BROKER_CASES.into_iter().take(count), |(role, point)| kill_at(engine, bus, role, point));
 }
 
 /// How long MongoDB keeps what was written in a transaction whose process is dead, unless it is told otherwise.
 const TRANSACTION_LIFE: Duration = Duration::from_secs(60);
 
-fn kill_at(engine: Engine, role: &str, point: &str) {
+/// How long NATS keeps for a dead taker what that had in hand, once another one has its turn.
+const IN_HAND: Duration = Duration::from_secs(20);
+
+fn kill_at(engine: Engine, bus: Bus, role: &str, point: &str) {
     // The first to ask for the lease leads, and the second time that it asks it renews it: nobody else is there.
     let leads = role == "scheduler";
-    let town = if leads { Town::ticking(engine) } else { Town::found(engine) };
+    let mut town = if leads { Town::ticking(engine) } else { Town::found(engine) };
+    let (premises, _broker) = bus.attach_apart(town.premises);
+    town.premises = premises;
     let drains = point.starts_with("settle.release");
+    // What a broker has for a consumer one process takes, which then finds most of the work first.
+    let takes_in = bus != Bus::Local && role == "worker";
     let mut staff = vec![town.open("web")];
     if !leads {
         staff.push(town.open("scheduler"));
     }
-    if !drains {
+    if !drains && !takes_in {
         staff.push(town.open("worker"));
     }
     let victim = town.open_perilous(role, point);
@@ -67,9 +97,10 @@ fn kill_at(engine: Engine, role: &str, point: &str) {
         doors.push(victim.address());
     }
     let customers = Customers::come(&doors);
-    let recovery_max = match engine {
-        Engine::Mongo => RECOVERY_MAX + TRANSACTION_LIFE,
-        Engine::Sqlite | Engine::Postgres => RECOVERY_MAX,
+    let recovery_max = match (engine, bus) {
+        (Engine::Mongo, _) => RECOVERY_MAX + TRANSACTION_LIFE,
+        (_, Bus::Nats) => RECOVERY_MAX + IN_HAND,
+        _ => RECOVERY_MAX,
     };
     if drains {
         // Nobody else could be at it.
@@ -89,8 +120,12 @@ fn kill_at(engine: Engine, role: &str, point: &str) {
         eventually("the successor leads", || (town.books.ticks().len() > before + 10).then_some(()));
     }
     let orders = town.books.assert_exactly_once(&customers.leave());
+    let place = match bus {
+        Bus::Local => format!("{engine:?}"),
+        Bus::RabbitMq | Bus::Nats => format!("{engine:?} with {bus:?}"),
+    };
     report(&format!(
-        "{engine:?}: {role} killed at {point}: {orders} orders, none lost, no effect doubled, recovered in {took:.1?}"
+        "{place}: {role} killed at {point}: {orders} orders, none lost, no effect doubled, recovered in {took:.1?}"
     ));
     for process in staff.into_iter().chain([successor]) {
         process.close().assert_code(0);
@@ -146,13 +181,14 @@ fn kill_at_random(engine: Engine, kills: usize) {
         spans.push(town.books.wait_for_effects(&accepted, since, RECOVERY_MAX));
     }
     let orders = town.books.assert_exactly_once(&customers.leave());
-    let (p50, p99) = percentiles(&mut spans);
-    report(&format!(
-        "{engine:?}: {kills} kills at random moments: {orders} orders, none lost, no effect doubled, \
-         recovered in p50 {p50:.1?}, p99 {p99:.1?}"
-    ));
-    assert!(!is_full() || p99 <= RECOVERY_P99, "{engine:?}: p99 is {p99:.1?}");
     for (_, process) in staff {
         process.close().assert_code(0);
     }
+    let ticks = assert_each_once(&town.books);
+    let (p50, p99) = percentiles(&mut spans);
+    report(&format!(
+        "{engine:?}: {kills} kills at random moments: {orders} orders and {ticks} ticks, none lost, no effect doubled, \
+         recovered in p50 {p50:.1?}, p99 {p99:.1?}"
+    ));
+    assert!(!is_full() || p99 <= RECOVERY_P99, "{engine:?}: p99 is {p99:.1?}");
 }

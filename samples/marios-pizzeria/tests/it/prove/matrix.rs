@@ -63,6 +63,19 @@ impl Bus {
         }
     }
 
+    /// The same with a broker, or a part of one, that nobody else has: for processes with more consumers than others
+    /// have, which would take in what others raise.
+    pub(super) fn attach_apart(self, premises: Premises) -> (Premises, Option<Nats>) {
+        match self {
+            Self::Local => (premises, None),
+            Self::RabbitMq => (premises.set("EVENT_BUS_URL", RabbitMq::shared().create_host()), None),
+            Self::Nats => {
+                let server = Nats::start();
+                (premises.set("EVENT_BUS_URL", server.url()), Some(server))
+            }
+        }
+    }
+
     /// What health calls it; the store is not called twice.
     fn kind(self) -> Option<&'static str> {
         match self {
