@@ -151,7 +151,7 @@ impl SqliteStore {
 }
 
 /// Says that this process uses the file. When nobody else does, whoever held an idempotency key is dead, and
-/// the request may be asked again.
+/// the request may be asked again; so is every node, and nobody waits until it has been silent for long enough.
 async fn enter(connections: &Connections, options: &SqliteOptions) -> Result<Presence> {
     let patience = options.busy_timeout;
     match presence::enter(connections.path(), patience).await.map_err(Error::unavailable)? {
@@ -162,6 +162,8 @@ async fn enter(connections: &Connections, options: &SqliteOptions) -> Result<Pre
             if freed > 0 {
                 tracing::info!(idempotency.keys = freed, "gave back the keys of requests that a crash ended");
             }
+            let now = Clock::system().now();
+            writer.alone(move |connection| Box::pin(cluster::all_are_dead(connection, now))).await?;
             alone.stay(patience).await.map_err(Error::unavailable)
         }
     }

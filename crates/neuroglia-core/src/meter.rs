@@ -4,6 +4,8 @@
 //! registers itself as a `dyn Meter`, and the host shows what all of them read, whenever somebody asks.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// Keeps numbers, and reads them when somebody asks.
 ///
@@ -65,5 +67,52 @@ impl Reading {
     pub fn of(mut self, label: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.labels.push((label, value.into()));
         self
+    }
+}
+
+/// How long something takes, time after time: counted by classes, as a histogram shows it.
+///
+/// ```
+/// use std::time::Duration;
+/// use neuroglia_core::meter::Durations;
+///
+/// const BOUNDS: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
+/// let baking = Durations::within(&BOUNDS);
+/// baking.count(Duration::from_millis(10));
+/// baking.count(Duration::from_secs(5));
+/// let classes: Vec<_> = baking.classes().collect();
+/// assert_eq!(classes, [(Some(BOUNDS[0]), 1), (Some(BOUNDS[1]), 0), (None, 1)]);
+/// assert_eq!(baking.sum(), Duration::from_millis(5_010));
+/// ```
+#[derive(Debug)]
+pub struct Durations {
+    bounds: &'static [Duration],
+    classes: Box<[AtomicU64]>,
+    sum_ns: AtomicU64,
+}
+
+impl Durations {
+    /// None yet; the classes end at these bounds, which ascend, and the last class has none.
+    pub fn within(bounds: &'static [Duration]) -> Self {
+        let classes = (0..=bounds.len()).map(|_| AtomicU64::default()).collect();
+        Self { bounds, classes, sum_ns: AtomicU64::default() }
+    }
+
+    /// Counts one.
+    pub fn count(&self, took: Duration) {
+        let class = self.bounds.iter().position(|bound| took <= *bound);
+        self.classes[class.unwrap_or(self.bounds.len())].fetch_add(1, Relaxed);
+        self.sum_ns.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// How many took up to each bound and longer than the one before.
+    pub fn classes(&self) -> impl Iterator<Item = (Option<Duration>, u64)> {
+        let bounds = self.bounds.iter().copied().map(Some).chain([None]);
+        bounds.zip(self.classes.iter().map(|class| class.load(Relaxed)))
+    }
+
+    /// How long all of them took together.
+    pub fn sum(&self) -> Duration {
+        Duration::from_nanos(self.sum_ns.load(Relaxed))
     }
 }

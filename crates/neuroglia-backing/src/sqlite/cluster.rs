@@ -15,6 +15,36 @@ use super::error::error;
 use super::outbox::uuid;
 use super::{SqliteStore, work};
 
+/// For how long all look silent when nobody lives: far longer than any node may be.
+const LONG_SILENCE: Duration = Duration::from_secs(60 * 60);
+
+/// Lets what dead processes had be taken at once, when no process lives: their work by the first look at the nodes, which
+/// finds all of them silent and looked at before, their leases and the messages in their hands by whoever asks.
+pub(super) async fn all_are_dead(connection: &mut SqliteConnection, now: Timestamp) -> Result<()> {
+    let table = sqlx::query("SELECT 1 FROM sqlite_schema WHERE name = 'ng_node'");
+    if table.fetch_optional(&mut *connection).await.map_err(error)?.is_none() {
+        return Ok(());
+    }
+    let left = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM ng_node) OR EXISTS (SELECT 1 FROM ng_lease WHERE holder IS NOT NULL) \
+             OR EXISTS (SELECT 1 FROM ng_outbox WHERE claimed_by IS NOT NULL)",
+    );
+    if !left.fetch_one(&mut *connection).await.map_err(error)? {
+        return Ok(());
+    }
+    let long_ago = (now - LONG_SILENCE).unix_micros();
+    let silent =
+        "UPDATE ng_node SET heartbeat_at = min(heartbeat_at, ?1), silent_since = min(heartbeat_at, ?1)";
+    sqlx::query(silent).bind(long_ago).execute(&mut *connection).await.map_err(error)?;
+    for free in [
+        "UPDATE ng_lease SET holder = NULL WHERE holder IS NOT NULL",
+        "UPDATE ng_outbox SET claimed_by = NULL, free_at = 0 WHERE claimed_by IS NOT NULL",
+    ] {
+        sqlx::query(free).execute(&mut *connection).await.map_err(error)?;
+    }
+    Ok(())
+}
+
 async fn beat(connection: &mut SqliteConnection, node: Node, now: Timestamp) -> Result<Beat> {
     let id = node.id.to_string();
     let known = sqlx::query(

@@ -448,3 +448,12 @@ async fn a_note_that_was_left_on_work_in_hand_goes_when_that_ends() {
     let noted = work.count_documents(doc! { "look": "a token" }).await.expect("it counts");
     assert_eq!(noted, 0);
 }
+
+#[tokio::test]
+async fn a_name_whose_records_tell_the_hosts_is_asked_for() {
+    let error =
+        open("mongodb+srv://mario@nobody.invalid/shop", impatient()).await.expect_err("nobody is there");
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "store.open"));
+    // Nobody answers, or somebody that there is no such name; either way the driver has asked.
+    assert!(!error.detail().contains("feature"), "{error:?}");
+}

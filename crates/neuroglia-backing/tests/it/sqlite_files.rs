@@ -2,14 +2,22 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
-use neuroglia::data::Store;
+use neuroglia::cluster::{ClusterStore, LOOKS_APART, NODE_TTL};
+use neuroglia::data::{Batch, OutboxMessage, Store};
 use neuroglia::error::{Error, ErrorKind};
+use neuroglia::messaging::OutboxStore;
+use neuroglia::work::WorkStore;
 use neuroglia_backing::sqlite::{SqliteOptions, SqliteStore};
+use neuroglia_testing::workbench::{asking, named, new_id};
 use tokio::task::JoinSet;
 
 use crate::support::{batch, history, open, order, orders, sqlite, url};
+
+/// Longer than the test.
+const LEASE: Duration = Duration::from_secs(60);
 
 async fn refusal(path: &std::path::Path) -> Error {
     let opened = SqliteStore::open(&url(path), SqliteOptions::default()).await;
@@ -103,6 +111,52 @@ async fn what_was_committed_is_there_after_the_file_is_opened_again() {
     store.commit(batch([order("o-2", "new")])).await.expect("a batch that breaks no rule is committed");
     let beside = open(&file).await;
     assert!(beside.load("orders", "o-2").await.expect("it is read").is_some());
+}
+
+/// The work of a node, and the messages in a relay's hands, after their process is gone.
+#[tokio::test]
+async fn what_the_dead_had_is_free_at_once_for_who_comes_alone_and_not_for_who_comes_beside_others() {
+    let (store, folder) = sqlite().await;
+    let file = folder.path().join("store.db");
+    store.migrate(&[], Timestamp::UNIX_EPOCH).await.expect("the store's own tables are made");
+    let message = OutboxMessage {
+        id: new_id(),
+        name: "order.ready".to_owned(),
+        version: 1,
+        subject: "o-1".to_owned(),
+        data: "{}".to_owned(),
+        correlation_id: None,
+        traceparent: None,
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let work = vec![named("kind", "first")];
+    store.commit(Batch { work, outbox: vec![message], ..batch([]) }).await.expect("it is committed");
+    let claim = asking(&*store, &["kind"], 1).await;
+    assert_eq!(store.claim(&claim).await.expect("work is claimed").len(), 1);
+    let taken = store.claim_outbox(new_id(), 10, LEASE).await.expect("messages are claimed");
+    assert_eq!(taken.len(), 1);
+    assert!(store.lease("planner", new_id(), LEASE).await.expect("it answers").is_some());
+
+    let free = async |store: &SqliteStore| {
+        let buried = store.bury(NODE_TTL, LOOKS_APART, 10).await.expect("it answers");
+        let messages = store.claim_outbox(new_id(), 10, LEASE).await.expect("it answers");
+        let lease = store.lease("planner", new_id(), LEASE).await.expect("it answers");
+        (buried.iter().map(|burial| burial.released).sum::<u64>(), messages.len(), lease.is_some())
+    };
+    let beside = open(&file).await;
+    assert_eq!(free(&beside).await, (0, 0, false), "the other may live");
+    drop((store, beside));
+    // Its files are closed by threads of its own.
+    let alone = async {
+        loop {
+            let alone = open(&file).await;
+            let free = free(&alone).await;
+            if free != (0, 0, false) {
+                break free;
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(LEASE, alone).await.expect("both are gone"), (1, 1, true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -204,7 +204,7 @@ impl Cache {
         if let Some(began) = began {
             let waited = began.elapsed();
             patience.spend(waited);
-            self.shared.meter.took(waited);
+            self.shared.meter.latency.count(waited);
         }
         answer.inspect_err(|error| {
             self.tally(&self.shared.meter.failures);

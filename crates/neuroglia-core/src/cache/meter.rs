@@ -1,10 +1,12 @@
 //! What a cache counts about itself.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-/// The upper bounds of the classes of [`CacheMeter::latencies`]; the last class has none.
-pub const LATENCY_BOUNDS: [Duration; 10] = [
+use crate::meter::Durations;
+
+/// The upper bounds of the classes of [`CacheMeter::latency`].
+const LATENCY_BOUNDS: [Duration; 10] = [
     Duration::from_micros(50),
     Duration::from_micros(100),
     Duration::from_micros(250),
@@ -18,7 +20,7 @@ pub const LATENCY_BOUNDS: [Duration; 10] = [
 ];
 
 /// What the cache of an application counts; a service of its own, which the metrics show.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CacheMeter {
     /// Reads that found a value.
     pub hits: AtomicU64,
@@ -32,26 +34,21 @@ pub struct CacheMeter {
     pub joined: AtomicU64,
     /// Values and keys that were too large to be kept.
     pub oversized: AtomicU64,
-    latencies: [AtomicU64; LATENCY_BOUNDS.len() + 1],
-    latency_sum_ns: AtomicU64,
+    /// How long an engine that has to be waited for took. Of one in this process' memory nothing is counted: telling the
+    /// time would take longer than the answer.
+    pub latency: Durations,
 }
 
-impl CacheMeter {
-    /// Counts how long an engine that has to be waited for took.
-    pub(super) fn took(&self, latency: Duration) {
-        let class = LATENCY_BOUNDS.iter().position(|bound| latency <= *bound);
-        self.latencies[class.unwrap_or(LATENCY_BOUNDS.len())].fetch_add(1, Relaxed);
-        self.latency_sum_ns.fetch_add(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX), Relaxed);
-    }
-
-    /// How many answers took up to each of the [bounds](LATENCY_BOUNDS) and longer than the one before. Of an engine
-    /// in this process' memory none are counted: telling the time would take longer than the answer.
-    pub fn latencies(&self) -> [u64; LATENCY_BOUNDS.len() + 1] {
-        std::array::from_fn(|class| self.latencies[class].load(Relaxed))
-    }
-
-    /// How long all of them took together.
-    pub fn latency_sum(&self) -> Duration {
-        Duration::from_nanos(self.latency_sum_ns.load(Relaxed))
+impl Default for CacheMeter {
+    fn default() -> Self {
+        Self {
+            hits: AtomicU64::default(),
+            misses: AtomicU64::default(),
+            failures: AtomicU64::default(),
+            computed: AtomicU64::default(),
+            joined: AtomicU64::default(),
+            oversized: AtomicU64::default(),
+            latency: Durations::within(&LATENCY_BOUNDS),
+        }
     }
 }

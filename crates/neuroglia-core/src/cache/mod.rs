@@ -51,7 +51,7 @@ pub use engine::{CacheEngine, CacheIndicator};
 pub use handle::{Cache, ENTRY_BYTES_MAX, KEY_BYTES_MAX};
 pub use limits::{SharedLimits, Taken};
 pub use memory::{MemoryCache, MemoryCacheLimits};
-pub use meter::{CacheMeter, LATENCY_BOUNDS};
+pub use meter::CacheMeter;
 pub use registration::{Keeper, Keyspace, register, register_sessions};
 pub use sessions::{SESSION_BYTES_MAX, Session, SessionSettings, Sessions};
 pub use stored::StoredEntries;

@@ -21,12 +21,13 @@ use uuid::Uuid;
 
 use super::shipment::{Message, Shipment};
 use super::{CloudEvent, EventBus, Origin, Subscriptions, Wake};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::data::{OutboxMessage, Store};
 use crate::di::Inject;
 use crate::error::{Result, chain};
 use crate::hosting::HostedService;
 use crate::id::Ids;
+use crate::meter::Durations;
 
 /// How many messages leave together at most.
 const BATCH_MAX: u32 = 100;
@@ -52,13 +53,37 @@ const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// The upper bounds of the classes of [`RelayMeter::lag`].
+const LAG_BOUNDS: [Duration; 10] = [
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(60),
+    Duration::from_secs(300),
+];
+
 /// What a relay counts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RelayMeter {
     /// Messages whose arrival was confirmed.
     pub sent: AtomicU64,
     /// Messages that did not arrive and will be sent again.
     pub returned: AtomicU64,
+    /// How long after its commit the arrival of each was confirmed, by the clocks of the process that committed it and of
+    /// this one.
+    pub lag: Durations,
+}
+
+impl Default for RelayMeter {
+    fn default() -> Self {
+        let (sent, returned) = (AtomicU64::default(), AtomicU64::default());
+        Self { sent, returned, lag: Durations::within(&LAG_BOUNDS) }
+    }
 }
 
 /// Sends the outbox' messages by the bus, for as long as the process runs.
@@ -69,6 +94,7 @@ pub struct Relay {
     origin: Arc<Origin>,
     subscriptions: Arc<Subscriptions>,
     wake: Arc<Wake>,
+    clock: Clock,
     ids: Ids,
     meter: Arc<RelayMeter>,
 }
@@ -138,8 +164,13 @@ impl Relay {
         let count = claimed.len();
         let Shipment { arrived, failed, mut unsent, cause, is_away } = self.ship(claimed).await;
         if !arrived.is_empty() {
-            self.store.confirm_outbox(token, &arrived).await?;
+            let ids: Vec<_> = arrived.iter().map(|message| message.id).collect();
+            self.store.confirm_outbox(token, &ids).await?;
             self.meter.sent.fetch_add(arrived.len() as u64, Ordering::Relaxed);
+            let now = self.clock.now();
+            for message in &arrived {
+                self.meter.lag.count(now.since(message.at));
+            }
         }
         if let Some(error) = cause {
             self.meter.returned.fetch_add(failed.len() as u64, Ordering::Relaxed);

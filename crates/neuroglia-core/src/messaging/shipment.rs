@@ -33,7 +33,7 @@ pub(super) struct Message {
 #[derive(Default)]
 pub(super) struct Shipment {
     /// Their arrival was confirmed.
-    pub(super) arrived: Vec<Uuid>,
+    pub(super) arrived: Vec<Message>,
     /// They did not arrive.
     pub(super) failed: Vec<Message>,
     /// There was no time for them, or nobody there to take them.
@@ -82,7 +82,7 @@ impl Shipment {
             }
             for (message, outcome) in messages[batch].iter_mut().filter_map(Option::take).zip(outcomes) {
                 match outcome {
-                    Ok(()) => self.arrived.push(message.id),
+                    Ok(()) => self.arrived.push(message),
                     Err(error) => self.fail(message, error),
                 }
             }

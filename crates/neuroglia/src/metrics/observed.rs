@@ -1,7 +1,9 @@
 //! A metric whose number is kept elsewhere and read when somebody asks.
 
 use std::fmt;
+use std::time::Duration;
 
+use neuroglia_core::meter::Durations;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
@@ -14,6 +16,15 @@ pub struct Distribution {
     pub classes: Vec<(f64, u64)>,
     /// What they are together.
     pub sum: f64,
+}
+
+impl From<&Durations> for Distribution {
+    /// In seconds.
+    fn from(durations: &Durations) -> Self {
+        let seconds = |bound: Option<Duration>| bound.map_or(f64::INFINITY, |bound| bound.as_secs_f64());
+        let classes = durations.classes().map(|(bound, count)| (seconds(bound), count));
+        Self { classes: classes.collect(), sum: durations.sum().as_secs_f64() }
+    }
 }
 
 pub(super) enum Reading {

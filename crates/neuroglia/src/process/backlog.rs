@@ -13,7 +13,7 @@ use neuroglia_core::messaging::{IntakeMeter, RelayMeter};
 use neuroglia_core::work::{Depth, WorkMeter, WorkState};
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Distribution, Metrics};
 
 /// How often it is looked up: a store counts up to a limit, but even that is not free.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -123,6 +123,12 @@ pub(crate) fn show(
         let relay = Arc::clone(relay);
         metrics.counter(name, help, move || read(&relay));
     }
+    let lag = Arc::clone(relay);
+    metrics.histogram(
+        "relay_lag_seconds",
+        "Time from a message's commit until its arrival was confirmed",
+        move || Distribution::from(&lag.lag),
+    );
     let intakes: [(&str, &str, Read<IntakeMeter>); 2] = [
         ("intake_stored", "Messages of a broker that were stored", |meter| meter.stored.load(Relaxed)),
         ("intake_dead", "Messages that went to dead letters of the broker", |meter| meter.dead.load(Relaxed)),

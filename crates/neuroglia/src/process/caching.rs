@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use neuroglia_core::cache::{CacheMeter, LATENCY_BOUNDS};
+use neuroglia_core::cache::CacheMeter;
 
 use crate::metrics::{Distribution, Metrics};
 
@@ -34,12 +34,6 @@ pub(crate) fn show(metrics: &Metrics, meter: &Arc<CacheMeter>) {
     metrics.histogram(
         "cache_duration_seconds",
         "Time until a cache outside of the process answered",
-        move || {
-            let bounds = LATENCY_BOUNDS.iter().map(|bound| bound.as_secs_f64()).chain([f64::INFINITY]);
-            Distribution {
-                classes: bounds.zip(meter.latencies()).collect(),
-                sum: meter.latency_sum().as_secs_f64(),
-            }
-        },
+        move || Distribution::from(&meter.latency),
     );
 }

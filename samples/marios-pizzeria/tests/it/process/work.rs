@@ -193,6 +193,7 @@ fn metrics_show_what_was_sent_and_done_and_that_nothing_waits_any_more() {
         (is_idle && depth(&metrics) == Some((0, 0))).then_some(metrics)
     });
     assert_eq!(metric(&after, "relay_sent_total"), Some(waiting), "each once: {after}");
+    assert_eq!(metric(&after, "relay_lag_seconds_count"), Some(waiting), "{after}");
     for name in ["relay_returned_total", "work_dead_total", "work_lost_total", "dead_letters"] {
         assert_eq!(metric(&after, name), Some(0), "{name}: {after}");
     }
