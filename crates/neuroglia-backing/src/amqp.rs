@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use lapin::options::BasicPublishOptions;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ErrorKind};
@@ -164,9 +164,11 @@ impl AmqpBus {
         for consumer in self.topology.consumers() {
             declaring.push(line::declare_queue(&connection, &self.topology, consumer));
         }
-        let declaring = stream::iter(declaring).buffer_unordered(DECLARED_AT_ONCE).try_collect::<()>();
-        let (channel, ()) = tokio::try_join!(line::confirming(&connection, &self.topology), declaring)?;
-        Ok(Publisher { channel, _connection: connection })
+        // All of them come to their end: why the broker ends the connection is told to one of them.
+        let declaring = stream::iter(declaring).buffer_unordered(DECLARED_AT_ONCE).collect::<Vec<_>>();
+        let (channel, declared) = tokio::join!(line::confirming(&connection, &self.topology), declaring);
+        declared.into_iter().collect::<Result<()>>()?;
+        Ok(Publisher { channel: channel?, _connection: connection })
     }
 
     /// Publishes all events, then waits for all confirmations.

@@ -94,9 +94,9 @@ impl SqliteStore {
         let connections = Connections::open(&path, &options).await?;
         let presence = enter(&connections, &options).await;
         let presence = presence.inspect_err(|error| {
-            tracing::debug!(
+            tracing::warn!(
                 error = error as &(dyn std::error::Error + 'static),
-                "who else uses the database cannot be told; keys that a crash left behind end by their time"
+                "others cannot see that this process uses the database; who starts may take it for dead"
             );
         });
         Ok(Arc::new(Self {
@@ -157,16 +157,26 @@ async fn enter(connections: &Connections, options: &SqliteOptions) -> Result<Pre
     match presence::enter(connections.path(), patience).await.map_err(Error::unavailable)? {
         Entered::Among(presence) => Ok(presence),
         Entered::Alone(alone) => {
-            let writer = connections.writer();
-            let freed = writer.alone(|connection| Box::pin(idempotency::release_all(connection))).await?;
-            if freed > 0 {
-                tracing::info!(idempotency.keys = freed, "gave back the keys of requests that a crash ended");
+            // Whether it can be done or not, others have to see from now on that somebody lives.
+            if let Err(error) = free_what_the_dead_had(connections).await {
+                tracing::warn!(
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "what a crash left cannot be given back at once; it is when its time is over"
+                );
             }
-            let now = Clock::system().now();
-            writer.alone(move |connection| Box::pin(cluster::all_are_dead(connection, now))).await?;
             alone.stay(patience).await.map_err(Error::unavailable)
         }
     }
+}
+
+async fn free_what_the_dead_had(connections: &Connections) -> Result<()> {
+    let writer = connections.writer();
+    let freed = writer.alone(|connection| Box::pin(idempotency::release_all(connection))).await?;
+    if freed > 0 {
+        tracing::info!(idempotency.keys = freed, "gave back the keys of requests that a crash ended");
+    }
+    let now = Clock::system().now();
+    writer.alone(move |connection| Box::pin(cluster::all_are_dead(connection, now))).await
 }
 
 #[async_trait]

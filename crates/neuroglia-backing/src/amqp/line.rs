@@ -231,11 +231,7 @@ pub(super) async fn declare_queue(
     topology: &Topology,
     consumer: &str,
 ) -> Result<()> {
-    let declared = declare(connection, topology, consumer).await;
-    declared.map_err(|error| {
-        topology.heed(&error);
-        Error::unavailable(error)
-    })
+    declare(connection, topology, consumer).await.map_err(Error::unavailable)
 }
 
 async fn declare(connection: &Connection, topology: &Topology, consumer: &str) -> lapin::Result<()> {
@@ -248,11 +244,16 @@ async fn declare(connection: &Connection, topology: &Topology, consumer: &str) -
     // Also for what a broker by itself takes for poison, because it came back too often.
     arguments.insert("x-dead-letter-exchange".into(), text(""));
     arguments.insert("x-dead-letter-routing-key".into(), text(&dead_letters));
-    let (channel, (), ()) = tokio::try_join!(
+    let (channel, aside, own) = tokio::join!(
         at_exchange(connection, topology),
         ensure_queue(connection, &dead_letters, plain),
         ensure_queue(connection, &queue, arguments),
-    )?;
+    );
+    for refusal in [&aside, &own].into_iter().filter_map(|declared| declared.as_ref().err()) {
+        topology.heed(refusal);
+    }
+    aside.and(own)?;
+    let channel = channel?;
     let mut keys = topology.bindings(consumer).peekable();
     while let Some(key) = keys.next() {
         // Whatever is refused closes the channel, so that it is enough to hear of the last one.

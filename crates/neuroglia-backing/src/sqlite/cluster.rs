@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use neuroglia::clock::Timestamp;
-use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, Node, NodeRecord};
+use neuroglia::cluster::{Beat, Burial, ClusterStore, Lease, NODE_TTL, Node, NodeRecord};
 use neuroglia::error::Result;
 use neuroglia::work::{Inquest, NewWork, Ticket};
 use sqlx::sqlite::SqliteRow;
@@ -15,8 +15,8 @@ use super::error::error;
 use super::outbox::uuid;
 use super::{SqliteStore, work};
 
-/// For how long all look silent when nobody lives: far longer than any node may be.
-const LONG_SILENCE: Duration = Duration::from_secs(60 * 60);
+/// For how long all look silent, at least, when nobody lives.
+const SILENCE: Duration = NODE_TTL.saturating_mul(2);
 
 /// Lets what dead processes had be taken at once, when no process lives: their work by the first look at the nodes, which
 /// finds all of them silent and looked at before, their leases and the messages in their hands by whoever asks.
@@ -32,7 +32,7 @@ pub(super) async fn all_are_dead(connection: &mut SqliteConnection, now: Timesta
     if !left.fetch_one(&mut *connection).await.map_err(error)? {
         return Ok(());
     }
-    let long_ago = (now - LONG_SILENCE).unix_micros();
+    let long_ago = (now - SILENCE).unix_micros();
     let silent =
         "UPDATE ng_node SET heartbeat_at = min(heartbeat_at, ?1), silent_since = min(heartbeat_at, ?1)";
     sqlx::query(silent).bind(long_ago).execute(&mut *connection).await.map_err(error)?;

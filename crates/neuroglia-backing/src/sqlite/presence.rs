@@ -2,8 +2,9 @@
 //!
 //! A process that dies leaves records that say "somebody is at this", and nobody is. Whether that can be so is
 //! for the system to say: every process holds a shared lock on a file beside the database as long as it lives,
-//! and who gets it exclusively is alone. Nothing that must be right depends on it: where the lock cannot be had,
-//! such records end by their time.
+//! and who gets it exclusively is alone. Where the lock cannot be had, such records end by their time. Who lives without
+//! it may be taken for dead by who starts, as by a clock that jumps: what is committed stays right, because tickets are
+//! lost then.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -31,7 +32,8 @@ pub(super) enum Entered {
 
 /// Enters; waits at most this long for somebody who is alone at the moment.
 pub(super) async fn enter(database: &Path, patience: Duration) -> io::Result<Entered> {
-    let mut path = database.as_os_str().to_owned();
+    // One file has one lock, by whatever name it is opened.
+    let mut path = std::fs::canonicalize(database)?.into_os_string();
     path.push("-presence");
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);

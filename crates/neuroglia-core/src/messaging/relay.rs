@@ -74,7 +74,7 @@ pub struct RelayMeter {
     pub sent: AtomicU64,
     /// Messages that did not arrive and will be sent again.
     pub returned: AtomicU64,
-    /// How long after its commit the arrival of each was confirmed, by the clocks of the process that committed it and of
+    /// How long after it was raised the arrival of each was confirmed, by the clocks of the process that raised it and of
     /// this one.
     pub lag: Durations,
 }

@@ -126,7 +126,7 @@ pub(crate) fn show(
     let lag = Arc::clone(relay);
     metrics.histogram(
         "relay_lag_seconds",
-        "Time from a message's commit until its arrival was confirmed",
+        "Time from when a message was raised until its arrival was confirmed",
         move || Distribution::from(&lag.lag),
     );
     let intakes: [(&str, &str, Read<IntakeMeter>); 2] = [

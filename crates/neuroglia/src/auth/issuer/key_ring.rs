@@ -146,7 +146,7 @@ impl Inner {
         let now = Some(Instant::now());
         let held = match read {
             Ok(keys) => {
-                if before.fetched.is_none() || before.failure.is_some() {
+                if !keys.is_empty() && (before.fetched.is_none() || before.failure.is_some()) {
                     tracing::info!(
                         issuer.keys = keys.len(),
                         "the keys of the issuer of access tokens are there"

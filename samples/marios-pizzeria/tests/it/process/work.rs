@@ -10,19 +10,24 @@ use neuroglia_backing::store::connect;
 use neuroglia_testing::workbench::{asking, enqueue, job, new_id};
 use rustix::process::Signal;
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
 use super::{Client, PATIENCE, Premises, Process, eventually, guest_order};
 
 /// The database behind the application's back.
 pub(super) fn with_store<T>(premises: &Premises, work: impl AsyncFnOnce(Arc<dyn Store>) -> T) -> T {
+    let (runtime, store) = open_store(premises);
+    let outcome = runtime.block_on(work(Arc::clone(&store)));
+    runtime.block_on(store.close());
+    outcome
+}
+
+/// The store, for who stays beside the processes.
+fn open_store(premises: &Premises) -> (Runtime, Arc<dyn Store>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let url = premises.setting("DATABASE_URL").parse().expect("a URL");
-        let store = connect(&url).await.expect("the database opens");
-        let outcome = work(Arc::clone(&store)).await;
-        store.close().await;
-        outcome
-    })
+    let url = premises.setting("DATABASE_URL").parse().expect("a URL");
+    let store = runtime.block_on(connect(&url)).expect("the database opens");
+    (runtime, store)
 }
 
 /// Stores work that nobody does, and calls it off: it stays until an operator does something.
@@ -155,14 +160,13 @@ fn metrics_show_what_was_sent_and_done_and_that_nothing_waits_any_more() {
     assert_eq!(metric(&metrics(&web), "relay_sent_total"), Some(0));
     web.close().assert_code(0);
 
-    // The first of each subject is held here, as by a relay that takes its time: nothing passes it.
+    // The first of each subject is held here, as by a relay that takes its time: nothing passes it. Who holds it lives.
+    let (runtime, store) = open_store(&premises);
     let token = new_id();
     let mut held = Vec::new();
     let waiting = eventually("all of it is held", || {
-        let (taken, waiting) = with_store(&premises, async |store| {
-            let taken = store.claim_outbox(token, 100, HOUR).await.expect("it answers");
-            (taken, store.outbox(1000).await.expect("it answers"))
-        });
+        let taken = runtime.block_on(store.claim_outbox(token, 100, HOUR)).expect("it answers");
+        let waiting = runtime.block_on(store.outbox(1000)).expect("it answers");
         held.extend(taken.iter().map(|message| message.id));
         let subjects: BTreeSet<_> = waiting.iter().map(|message| &message.subject).collect();
         (held.len() == subjects.len()).then_some(waiting.len() as u64)
@@ -180,9 +184,7 @@ fn metrics_show_what_was_sent_and_done_and_that_nothing_waits_any_more() {
     assert_eq!(metric(&before, "relay_sent_total"), Some(0), "{before}");
     let done_before = metric(&before, "work_done_total").expect("it is shown");
 
-    with_store(&premises, async |store| {
-        store.return_outbox(token, &held, Duration::ZERO).await.expect("it answers");
-    });
+    runtime.block_on(store.return_outbox(token, &held, Duration::ZERO)).expect("it answers");
     eventually("all of it is handled", || {
         // The statistics and the live feed each hear of every order.
         (metric(&metrics(&all), "work_done_total") >= Some(done_before + 2 * ORDERS)).then_some(())
@@ -197,6 +199,7 @@ fn metrics_show_what_was_sent_and_done_and_that_nothing_waits_any_more() {
     for name in ["relay_returned_total", "work_dead_total", "work_lost_total", "dead_letters"] {
         assert_eq!(metric(&after, name), Some(0), "{name}: {after}");
     }
+    runtime.block_on(store.close());
     all.close().assert_code(0);
 }
 

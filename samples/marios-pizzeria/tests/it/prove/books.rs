@@ -131,7 +131,7 @@ impl Books {
     #[track_caller]
     pub(crate) fn assert_exactly_once(&self, accepted: &[String]) -> usize {
         let orders_now = || self.all("orders").into_iter().map(|order| order.id).collect::<BTreeSet<_>>();
-        let deadline = Instant::now() + 2 * PATIENCE;
+        let mut deadline = None;
         // An order whose customer has hung up may come when it is quiet already, and what a broker still has makes no
         // sound here; then the books are read again.
         let (orders, expected, done, counted) = loop {
@@ -139,6 +139,7 @@ impl Books {
             self.wait_until_quiet();
             let (expected, done, counted) = (effects_of(&orders), self.done(), self.counted());
             let is_whole = expected.iter().all(|effect| done.contains_key(effect));
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + 2 * PATIENCE);
             if orders == orders_now() && (is_whole || Instant::now() >= deadline) {
                 break (orders, expected, done, counted);
             }
@@ -165,12 +166,13 @@ impl Books {
     /// Waits until the outbox is empty and no work is live, for as long as it becomes less: how fast that goes is a matter
     /// of the machine and of the store.
     pub(crate) fn wait_until_quiet(&self) {
-        let (mut least, mut deadline) = (u64::MAX, Instant::now() + PATIENCE);
+        let (mut before, mut deadline) = (u64::MAX, Instant::now() + PATIENCE);
         while !self.is_quiet() {
             let left = self.left();
-            if left < least {
-                (least, deadline) = (left, Instant::now() + PATIENCE);
+            if left < before {
+                deadline = Instant::now() + PATIENCE;
             }
+            before = left;
             assert!(Instant::now() < deadline, "it does not become quiet: {:#?}", self.live());
             std::thread::park_timeout(Duration::from_millis(100));
         }
