@@ -12,7 +12,7 @@ use async_nats::jetstream::message::PublishMessage;
 use futures_util::future::join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
-use neuroglia::clock::Timestamp;
+use neuroglia::clock::{Clock, Timestamp};
 use neuroglia::data::memory::MemoryStore;
 use neuroglia::data::{Batch, OutboxMessage, Store};
 use neuroglia::di::{Service, ServiceCollection};
@@ -115,6 +115,7 @@ async fn main() {
     let mut services = ServiceCollection::new();
     services.add(Service::shared(Arc::clone(&store)));
     services.add_instance(ids.clone());
+    services.add_instance(Clock::system());
     bus::attach(&mut services, &EventBusSettings::at(url.clone()));
     messaging::register(&mut services, &application, vec![wanted]);
     services.enter_root::<Relay>();

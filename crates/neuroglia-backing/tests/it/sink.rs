@@ -288,6 +288,7 @@ async fn what_a_sink_does_not_take_is_sent_again_ever_later_and_in_its_order() {
     let store: Arc<dyn Store> =
         Arc::new(Layered(Telling { store: MemoryStore::with_clock(clock.clone()), pauses }));
     let mut services = services_of(Arc::clone(&store), &origin);
+    services.add_instance(clock.clone());
     services.enter_root::<Inbox>();
     services.replace(Service::factory::<dyn EventBus, (Inbox,), _>(Lifetime::Singleton, move |(inbox,)| {
         Ok(Arc::new(sink(port, Content::Structured, inbox)) as Arc<dyn EventBus>)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use neuroglia::clock::Timestamp;
+use neuroglia::clock::{Clock, Timestamp};
 use neuroglia::data::memory::MemoryStore;
 use neuroglia::data::{Batch, OutboxMessage, Store};
 use neuroglia::di::{Service, ServiceCollection};
@@ -49,6 +49,7 @@ async fn workers_are_woken_for_what_has_arrived_also_when_it_cannot_be_confirmed
     let mut services = ServiceCollection::new();
     services.add(Service::shared::<dyn Store>(store));
     services.add_instance(ids);
+    services.add_instance(Clock::system());
     let reader = Subscription {
         consumer: "reader".to_owned(),
         event: "letter".to_owned(),
