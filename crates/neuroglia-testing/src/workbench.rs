@@ -1,4 +1,4 @@
-//! Pieces of work, nodes and claims, of which a test writes only what it is about.
+//! Pieces of work, messages, nodes and claims, of which a test writes only what it is about.
 //!
 //! ```
 //! use neuroglia::data::memory::MemoryStore;
@@ -14,8 +14,9 @@
 //! # });
 //! ```
 
+use neuroglia::clock::Timestamp;
 use neuroglia::cluster::Node;
-use neuroglia::data::{Batch, Store};
+use neuroglia::data::{Batch, OutboxMessage, Store};
 use neuroglia::id::Ids;
 use neuroglia::work::{Claim, Due, NewWork, OnCrash, QueueRoom, WorkClass};
 use uuid::Uuid;
@@ -50,6 +51,20 @@ pub fn job(kind: &str) -> NewWork {
 /// A job whose payload is this name as JSON text, so that its claim shows which one it is.
 pub fn named(kind: &str, name: &str) -> NewWork {
     NewWork { payload: format!("\"{name}\""), ..job(kind) }
+}
+
+/// A message of this name about this subject, as the outbox has it.
+pub fn message(name: &str, subject: &str) -> OutboxMessage {
+    OutboxMessage {
+        id: new_id(),
+        name: name.to_owned(),
+        version: 1,
+        subject: subject.to_owned(),
+        data: "{}".to_owned(),
+        correlation_id: None,
+        traceparent: None,
+        at: Timestamp::UNIX_EPOCH,
+    }
 }
 
 /// Stores pieces of work.

@@ -6,11 +6,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use neuroglia::clock::Timestamp;
 use neuroglia::data::OutboxMessage;
 use neuroglia::error::{ErrorKind, Result, chain};
-use neuroglia::id::Ids;
 use neuroglia::messaging::{CloudEvent, EventBus, EventQueue, Origin, Outcome, Subscription, Subscriptions};
+use neuroglia_testing::workbench::{message, new_id};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
@@ -19,7 +18,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The origin of an application that no other test has.
 pub(crate) fn origin() -> Arc<Origin> {
-    Arc::new(Origin::of(&format!("shop-{}", Ids::random().next_uuid().simple())))
+    Arc::new(Origin::of(&format!("shop-{}", new_id().simple())))
 }
 
 /// That `bell` wants to know when an order is ready.
@@ -35,14 +34,9 @@ pub(crate) fn wants() -> Arc<Subscriptions> {
 
 pub(crate) fn event(origin: &Origin, data: &str) -> CloudEvent {
     let message = OutboxMessage {
-        id: Ids::random().next_uuid(),
-        name: "order.ready".to_owned(),
-        version: 1,
-        subject: "o-1".to_owned(),
         data: data.to_owned(),
         correlation_id: Some("request-7".to_owned()),
-        traceparent: None,
-        at: Timestamp::UNIX_EPOCH,
+        ..message("order.ready", "o-1")
     };
     CloudEvent::of(message, origin).expect("its data is JSON")
 }

@@ -14,7 +14,7 @@ use neuroglia::messaging::{OutboxStore, Parcel, Subscription};
 use neuroglia::work::{Claimed, NewWork, Settlement, Ticket, WorkStore};
 use neuroglia_backing::postgres::{self, PostgresStore, sqlx};
 use neuroglia_testing::services::Database;
-use neuroglia_testing::workbench::{asking, named};
+use neuroglia_testing::workbench::{asking, message, named};
 use sqlx::{Connection, PgConnection};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -37,21 +37,8 @@ fn adding(names: &[&str]) -> Batch {
     Batch { work: names.iter().copied().map(work).collect(), ..batch([]) }
 }
 
-fn message(subject: &str, name: &str) -> OutboxMessage {
-    OutboxMessage {
-        id: Ids::random().next_uuid(),
-        name: name.to_owned(),
-        version: 1,
-        subject: subject.to_owned(),
-        data: "{}".to_owned(),
-        correlation_id: None,
-        traceparent: None,
-        at: Timestamp::UNIX_EPOCH,
-    }
-}
-
 fn sending(names: &[&str]) -> Batch {
-    Batch { outbox: names.iter().map(|name| message("subject", name)).collect(), ..batch([]) }
+    Batch { outbox: names.iter().map(|name| message(name, "subject")).collect(), ..batch([]) }
 }
 
 async fn claim(store: &PostgresStore) -> Vec<Claimed> {
@@ -274,7 +261,7 @@ async fn a_commit_that_is_open_holds_up_its_own_subject_only() {
     let (store, database) = store().await;
     let subjects = ["held", "other"];
     let sending = |place: &str| {
-        let messages = subjects.map(|subject| message(subject, &format!("{subject} {place}")));
+        let messages = subjects.map(|subject| message(&format!("{subject} {place}"), subject));
         Batch { outbox: messages.into(), ..batch([]) }
     };
     store.commit(sending("first")).await.expect("a batch that breaks no rule is committed");

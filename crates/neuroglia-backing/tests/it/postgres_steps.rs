@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
-use neuroglia::data::{Batch, Change, Completion, NativeStep, OutboxMessage, Reserve, Store, Write};
+use neuroglia::data::{Batch, Change, Completion, NativeStep, Reserve, Store, Write};
 use neuroglia::error::{Error, ErrorKind};
 use neuroglia::id::Ids;
 use neuroglia_backing::postgres::{self, PostgresStep, PostgresStore, sqlx};
 use neuroglia_testing::services::Database;
+use neuroglia_testing::workbench::message;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -152,7 +153,7 @@ async fn documents_messages_and_an_answer_are_one_round_trip() {
         let reserve = Reserve { key, fingerprint: String::new(), token, hold: Duration::from_secs(60) };
         store.reserve(&reserve).await.expect("a key is taken");
         let mut whole = batch([order(&format!("a-{number}"), "new"), order(&format!("b-{number}"), "new")]);
-        whole.outbox = ["order.created", "order.paid"].map(message).to_vec();
+        whole.outbox = ["order.created", "order.paid"].map(|name| message(name, "o-1")).to_vec();
         let Reserve { key, token, .. } = reserve;
         whole.completion =
             Some(Completion { key, token, response: "{}".to_owned(), keep: Duration::from_secs(60) });
@@ -167,19 +168,6 @@ async fn documents_messages_and_an_answer_are_one_round_trip() {
     let outdated = batch([update("a-1", 7, &json!({})), update("b-1", 0, &json!({}))]);
     counted.commit(outdated).await.expect_err("the first version was never there");
     assert!(trips.load(Ordering::Relaxed) - before > 1, "a refused batch is looked at step by step");
-}
-
-fn message(name: &str) -> OutboxMessage {
-    OutboxMessage {
-        id: Ids::random().next_uuid(),
-        name: name.to_owned(),
-        version: 1,
-        subject: "o-1".to_owned(),
-        data: "{}".to_owned(),
-        correlation_id: None,
-        traceparent: None,
-        at: Timestamp::UNIX_EPOCH,
-    }
 }
 
 #[tokio::test]

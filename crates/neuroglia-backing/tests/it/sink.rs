@@ -24,6 +24,7 @@ use neuroglia::webhook::WebhookKey;
 use neuroglia_backing::bus::{BusOptions, Content};
 use neuroglia_backing::sink::Sink;
 use neuroglia_testing::conformance::bus::{Attached, Bench};
+use neuroglia_testing::workbench::message;
 use neuroglia_testing::{Layered, StoreLayer, Strait, Weather};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -298,14 +299,9 @@ async fn what_a_sink_does_not_take_is_sent_again_ever_later_and_in_its_order() {
     let relay: Relay = services.scope().inject().expect("registered");
     let wake = services.get::<Wake>().expect("registered");
     let [first, second] = ["1", "2"].map(|data| OutboxMessage {
-        id: Ids::random().next_uuid(),
-        name: "order.ready".to_owned(),
-        version: 1,
-        subject: "o-1".to_owned(),
         data: data.to_owned(),
-        correlation_id: None,
-        traceparent: None,
         at: clock.now(),
+        ..message("order.ready", "o-1")
     });
     let ids = [&first, &second].map(|message| message.id.to_string());
     store.commit(Batch { outbox: vec![first, second], ..Batch::default() }).await.expect("it is stored");

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use neuroglia::clock::Timestamp;
 use neuroglia::cluster::{ClusterStore, LOOKS_APART, NODE_TTL};
-use neuroglia::data::{Batch, OutboxMessage, Store};
+use neuroglia::data::{Batch, Store};
 use neuroglia::error::{Error, ErrorKind};
 use neuroglia::messaging::OutboxStore;
 use neuroglia::work::WorkStore;
 use neuroglia_backing::sqlite::{SqliteOptions, SqliteStore};
-use neuroglia_testing::workbench::{asking, named, new_id};
+use neuroglia_testing::workbench::{asking, message, named, new_id};
 use tokio::task::JoinSet;
 
 use crate::support::{batch, history, open, order, orders, sqlite, url};
@@ -119,18 +119,8 @@ async fn what_the_dead_had_is_free_at_once_for_who_comes_alone_and_not_for_who_c
     let (store, folder) = sqlite().await;
     let file = folder.path().join("store.db");
     store.migrate(&[], Timestamp::UNIX_EPOCH).await.expect("the store's own tables are made");
-    let message = OutboxMessage {
-        id: new_id(),
-        name: "order.ready".to_owned(),
-        version: 1,
-        subject: "o-1".to_owned(),
-        data: "{}".to_owned(),
-        correlation_id: None,
-        traceparent: None,
-        at: Timestamp::UNIX_EPOCH,
-    };
-    let work = vec![named("kind", "first")];
-    store.commit(Batch { work, outbox: vec![message], ..batch([]) }).await.expect("it is committed");
+    let (work, outbox) = (vec![named("kind", "first")], vec![message("order.ready", "o-1")]);
+    store.commit(Batch { work, outbox, ..batch([]) }).await.expect("it is committed");
     let claim = asking(&*store, &["kind"], 1).await;
     assert_eq!(store.claim(&claim).await.expect("work is claimed").len(), 1);
     let taken = store.claim_outbox(new_id(), 10, LEASE).await.expect("messages are claimed");

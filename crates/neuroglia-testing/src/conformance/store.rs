@@ -48,7 +48,6 @@ use neuroglia::data::{
     Store, Write,
 };
 use neuroglia::error::{Error, ErrorKind, Result};
-use neuroglia::id::Ids;
 
 /// A store that is examined, and what must live as long as it.
 pub struct Subject {
@@ -433,16 +432,7 @@ fn batch(writes: impl IntoIterator<Item = Write>) -> Batch {
 }
 
 fn message(name: &str, subject: &str) -> OutboxMessage {
-    OutboxMessage {
-        id: Ids::random().next_uuid(),
-        name: name.to_owned(),
-        version: 1,
-        subject: subject.to_owned(),
-        data: "{}".to_owned(),
-        correlation_id: None,
-        traceparent: None,
-        at: at(1),
-    }
+    OutboxMessage { at: at(1), ..crate::workbench::message(name, subject) }
 }
 
 fn select(condition: Condition, sort: &[(Path, Direction)]) -> Select {

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use neuroglia::clock::{Clock, Timestamp};
+use neuroglia::clock::Clock;
 use neuroglia::data::memory::MemoryStore;
-use neuroglia::data::{Batch, OutboxMessage, Store};
+use neuroglia::data::{Batch, Store};
 use neuroglia::di::{Service, ServiceCollection};
 use neuroglia::error::{Error, Result};
 use neuroglia::hosting::HostedService;
 use neuroglia::id::Ids;
 use neuroglia::messaging::{self, Inbox, Parcel, Relay, Subscription, Wake};
+use neuroglia_testing::workbench::message;
 use neuroglia_testing::{Layered, StoreLayer};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -34,21 +35,13 @@ impl StoreLayer for Mindful {
 #[tokio::test(start_paused = true)]
 async fn workers_are_woken_for_what_has_arrived_also_when_it_cannot_be_confirmed() {
     let store: Arc<dyn Store> = Arc::new(Layered(Mindful(MemoryStore::new())));
-    let ids = Ids::random();
-    let message = OutboxMessage {
-        id: ids.next_uuid(),
-        name: "letter".to_owned(),
-        version: 1,
-        subject: "s".to_owned(),
-        data: "{}".to_owned(),
-        correlation_id: None,
-        traceparent: None,
-        at: Timestamp::UNIX_EPOCH,
-    };
-    store.commit(Batch { outbox: vec![message], ..Batch::default() }).await.expect("it is stored");
+    store
+        .commit(Batch { outbox: vec![message("letter", "s")], ..Batch::default() })
+        .await
+        .expect("it is stored");
     let mut services = ServiceCollection::new();
     services.add(Service::shared::<dyn Store>(store));
-    services.add_instance(ids);
+    services.add_instance(Ids::random());
     services.add_instance(Clock::system());
     let reader = Subscription {
         consumer: "reader".to_owned(),

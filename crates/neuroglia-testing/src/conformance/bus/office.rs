@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use neuroglia::clock::Timestamp;
 use neuroglia::data::memory::MemoryStore;
 use neuroglia::data::{OutboxMessage, Store};
 use neuroglia::di::{Service, ServiceCollection, Services};
@@ -19,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::bench::{Attached, Bench};
+use crate::workbench::message;
 use crate::{StoreControl, UnsteadyStore};
 
 /// How long an intake may take to end.
@@ -68,16 +68,7 @@ impl Office {
 
     /// An event of this name.
     pub(super) fn event(&self, name: &str, subject: &str, data: &str) -> CloudEvent {
-        let message = OutboxMessage {
-            id: Ids::random().next_uuid(),
-            name: name.to_owned(),
-            version: 1,
-            subject: subject.to_owned(),
-            data: data.to_owned(),
-            correlation_id: None,
-            traceparent: None,
-            at: Timestamp::UNIX_EPOCH,
-        };
+        let message = OutboxMessage { data: data.to_owned(), ..message(name, subject) };
         CloudEvent::of(message, &self.origin).expect("its data is JSON")
     }
 
