@@ -9,7 +9,7 @@ use neuroglia::work::{Job, JobHandler};
 use pizzeria_domain::user::UserId;
 use serde::{Deserialize, Serialize};
 
-/// How often it is tried: for as long as a session may last, should the cache be away.
+/// How often it is tried: for longer than a session lasts, should the cache be away.
 const ATTEMPTS_MAX: u32 = 1_000;
 
 /// End the sessions of an account that has changed, after the change: those that were begun while it was being committed
